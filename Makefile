@@ -1,0 +1,38 @@
+# `make demo` and `make test` do all the set-up themselves; run again, each skips what is done.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO := checkpoints/marrowmere.safetensors
+
+.PHONY: demo test lint clean
+
+demo: $(DEMO)
+	$(BIN)/rnngen sample --model $(DEMO) --temp 0.8 --length 600 --prompt "PERRIN:"
+
+test: $(VENV)/dev lint
+	$(BIN)/python -m pytest --quiet
+
+lint: $(VENV)/dev
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+$(DEMO): | $(VENV)/installed
+	$(BIN)/rnngen train corpora/marrowmere.txt --time 60s --output $@
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rnngen needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

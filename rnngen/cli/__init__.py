@@ -1,0 +1,1 @@
+"""The command line: typer and rich, and only here. Heavy imports stand inside the functions."""

@@ -1,0 +1,92 @@
+"""The command `rnngen`: its subcommands, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from rnngen import __version__
+from rnngen.cli import info_cmd, perplexity_cmd, sample_cmd, score_cmd, tokenize_cmd, train_cmd
+from rnngen.cli.output import drop_stdout, use_utf8
+from rnngen.errors import RnngenError
+
+app = typer.Typer(
+    name="rnngen",
+    help="Train a small recurrent language model on your text; sample, score and measure with it.",
+    epilog="Start with: rnngen train TEXT, then: rnngen sample --temp 0.8",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train_cmd.train)
+app.command("sample")(sample_cmd.sample)
+app.command("score")(score_cmd.score)
+app.command("perplexity")(perplexity_cmd.perplexity)
+app.command("tokenize")(tokenize_cmd.tokenize)
+app.command("info")(info_cmd.info)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"rnngen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The entry point of the command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    use_utf8()
+    try:
+        code = app(args=list(arguments), prog_name="rnngen", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except RnngenError as error:
+        return _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        return _usage_error(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        drop_stdout()
+        return 0
+    except OSError as error:
+        drop_stdout()
+        return _fail(f"cannot write: {error.strerror or error}; free some space or write elsewhere", 1)
+    except MemoryError:
+        return _fail("out of memory: try a shorter text, a smaller --batch-size or a smaller model", 1)
+
+
+def _usage_error(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if context is not None and not message:
+        print(context.get_help(), file=sys.stderr)
+        return 2
+    command = context.command_path if context is not None else "rnngen"
+    return _fail(f"{' '.join(message.split())} See {command} --help", 2)
+
+
+def _fail(message: str, code: int) -> int:
+    if os.environ.get("RNNGEN_DEBUG") == "1":
+        raise
+    print("rnngen: " + " ".join(message.split("\n")), file=sys.stderr)
+    return code

@@ -1,0 +1,80 @@
+"""`rnngen info`: what is in a checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnngen.cli import models, options
+from rnngen.cli.drawing import chart
+from rnngen.cli.output import Console, end_with_the_pipe, json_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnngen.checkpoint import Checkpoint
+
+
+def info(
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(metavar="[CHECKPOINT]", help="A path, or a name in ./checkpoints; else the newest."),
+    ] = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """What is in a checkpoint: configuration, sizes, how it was trained, and its loss on the way."""
+    end_with_the_pipe()
+    from rnngen import checkpoint as checkpoints
+
+    path = models.find(checkpoint, Console(quiet))
+    loaded = checkpoints.load(path)
+    if json:
+        sys.stdout.write(json_line({**_sections(path, loaded), "history": loaded.history}))
+        return
+    for section, values in _sections(path, loaded).items():
+        sys.stdout.write(f"{section}\n")
+        for name, value in values.items():
+            sys.stdout.write(f"  {name:<18} {_shown(value)}\n")
+    sys.stdout.write(_drawing(loaded))
+
+
+def _sections(path: Path, loaded: Checkpoint) -> dict[str, dict[str, Any]]:
+    tokenizer = loaded.tokenizer
+    return {
+        "checkpoint": {
+            "path": str(path),
+            "n_bytes": path.stat().st_size,
+            "n_parameters": loaded.config.n_parameters,
+        },
+        "model": loaded.config.to_dict(),
+        "tokenizer": {
+            "level": tokenizer.level,
+            "vocab_size": tokenizer.vocab_size,
+            **{key: value for key, value in tokenizer.to_dict().items() if key == "split"},
+        },
+        "training": loaded.training,
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return str(value)
+
+
+def _drawing(loaded: Checkpoint) -> str:
+    lines = {
+        sign: [(entry["step"], entry[key]) for entry in loaded.history if entry.get(key) is not None]
+        for sign, key in (("·", "train_loss_nats"), ("o", "valid_loss_nats"))
+    }
+    drawn = chart(list(lines.items()), x_name="step")
+    return f"loss in nats a token: · train, o validation\n{drawn}" if drawn else ""

@@ -1,0 +1,68 @@
+"""Finding a checkpoint by path, name, environment or age, and making it ready to run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnngen.cli.output import Console
+from rnngen.config import Device
+from rnngen.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from rnngen.checkpoint import Checkpoint
+    from rnngen.engine.model import LanguageModel
+
+FOLDER = Path("checkpoints")
+SUFFIX = ".safetensors"
+RESUME_SUFFIX = ".resume.safetensors"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint that is ready to run."""
+
+    path: Path
+    checkpoint: Checkpoint
+    model: LanguageModel
+
+
+def path_of(name: str) -> Path:
+    """A checkpoint's path: the name itself if it looks like one, else a name in the folder."""
+    if name.endswith(SUFFIX) or "/" in name or os.sep in name:
+        return Path(name)
+    return FOLDER / (name + SUFFIX)
+
+
+def find(name: str | None, console: Console) -> Path:
+    """The checkpoint that is asked for, else $RNNGEN_MODEL, else the newest. Raises CheckpointError."""
+    wanted = name or os.environ.get("RNNGEN_MODEL")
+    if wanted:
+        path = Path(wanted) if Path(wanted).is_file() else path_of(wanted)
+    else:
+        try:
+            found = [path for path in FOLDER.glob(f"*{SUFFIX}") if not path.name.endswith(RESUME_SUFFIX)]
+            path = max(found, key=lambda path: path.stat().st_mtime_ns)
+        except (ValueError, OSError):
+            raise CheckpointError(
+                f"there is no checkpoint in ./{FOLDER}: train one with rnngen train TEXT, or name one with --model"
+            ) from None
+    console.note(f"model: {path}")
+    return path
+
+
+def load(name: str | None, device: Device, console: Console) -> Loaded:
+    """Find, read and make ready. On a CPU torch is not imported."""
+    from rnngen import checkpoint as checkpoints
+
+    path = find(name, console)
+    checkpoint = checkpoints.load(path)
+    if device == "cpu":
+        from rnngen.engine.model import Engine
+
+        return Loaded(path, checkpoint, Engine(checkpoint.config, checkpoint.weights))
+    from rnngen.training.network import load_torch_model
+
+    return Loaded(path, checkpoint, load_torch_model(checkpoint.config, checkpoint.weights, device))

@@ -1,0 +1,88 @@
+"""Options that several commands share: one name, letter and help everywhere. Defaults come from `config.py`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel
+from rnngen.errors import ConfigError
+
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TEXT...", help="Text files; - is standard input, .gz is uncompressed."),
+]
+Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Encoding of the texts.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "-m", "--model", metavar="MODEL",
+        help="Checkpoint: a path, or a name in ./checkpoints. Else $RNNGEN_MODEL, else the newest in ./checkpoints.",
+    ),
+]  # fmt: skip
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-m", "--model", metavar="MODEL",
+        help="Checkpoint: a path, or a name in ./checkpoints; repeat it for several. "
+        "Else $RNNGEN_MODEL, else the newest in ./checkpoints.",
+    ),
+]  # fmt: skip
+Json = Annotated[bool, typer.Option("--json", help="JSON lines with stable keys.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
+Unknowns = Annotated[
+    OnUnknown,
+    typer.Option("--on-unknown", help="For symbols that the model does not know: stop, take as unknown, or leave out."),
+]
+DeviceName = Annotated[Device, typer.Option("--device", help="Where the model runs.")]
+LevelName = Annotated[Level, typer.Option("--level", help="What a token is.")]
+VocabSize = Annotated[
+    int | None, typer.Option("--vocab-size", metavar="N", help="Symbols at most.", show_default="auto")
+]
+MinCount = Annotated[
+    int | None,
+    typer.Option("--min-count", metavar="N", help="Drop symbols the text has fewer times.", show_default="auto"),
+]
+SplitName = Annotated[
+    Split,
+    typer.Option("--split", help="Words of running text, or of text that white space has split already."),
+]
+SubwordModelName = Annotated[SubwordModel, typer.Option("--subword-model", help="How SentencePiece makes subwords.")]
+TokenizerFile = Annotated[
+    Path | None,
+    typer.Option("--tokenizer", metavar="FILE", help="A tokenizer that `rnngen tokenize --save` made."),
+]
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def default(config: type, name: str) -> Any:
+    """The default that a config class has for a field."""
+    return next(field.default for field in fields(config) if field.name == name)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90`, `90s`, `3m`, `1h30m`. Raises ConfigError."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match or not any(match.groups()):
+        raise ConfigError(f"time is {text!r}: write it like 90s, 3m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def read_or_explain(texts: list[str] | None, explanation: str) -> list[str]:
+    """The texts given; standard input when there are none and it is no terminal. Raises ConfigError."""
+    import sys
+
+    if texts:
+        if texts.count("-") > 1:
+            raise ConfigError("- stands twice: standard input can be read once")
+        return texts
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ConfigError(explanation)
+    return ["-"]

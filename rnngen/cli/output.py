@@ -1,0 +1,79 @@
+"""Where output goes: data to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+from typing import Any
+
+
+class Console:
+    """Notes for the person at the terminal, on stderr.
+
+    Args:
+        quiet: say nothing.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+
+    def note(self, message: str) -> None:
+        if self.quiet:
+            return
+        try:
+            print(message, file=sys.stderr, flush=True)
+        except OSError:
+            # Nobody reads stderr any more; the work goes on.
+            self.quiet = True
+
+
+def end_with_the_pipe() -> None:
+    """Let a closed pipe (`| head`) end this process as it ends other filters: at once and silently."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+def use_utf8() -> None:
+    """Write UTF-8 with `\\n` line breaks whatever the locale says."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def drop_stdout() -> None:
+    """After a failed write: keep the interpreter's last flush from failing again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def json_line(record: dict[str, Any]) -> str:
+    """One line of JSON; numbers that are not finite become null."""
+    return json.dumps(_finite(record), ensure_ascii=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return value
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Tab-separated lines; on a terminal the columns are set side by side instead."""
+    lines = [header, *rows]
+    if not sys.stdout.isatty():
+        return "".join("\t".join(line) + "\n" for line in lines)
+    if len(rows) == 1:
+        width = max(map(len, header))
+        return "".join(f"{name:<{width}}  {value}\n" for name, value in zip(header, rows[0], strict=True))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join("  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) + "\n" for line in lines)

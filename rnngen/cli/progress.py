@@ -1,0 +1,168 @@
+"""What a person sees while a model trains: a Rich display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rnngen.cli.drawing import sparkline
+from rnngen.cli.output import Console
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rnngen.training.loop import Diverged, Stepped, Validated
+
+PLAIN_EVERY = 5.0  # seconds between two lines
+REFRESH_EVERY = 0.25
+LOSSES_KEPT = 4096
+
+
+class Progress:
+    """The run as far as it has come; shows itself as it is told of events.
+
+    Args:
+        seconds: the time budget; None when the number of steps is known.
+        sample: writes a line of text with the weights of a Validated event.
+    """
+
+    def __init__(self, console: Console, seconds: float | None, sample: Callable[[Validated], str]) -> None:
+        self._console = console
+        self._seconds = seconds
+        self._sample = sample
+        self._losses: list[float] = []
+        self._last: Stepped | None = None
+        self._valid: Validated | None = None
+        self._best = float("inf")
+        self._text = ""
+        self._shown = time.monotonic()
+        self._live = _Live() if not console.quiet and sys.stderr.isatty() else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def stepped(self, event: Stepped) -> None:
+        self._last = event
+        self._losses.append(event.train_loss_nats)
+        if len(self._losses) > LOSSES_KEPT:
+            self._losses = self._losses[::2]
+        now = time.monotonic()
+        if self._live and now - self._shown >= REFRESH_EVERY:
+            self._shown = now
+            self._refresh()
+        elif not self._live and now - self._shown >= PLAIN_EVERY:
+            self._shown = now
+            self._console.note(self._line())
+
+    def validated(self, event: Validated) -> None:
+        self._valid = event
+        self._best = min(self._best, event.valid_loss_nats)
+        if self._live:
+            if event.weights is not None:
+                self._text = self._sample(event)
+            self._refresh()
+        else:
+            kept = "kept" if event.weights is not None else f"the best is {self._best:.4f}"
+            self._console.note(f"step {event.step:,}: validation loss {event.valid_loss_nats:.4f} nats a token, {kept}")
+
+    def diverged(self, event: Diverged) -> None:
+        self._say(
+            f"step {event.step:,}: the loss is not finite; back to step {event.back_to:,} "
+            f"with half the learning rate, {event.learning_rate:.2g}"
+        )
+
+    def _say(self, message: str) -> None:
+        if self._live:
+            self._live.print(message)
+        else:
+            self._console.note(message)
+
+    def _fraction(self) -> float:
+        if self._last is None:
+            return 0.0
+        if self._last.steps:
+            return min(1.0, self._last.step / self._last.steps)
+        return min(1.0, self._last.seconds / (self._seconds or 1))
+
+    def _line(self) -> str:
+        event = self._last
+        if event is None:
+            return ""
+        of = f"/{event.steps:,}" if event.steps else ""
+        return (
+            f"{self._fraction():4.0%}  step {event.step:,}{of}  {_clock(event.seconds)}  "
+            f"train {event.train_loss_nats:.4f}  {event.n_tokens / max(event.seconds, 1e-9):,.0f} tokens/s"
+        )
+
+    def _refresh(self) -> None:
+        if self._live is None or self._last is None:
+            return
+        event, fraction = self._last, self._fraction()
+        left = event.seconds * (1 - fraction) / fraction if fraction else 0.0
+        valid = f"{self._valid.valid_loss_nats:.4f} (best {self._best:.4f})" if self._valid else "not yet"
+        self._live.show(
+            fraction,
+            [
+                ("time", f"{_clock(event.seconds)}, {_clock(left)} left"),
+                ("step", f"{event.step:,}" + (f" of {event.steps:,}" if event.steps else "")),
+                ("speed", f"{event.n_tokens / max(event.seconds, 1e-9):,.0f} tokens/s"),
+                ("train loss", f"{event.train_loss_nats:.4f} nats a token  {sparkline(self._losses, 32)}"),
+                ("validation", valid),
+                ("sample", self._text),
+            ],
+        )
+
+
+class _Live:
+    """Rich's live display on stderr. No text passes through markup."""
+
+    def __init__(self) -> None:
+        from rich.console import Console as RichConsole
+        from rich.live import Live
+
+        self._live = Live(console=RichConsole(stderr=True), auto_refresh=False, transient=True)
+
+    def start(self) -> None:
+        self._live.start()
+
+    def stop(self) -> None:
+        self._live.stop()
+
+    def print(self, message: str) -> None:
+        self._live.console.print(message, markup=False, highlight=False)
+
+    def show(self, fraction: float, rows: list[tuple[str, str]]) -> None:
+        self._live.update(_panel(fraction, rows), refresh=True)
+
+
+def _panel(fraction: float, rows: list[tuple[str, str]]) -> RenderableType:
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for name, value in rows:
+        table.add_row(name, Text(value, no_wrap=True, overflow="ellipsis"))
+    bar = Table.grid(padding=(0, 2))
+    bar.add_row(ProgressBar(total=1.0, completed=fraction, width=48), f"{fraction:.0%}")
+    return Group(bar, table)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

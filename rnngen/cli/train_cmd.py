@@ -1,0 +1,154 @@
+"""`rnngen train`: from a text to a checkpoint."""
+
+from __future__ import annotations
+
+import shlex
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rnngen.cli import models, options
+from rnngen.cli.output import Console
+from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, TokenizerConfig, TrainConfig
+from rnngen.errors import ConfigError
+
+
+def train(
+    texts: options.Texts = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="MODEL",
+            help="Checkpoint to write: a path, or a name in ./checkpoints.",
+            show_default="named after the text",
+        ),
+    ] = None,
+    force: options.Force = False,
+    time: Annotated[
+        str | None, typer.Option("--time", metavar="TIME", help="Budget: 90s, 3m, 1h30m.", show_default="3m")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimizer steps instead.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", metavar="E", help="Passes over the text instead.")] = None,
+    level: options.LevelName = "char",
+    vocab_size: options.VocabSize = None,
+    min_count: options.MinCount = None,
+    split: options.SplitName = "punctuation",
+    subword_model: options.SubwordModelName = "unigram",
+    tokenizer_file: options.TokenizerFile = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Every line is an example of its own (names, titles).")
+    ] = False,
+    valid: Annotated[Path | None, typer.Option("--valid", metavar="FILE", help="A text to validate on.")] = None,
+    valid_fraction: Annotated[
+        float | None,
+        typer.Option(
+            "--valid-fraction",
+            metavar="F",
+            help="Part of the text, its end, to validate on.",
+            show_default="0.1, a million characters at most",
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option("--patience", metavar="N", help="Stop after N validations without a better one.")
+    ] = None,
+    cell: Annotated[Cell, typer.Option("--cell", help="Recurrent cell.")] = ModelOptions.cell,
+    hidden_size: Annotated[
+        int | None, typer.Option("--hidden-size", metavar="H", help="Units of a layer.", show_default="auto")
+    ] = None,
+    embedding_dim: Annotated[
+        int | None, typer.Option("--embedding-dim", metavar="E", help="Size of an embedding.", show_default="auto")
+    ] = None,
+    num_layers: Annotated[
+        int, typer.Option("--num-layers", metavar="L", help="Recurrent layers.")
+    ] = ModelOptions.num_layers,
+    dropout: Annotated[
+        float | None, typer.Option("--dropout", metavar="P", help="After every layer.", show_default="auto")
+    ] = None,
+    tie_weights: Annotated[bool, typer.Option("--tie-weights", help="The softmax uses the embedding.")] = False,
+    nonlinearity: Annotated[
+        Nonlinearity, typer.Option("--nonlinearity", help="Of the rnn cell.")
+    ] = ModelOptions.nonlinearity,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", metavar="B", help="Parallel streams, or lines.", show_default="auto")
+    ] = None,
+    bptt: Annotated[
+        int | None, typer.Option("--bptt", metavar="T", help="Tokens that gradients go back.", show_default="auto")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", metavar="X", help="Peak learning rate.", show_default="auto")
+    ] = None,
+    optimizer: Annotated[Optimizer, typer.Option("--optimizer", help="Optimizer.")] = TrainConfig.optimizer,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", metavar="X", help="On the matrices.", show_default="auto")
+    ] = None,
+    grad_clip: Annotated[
+        float, typer.Option("--grad-clip", metavar="X", help="Largest norm of a gradient.")
+    ] = TrainConfig.grad_clip,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Same seed and steps, same model.")
+    ] = TrainConfig.seed,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="Processor threads.", show_default="all cores")
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option("--precision", help="Of the large products; auto is bfloat16 where the processor has it."),
+    ] = TrainConfig.precision,
+    device: options.DeviceName = "cpu",
+    encoding: options.Encoding = "utf-8",
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="FILE", help="Losses as JSON lines, for plotting.")
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a model on a text; the checkpoint's path is printed when it is done.
+
+    The defaults alone give a good model: three minutes, and a size that fits the text and the machine.
+    Ctrl-C ends the run early and keeps the best model so far.
+    """
+    given = any(value is not None for value in (time, steps, epochs))
+    config = TrainConfig(
+        seconds=(options.parse_duration(time) if time else None) if given else TrainConfig.seconds,
+        steps=steps, epochs=epochs, batch_size=batch_size, bptt=bptt, learning_rate=learning_rate,
+        optimizer=optimizer, weight_decay=weight_decay, grad_clip=grad_clip, patience=patience,
+        valid_fraction=valid_fraction, lines=lines, seed=seed, threads=threads, precision=precision, device=device,
+    )  # fmt: skip
+    wanted = ModelOptions(cell, hidden_size, embedding_dim, num_layers, dropout, tie_weights, nonlinearity)
+    symbols = TokenizerConfig(level, vocab_size, min_count, split, subword_model)
+    if tokenizer_file and symbols != TokenizerConfig():
+        raise ConfigError(
+            "--tokenizer brings its own vocabulary: leave out --level, --vocab-size, --min-count, --split"
+        )
+    if valid and valid_fraction:
+        raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
+    explanation = "" if texts else _no_text()
+    paths = options.read_or_explain(texts, explanation)
+    from rnngen.cli.train_run import Job, run
+
+    job = Job(paths, valid, encoding, tokenizer_file, _output_path(output, paths), log, force, config, wanted, symbols)
+    if run(job, explanation, Console(quiet)):
+        raise typer.Exit(130)
+
+
+def _output_path(output: str | None, paths: list[str]) -> Path:
+    if output:
+        return models.path_of(output)
+    name = "model" if paths[0] == "-" else Path(paths[0].removesuffix(".gz")).stem
+    return models.FOLDER / (name + models.SUFFIX)
+
+
+def embedded_corpora() -> list[Path]:
+    """The texts that come with rnngen."""
+    folder = resources.files("rnngen_corpora")
+    return sorted(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".txt"))
+
+
+def _no_text() -> str:
+    named = " or ".join(
+        f"rnngen train {shlex.quote(str(path))}{' --lines' * (path.stem == 'names')}" for path in embedded_corpora()
+    )
+    return f"no text to train on: name a file, or pipe one in; to try it on a text that comes with rnngen: {named}"

@@ -1,0 +1,263 @@
+"""The settings of a tokenizer, a model, a training run and a sample, checked when they are made.
+
+Only plain Python here: the command line reads its defaults from these classes, and `--help` must be fast.
+A default of None means "chosen from the text, the budget and the machine" (`training/plan.py` says how).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
+
+from rnngen.errors import ConfigError
+
+Level = Literal["char", "byte", "word", "subword"]
+Split = Literal["punctuation", "whitespace"]
+SubwordModel = Literal["unigram", "bpe"]
+Cell = Literal["lstm", "gru", "rnn"]
+Nonlinearity = Literal["tanh", "relu"]
+Optimizer = Literal["adamw", "rmsprop", "sgd"]
+OnUnknown = Literal["error", "unk", "skip"]
+Device = Literal["cpu", "cuda"]
+
+
+def _check(condition: bool, name: str, value: object, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name} is {value!r}: it must be {wanted}")
+
+
+def _check_choice(name: str, value: object, choices: Any) -> None:
+    options = get_args(choices)
+    _check(value in options, name, value, "one of " + ", ".join(options))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+class _Settings:
+    """What all the frozen dataclasses below share: to a dictionary and back, refusing strangers."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: object) -> Self:
+        """Build one from parsed JSON. Raises ConfigError for a missing, unknown or bad field."""
+        if not isinstance(values, dict):
+            raise ConfigError(f"{cls.__name__} is {type(values).__name__}: it must be a JSON object")
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        strangers = sorted(set(values) - known)
+        _check(not strangers, f"{cls.__name__} field", ", ".join(map(str, strangers)), "a known one")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"{cls.__name__}: {error}") from None
+
+
+@dataclass(frozen=True)
+class TokenizerConfig(_Settings):
+    """How text becomes tokens, when a tokenizer is built from a text.
+
+    Attributes:
+        vocab_size: an upper bound on the number of symbols, the special ones included.
+        min_count: symbols that the text has fewer times are left out of a char or word vocabulary.
+    """
+
+    level: Level = "char"
+    vocab_size: int | None = None
+    min_count: int | None = None
+    split: Split = "punctuation"
+    subword_model: SubwordModel = "unigram"
+
+    def __post_init__(self) -> None:
+        _check_choice("level", self.level, Level)
+        _check_choice("split", self.split, Split)
+        _check_choice("subword_model", self.subword_model, SubwordModel)
+        if self.vocab_size is not None:
+            _check(_is_count(self.vocab_size) and self.vocab_size >= 3, "vocab_size", self.vocab_size, "3 or more")
+        if self.min_count is not None:
+            _check(_is_count(self.min_count), "min_count", self.min_count, "1 or more")
+        if self.level == "byte" and (self.vocab_size or self.min_count):
+            raise ConfigError("the byte level has 256 symbols: leave out --vocab-size and --min-count")
+        if self.level == "subword" and self.min_count:
+            raise ConfigError("the subword level knows every text: leave out --min-count")
+        if self.split == "whitespace" and self.level != "word":
+            raise ConfigError(f"--split whitespace is for words: add --level word (level is {self.level!r})")
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Settings):
+    """The network: embedding (V x E), `num_layers` recurrent layers of H units, a softmax over V.
+
+    Attributes:
+        nonlinearity: of the `rnn` cell; the other cells do not use it.
+        dropout: probability, applied after every recurrent layer, while training only.
+        tie_weights: the softmax uses the embedding matrix; needs embedding_dim == hidden_size.
+    """
+
+    vocab_size: int
+    embedding_dim: int
+    hidden_size: int
+    num_layers: int = 1
+    cell: Cell = "gru"
+    nonlinearity: Nonlinearity = "tanh"
+    dropout: float = 0.0
+    tie_weights: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "embedding_dim", "hidden_size", "num_layers"):
+            _check(_is_count(getattr(self, name)), name, getattr(self, name), "a whole number, 1 or more")
+        _check_choice("cell", self.cell, Cell)
+        _check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
+        _check_dropout(self.dropout)
+        _check(isinstance(self.tie_weights, bool), "tie_weights", self.tie_weights, "true or false")
+        if self.tie_weights and self.embedding_dim != self.hidden_size:
+            raise ConfigError(
+                f"tie_weights needs equal sizes: embedding_dim is {self.embedding_dim}, "
+                f"hidden_size is {self.hidden_size}; set both alike"
+            )
+
+    @property
+    def num_gates(self) -> int:
+        """How many blocks of H rows a layer's weight matrices have."""
+        return {"rnn": 1, "gru": 3, "lstm": 4}[self.cell]
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every weight, under the names that torch.nn gives them."""
+        V, E, H, G = self.vocab_size, self.embedding_dim, self.hidden_size, self.num_gates
+        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
+        for layer in range(self.num_layers):
+            shapes[f"rnn.weight_ih_l{layer}"] = (G * H, E if layer == 0 else H)
+            shapes[f"rnn.weight_hh_l{layer}"] = (G * H, H)
+            shapes[f"rnn.bias_ih_l{layer}"] = (G * H,)
+            shapes[f"rnn.bias_hh_l{layer}"] = (G * H,)
+        if not self.tie_weights:
+            shapes["output.weight"] = (V, H)
+        shapes["output.bias"] = (V,)
+        return shapes
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(math.prod(shape) for shape in self.weight_shapes().values())
+
+
+def _check_dropout(value: object) -> None:
+    _check(_is_number(value) and 0 <= value < 1, "dropout", value, "at least 0 and below 1")  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class ModelOptions(_Settings):
+    """What a person may ask of the model; what is None is chosen by `training/plan.py`."""
+
+    cell: Cell = "gru"
+    hidden_size: int | None = None
+    embedding_dim: int | None = None
+    num_layers: int = 1
+    dropout: float | None = None
+    tie_weights: bool = False
+    nonlinearity: Nonlinearity = "tanh"
+
+    def __post_init__(self) -> None:
+        # A ModelConfig made of the given values checks them all by its own rules.
+        hidden = 1 if self.hidden_size is None else self.hidden_size
+        embedding = self.embedding_dim
+        if embedding is None or (self.tie_weights and self.hidden_size is None):
+            embedding = hidden
+        ModelConfig(1, embedding, hidden, self.num_layers, self.cell, self.nonlinearity,
+                    0.0 if self.dropout is None else self.dropout, self.tie_weights)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Settings):
+    """One training run. Exactly one of `seconds`, `steps` and `epochs` ends it.
+
+    Attributes:
+        seconds: the budget in wall-clock seconds, validation included.
+        bptt: window length in tokens (truncated backpropagation through time).
+        batch_size: parallel streams, or lines with `lines`.
+        learning_rate: the peak of the schedule.
+        patience: stop after this many validations without a better one; None: never.
+        valid_fraction: the part of the text, at its end, that is kept for validation.
+        lines: every line is an example of its own.
+        precision: of the matrix products; "auto" takes bfloat16 where the processor has it.
+    """
+
+    seconds: float | None = 180.0
+    steps: int | None = None
+    epochs: float | None = None
+    batch_size: int | None = None
+    bptt: int | None = None
+    learning_rate: float | None = None
+    optimizer: Optimizer = "adamw"
+    weight_decay: float | None = None
+    grad_clip: float = 1.0
+    patience: int | None = None
+    valid_fraction: float | None = None
+    lines: bool = False
+    seed: int = 1
+    threads: int | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Device = "cpu"
+
+    def __post_init__(self) -> None:
+        budgets = [name for name in ("seconds", "steps", "epochs") if getattr(self, name) is not None]
+        _check(len(budgets) == 1, "budget", " and ".join(budgets) or None, "one of --time, --steps, --epochs")
+        for name in ("steps", "batch_size", "bptt", "patience", "threads"):
+            value = getattr(self, name)
+            _check(value is None or _is_count(value), name, value, "a whole number, 1 or more")
+        for name in ("seconds", "epochs", "learning_rate", "grad_clip"):
+            value = getattr(self, name)
+            _check(value is None or (_is_number(value) and value > 0), name, value, "above 0")
+        _check_choice("optimizer", self.optimizer, Optimizer)
+        _check_choice("device", self.device, Device)
+        _check(self.precision in ("auto", "float32", "bfloat16"), "precision", self.precision,
+               "one of auto, float32, bfloat16")  # fmt: skip
+        if self.weight_decay is not None:
+            _check(_is_number(self.weight_decay) and self.weight_decay >= 0, "weight_decay", self.weight_decay,
+                   "0 or more")  # fmt: skip
+        if self.valid_fraction is not None:
+            _check(_is_number(self.valid_fraction) and 0 < self.valid_fraction < 1, "valid_fraction",
+                   self.valid_fraction, "above 0 and below 1")  # fmt: skip
+        _check(_is_count(self.seed + 1), "seed", self.seed, "a whole number, 0 or more")
+
+
+@dataclass(frozen=True)
+class SampleConfig(_Settings):
+    """How the next token is drawn from the softmax.
+
+    Attributes:
+        temperature: divides the logits; 0 takes the most likely token.
+        top_k: keep the k most likely tokens; 0 keeps all.
+        top_p: keep the most likely tokens that together have this probability (nucleus); 1 keeps all.
+        min_p: keep tokens at least this fraction as likely as the most likely one; 0 keeps all.
+        repetition_penalty: above 1 makes tokens of the recent text less likely; 1 leaves them.
+        length: new tokens at most; the prompt does not count.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    length: int = 500
+    stop: tuple[str, ...] = ()
+    num_samples: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(_is_number(self.temperature) and self.temperature >= 0, "temp", self.temperature, "0 or more")
+        _check(_is_count(self.top_k + 1), "top_k", self.top_k, "0 (all) or more")
+        _check(_is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
+        _check(_is_number(self.min_p) and 0 <= self.min_p <= 1, "min_p", self.min_p, "between 0 and 1")
+        _check(_is_number(self.repetition_penalty) and self.repetition_penalty > 0, "repetition_penalty",
+               self.repetition_penalty, "above 0")  # fmt: skip
+        _check(_is_count(self.length + 1), "length", self.length, "0 or more")
+        _check(_is_count(self.num_samples), "num_samples", self.num_samples, "1 or more")
+        _check(_is_count(self.seed + 1), "seed", self.seed, "0 or more")
+        _check("" not in self.stop, "stop", "", "a string of one character or more")

@@ -1,0 +1,147 @@
+"""Logits to the next token: temperature, penalties, truncation, and the draw; and the loop around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnngen.config import SampleConfig
+from rnngen.engine.cells import Array
+from rnngen.engine.model import Ids, LanguageModel, State, log_softmax_at, select_rows
+
+PENALTY_WINDOW = 64  # tokens that a repetition penalty looks back on, as in llama.cpp
+_DRAWS_AT_A_TIME = 512
+
+
+def penalize(logits: Array, recent: Sequence[npt.NDArray[np.integer]], penalty: float) -> None:
+    """Make the recent tokens of each row less likely, in place: divide positive logits, multiply negative ones.
+
+    Source: Keskar et al. 2019 (CTRL), section 4.1.
+
+    Args:
+        logits: [B, V].
+        recent: for each row its recent ids.
+    """
+    for row, ids in zip(logits, recent, strict=True):
+        seen = np.unique(ids)
+        row[seen] = np.where(row[seen] > 0, row[seen] / penalty, row[seen] * penalty)
+
+
+def distribution(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
+    """The probabilities to draw from: temperature first, then top-k, min-p and top-p, each on what the last one left.
+
+    Ties at the border of top-k all stay. top-p keeps the smallest set of the most likely tokens whose probability
+    reaches p (Holtzman et al. 2020); with [0.5, 0.3, 0.15, 0.05] and p = 0.7 it keeps the first two.
+    At temperature 0 the most likely token has all the probability; of equal ones the first.
+
+    Args:
+        logits: [B, V]; -inf where a token must not be drawn.
+
+    Returns:
+        [B, V], float64, rows that sum to 1.
+    """
+    scores = logits.astype(np.float64)
+    probs = np.zeros_like(scores)
+    if config.temperature == 0:
+        probs[np.arange(len(scores)), scores.argmax(axis=-1)] = 1.0
+        return probs
+    # The maximum goes first, so that a tiny temperature cannot overflow.
+    np.exp((scores - scores.max(axis=-1, keepdims=True)) / config.temperature, out=probs)
+    if 0 < config.top_k < probs.shape[-1]:
+        border = np.partition(probs, -config.top_k, axis=-1)[:, -config.top_k, None]
+        probs[probs < border] = 0
+    if config.min_p > 0:
+        probs[probs < config.min_p * probs.max(axis=-1, keepdims=True)] = 0
+    if config.top_p < 1:
+        _keep_nucleus(probs, config.top_p)
+    probs /= probs.sum(axis=-1, keepdims=True)
+    return probs
+
+
+def _keep_nucleus(probs: npt.NDArray[np.float64], top_p: float) -> None:
+    order = np.argsort(-probs, axis=-1, kind="stable")
+    ranked = np.take_along_axis(probs, order, axis=-1)
+    before = np.cumsum(ranked, axis=-1) - ranked
+    ranked[before >= top_p * ranked.sum(axis=-1, keepdims=True)] = 0
+    np.put_along_axis(probs, order, ranked, axis=-1)
+
+
+def draw(probs: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Invert the cumulative distribution: [B, V] and [B] numbers in [0, 1) -> [B] ids, none of probability 0."""
+    cumulative = np.cumsum(probs, axis=-1)
+    drawn = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=-1)
+    return np.asarray(drawn, np.int64)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One step of all streams.
+
+    Attributes:
+        ids: [B].
+        logprobs: [B] natural log-probabilities under the model itself, before temperature and truncation.
+    """
+
+    ids: npt.NDArray[np.int64]
+    logprobs: Array
+
+
+def generate(
+    model: LanguageModel,
+    context: Ids,
+    config: SampleConfig,
+    *,
+    streams: Sequence[int] = (0,),
+    never: Sequence[int] = (),
+) -> Iterator[Drawn]:
+    """Draw tokens after a context, all streams in step, `config.length` times.
+
+    Every stream has random numbers of its own, made of `config.seed` and its number, so that a sample does not
+    depend on how many others there are.
+
+    Args:
+        context: ids to begin with, at least one; the same for all streams.
+        streams: the numbers of the streams.
+        never: ids that are not drawn.
+    """
+    B = len(streams)
+    uniforms = _Uniforms(config.seed, streams)
+    logits, state = _read_context(model, np.asarray(context), B)
+    recent = [np.asarray(context)[-PENALTY_WINDOW:] for _ in streams]
+    for _ in range(config.length):
+        scores = logits.copy()
+        scores[:, list(never)] = -np.inf
+        if config.repetition_penalty != 1:
+            penalize(scores, recent, config.repetition_penalty)
+        ids = draw(distribution(scores, config), uniforms.next())
+        yield Drawn(ids, log_softmax_at(logits[:, None], ids[:, None])[:, 0])
+        if config.repetition_penalty != 1:
+            recent = [np.append(old, id)[-PENALTY_WINDOW:] for old, id in zip(recent, ids, strict=True)]
+        step, state = model.forward(ids[:, None], state)
+        logits = step[:, -1]
+
+
+def _read_context(model: LanguageModel, context: Ids, B: int) -> tuple[Array, State]:
+    state = model.initial_state(1)
+    for start in range(0, len(context), 256):
+        logits, state = model.forward(context[None, start : start + 256], state)
+    return np.repeat(logits[:, -1], B, axis=0), select_rows(state, np.zeros(B, np.int64))
+
+
+class _Uniforms:
+    """A [B] vector of numbers in [0, 1) at a time, each row from its own generator."""
+
+    def __init__(self, seed: int, streams: Sequence[int]) -> None:
+        self._generators = [np.random.Generator(np.random.PCG64([seed, stream])) for stream in streams]
+        self._block = np.empty((len(streams), 0))
+        self._used = 0
+
+    def next(self) -> npt.NDArray[np.float64]:
+        if self._used == self._block.shape[1]:
+            self._block = np.stack([generator.random(_DRAWS_AT_A_TIME) for generator in self._generators])
+            self._used = 0
+        self._used += 1
+        return self._block[:, self._used - 1]

@@ -1,0 +1,44 @@
+"""What can go wrong, as exceptions that know their exit code.
+
+    RnngenError             exit 1
+    ├── ConfigError         exit 2: an option out of range, or options that contradict each other
+    ├── DataError           a text that cannot be read, decoded or used
+    ├── TokenizerError      a tokenizer that cannot be built or loaded, a symbol that it does not know
+    ├── CheckpointError     a checkpoint that is missing, broken, or cannot be written
+    ├── OutputError         an output file that exists already, or cannot be written
+    └── TrainingError       training that cannot go on
+
+A message is one line: what is wrong, which value, what to do. `cli/app.py` prints it and exits.
+"""
+
+
+class RnngenError(Exception):
+    """The base of every error that a user can cause or mend."""
+
+    exit_code = 1
+
+
+class ConfigError(RnngenError):
+    """A value or a combination of values that no run could use."""
+
+    exit_code = 2
+
+
+class DataError(RnngenError):
+    """A text that cannot be read, decoded or used."""
+
+
+class TokenizerError(RnngenError):
+    """A tokenizer that cannot be built or loaded, or a symbol that it does not know."""
+
+
+class CheckpointError(RnngenError):
+    """A checkpoint that is missing, broken or not ours."""
+
+
+class OutputError(RnngenError):
+    """A file that must not, or cannot, be written."""
+
+
+class TrainingError(RnngenError):
+    """Training that cannot go on."""

@@ -1,0 +1,269 @@
+"""Files, standard input and .gz as one text in bounded memory, and its parts for training and validation.
+
+A text is read as many times as it is needed, in chunks; nothing here knows of tokens.
+Line breaks are `\\n` whatever the file has (LF, CRLF, CR); a byte order mark is dropped.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+import os
+import random
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from rnngen.errors import ConfigError, DataError
+
+READ_BYTES = 1 << 20
+LONGEST_CHUNK = 1 << 22  # characters; a longer line is cut at a space, or anywhere
+
+
+class Text(Protocol):
+    """A text that can be read again and again."""
+
+    def chunks(self) -> Iterator[str]:
+        """The text in pieces, none empty; they end after a line break wherever lines are not too long."""
+
+
+class FileText:
+    """One or several files, one after another. Each starts on a line of its own.
+
+    Args:
+        paths: file names; `-` is standard input, `.gz` is uncompressed.
+        encoding: any that Python knows.
+    """
+
+    def __init__(self, paths: Sequence[str], encoding: str = "utf-8") -> None:
+        try:
+            codecs.lookup(encoding)
+            "".encode(encoding)
+        except LookupError:
+            raise ConfigError(
+                f"encoding is {encoding!r}: Python knows no such text encoding; try utf-8, utf-16, latin-1 or cp1252"
+            ) from None
+        self.paths = list(paths)
+        self.encoding = encoding
+        self._spools: dict[int, BinaryIO] = {}
+
+    def chunks(self) -> Iterator[str]:
+        return _cut_at_line_breaks(self._pieces())
+
+    def lines(self) -> Iterator[str]:
+        """Every line with the line break that ends it; an unterminated last line has none."""
+        parts: list[str] = []
+        for chunk in self.chunks():
+            *ended, last = chunk.split("\n")
+            for line in ended:
+                yield "".join([*parts, line, "\n"])
+                parts = []
+            parts.append(last)
+        if any(parts):
+            yield "".join(parts)
+
+    def _pieces(self) -> Iterator[str]:
+        unterminated = False
+        for index, path in enumerate(self.paths):
+            if unterminated:
+                yield "\n"
+                unterminated = False
+            with self._open(index) as file:
+                for piece in _decode(file, _shown(path), self.encoding):
+                    unterminated = not piece.endswith("\n")
+                    yield piece
+
+    def _open(self, index: int) -> BinaryIO:
+        path = self.paths[index]
+        try:
+            if path == "-":
+                return self._reread(index, sys.stdin.buffer)
+            if os.path.isdir(path):
+                raise DataError(f"{path} is a folder: name the files in it")
+            if path.endswith(".gz"):
+                return gzip.open(path, "rb")  # type: ignore[return-value]
+            if not os.path.isfile(path):
+                # A pipe such as bash's <(command) can be read only once.
+                return self._reread(index, None)
+            return open(path, "rb")
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from None
+
+    def _reread(self, index: int, stream: BinaryIO | None) -> BinaryIO:
+        if index not in self._spools:
+            spool = tempfile.TemporaryFile()  # noqa: SIM115 - read again and again, gone with the process
+            if stream is None:
+                with open(self.paths[index], "rb") as pipe:
+                    shutil.copyfileobj(pipe, spool)
+            else:
+                shutil.copyfileobj(stream, spool)
+            self._spools[index] = spool
+        duplicate = os.fdopen(os.dup(self._spools[index].fileno()), "rb")
+        duplicate.seek(0)
+        return duplicate
+
+
+def stream_lines(paths: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of texts, read once, as they come in: standard input is not awaited to its end."""
+    return _StreamedText(paths, encoding).lines()
+
+
+class _StreamedText(FileText):
+    def _reread(self, index: int, stream: BinaryIO | None) -> BinaryIO:
+        if stream is None:
+            return open(self.paths[index], "rb")
+        return os.fdopen(os.dup(stream.fileno()), "rb", buffering=0)
+
+
+def _shown(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
+def _decode(file: BinaryIO, name: str, encoding: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
+    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
+    offset = 0
+    at_start = True
+    while True:
+        try:
+            data = file.read1(READ_BYTES) if hasattr(file, "read1") else file.read(READ_BYTES)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from None
+        try:
+            text = newlines.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            place = offset + len(data) - len(error.object) + error.start
+            byte = error.object[error.start]
+            raise DataError(
+                f"{name} is not {encoding}: byte 0x{byte:02X} at offset {place} cannot be decoded; "
+                "name the file's encoding with --encoding, for example --encoding latin-1"
+            ) from None
+        except UnicodeError as error:
+            raise DataError(f"{name} is not {encoding}: {error}; name its encoding with --encoding") from None
+        offset += len(data)
+        if at_start and text:
+            text = text.removeprefix("\ufeff")
+            at_start = False
+        if text:
+            yield text
+        if not data:
+            return
+
+
+def _cut_at_line_breaks(pieces: Iterator[str]) -> Iterator[str]:
+    pending: list[str] = []
+    size = 0
+    for piece in pieces:
+        pending.append(piece)
+        size += len(piece)
+        if "\n" in piece or size > LONGEST_CHUNK:
+            text = "".join(pending)
+            end = text.rfind("\n") + 1 or max(text.rfind(" "), 0) or len(text)
+            yield text[:end]
+            pending = [text[end:]]
+            size = len(text) - end
+    if size:
+        yield "".join(pending)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one reading of a text tells.
+
+    Attributes:
+        sha256: of the text in UTF-8 with `\\n` line breaks, in hexadecimal.
+        n_lines: lines that are not blank.
+    """
+
+    n_chars: int
+    n_lines: int
+    sha256: str
+
+
+def survey(text: Text) -> Survey:
+    """Count and hash a text. Raises DataError when it is empty, or holds NUL characters as binary files do."""
+    n_chars = n_lines = 0
+    digest = hashlib.sha256()
+    for chunk in text.chunks():
+        if "\0" in chunk:
+            place = n_chars + chunk.index("\0")
+            raise DataError(
+                f"the text has a NUL character at character {place + 1}: it is a binary file, "
+                "or it has another encoding (try --encoding utf-16)"
+            )
+        n_chars += len(chunk)
+        n_lines += sum(1 for line in chunk.split("\n") if line.strip())
+        digest.update(chunk.encode("utf-8", "surrogatepass"))
+    if not n_chars:
+        raise DataError("the text is empty: there is nothing to learn from")
+    return Survey(n_chars, n_lines, digest.hexdigest())
+
+
+class Slice:
+    """The characters `start` to `stop` of a text."""
+
+    def __init__(self, text: Text, start: int, stop: int) -> None:
+        self._text, self._start, self._stop = text, start, stop
+
+    def chunks(self) -> Iterator[str]:
+        position = 0
+        for chunk in self._text.chunks():
+            part = chunk[max(self._start - position, 0) : max(self._stop - position, 0)]
+            position += len(chunk)
+            if part:
+                yield part
+            if position >= self._stop:
+                return
+
+
+class ChosenLines:
+    """The lines of a text whose turn (blank ones do not count) is marked; each ends in a line break."""
+
+    def __init__(self, text: Text, marks: bytes) -> None:
+        self._text, self._marks = text, marks
+
+    def chunks(self) -> Iterator[str]:
+        turn = 0
+        for chunk in self._text.chunks():
+            chosen = []
+            for line in chunk.split("\n"):
+                if line.strip():
+                    if self._marks[turn]:
+                        chosen.append(line + "\n")
+                    turn += 1
+            if chosen:
+                yield "".join(chosen)
+
+
+def split_by_characters(text: Text, found: Survey, fraction: float) -> tuple[Text, Text]:
+    """The first part of a text to train on and its last `fraction`, in characters, to validate on.
+
+    The cut is at `int((1 - fraction) * n)`, as everyone cuts tinyshakespeare. Raises DataError when a part is empty.
+    """
+    cut = int((1 - fraction) * found.n_chars)
+    if not 0 < cut < found.n_chars:
+        raise DataError(
+            f"the text has {found.n_chars} characters: too few to keep {fraction:.0%} for validation; "
+            "give more text, or a validation text with --valid FILE"
+        )
+    return Slice(text, 0, cut), Slice(text, cut, found.n_chars)
+
+
+def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> tuple[Text, Text]:
+    """All lines but a random `fraction` to train on, and these to validate on. Raises DataError for too few lines."""
+    n_valid = round(fraction * found.n_lines) or 1
+    if n_valid >= found.n_lines:
+        raise DataError(
+            f"the text has {found.n_lines} lines that are not blank: too few to keep {n_valid} for validation; "
+            "give more lines, or a validation text with --valid FILE"
+        )
+    marks = bytearray(found.n_lines)
+    for turn in random.Random(seed).sample(range(found.n_lines), n_valid):
+        marks[turn] = 1
+    return ChosenLines(text, bytes(1 - mark for mark in marks)), ChosenLines(text, bytes(marks))

@@ -1,0 +1,43 @@
+"""Ending generated text at a stop string, while it streams by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StopFilter:
+    """Lets text through up to the first stop string, which is left out.
+
+    Holds back only what may be the begin of one: after "th" with the stop string "the", nothing is sure yet.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False
+
+    def push(self, text: str) -> str:
+        """The text that is now sure to stand before any stop string."""
+        if self.stopped:
+            return ""
+        if not self._stops:
+            return text
+        text = self._held + text
+        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        if places:
+            self.stopped = True
+            self._held = ""
+            return text[: min(places)]
+        sure = len(text) - max(_overlap(text, stop) for stop in self._stops)
+        self._held = text[sure:]
+        return text[:sure]
+
+    def flush(self) -> str:
+        """What was held back, at the end."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that is a begin of `stop`."""
+    return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if stop.startswith(text[-size:])), 0)

@@ -1,0 +1,168 @@
+"""Subword level: SentencePiece, trained on the text, kept free of loss.
+
+Identity normalisation, no added or removed white space, bytes for what has no piece. Every line is encoded by itself;
+the line break between two lines is a symbol of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnngen.config import SubwordModel
+from rnngen.errors import TokenizerError
+from rnngen.text.char import ByteDecoder
+from rnngen.text.corpus import Text
+from rnngen.text.symbols import NEWLINE, SPACE_MARK, Unknown
+
+Ids = npt.NDArray[np.int32]
+MOST_SENTENCES = 500_000  # that SentencePiece trains on; a larger text is sampled
+LONGEST_SENTENCE = 2_000  # characters; longer lines are cut for training only
+_FIXED_PIECES = 258  # the bytes, the line break and the unknown piece
+
+
+class SubwordTokenizer:
+    """Wraps a SentencePiece model that `build` trained."""
+
+    level = "subword"
+    unk_id: int | None = None
+
+    def __init__(self, model: bytes) -> None:
+        from sentencepiece import SentencePieceProcessor
+
+        self.model = model
+        self._processor = SentencePieceProcessor()
+        try:
+            self._processor.LoadFromSerializedProto(model)
+        except (RuntimeError, OSError) as error:
+            raise TokenizerError(f"not a SentencePiece model: {error}") from None
+        processor = self._processor
+        self.vocab_size: int = processor.GetPieceSize()
+        self.newline_id: int = processor.PieceToId(NEWLINE)
+        self._pieces = [processor.IdToPiece(id) for id in range(self.vocab_size)]
+        self._bytes_of = [_piece_bytes(piece, processor.IsByte(id)) for id, piece in enumerate(self._pieces)]
+        mark = [processor.PieceToId(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()]
+        if self.newline_id == processor.unk_id() or processor.unk_id() in mark:
+            raise TokenizerError("the SentencePiece model has no line break symbol or no byte fallback")
+        self._mark_ids = mark
+        self.never_drawn: tuple[int, ...] = (processor.unk_id(),)
+
+    @classmethod
+    def build(cls, text: Text, vocab_size: int | None, subword_model: SubwordModel) -> SubwordTokenizer:
+        """Train SentencePiece. Raises TokenizerError when the text is too small for the vocabulary asked for."""
+        if vocab_size is None:
+            n_chars = sum(len(chunk) for chunk in text.chunks())
+            vocab_size = min(max(n_chars // 400, 320), 8_000)
+            return cls(_train_downwards(text, vocab_size, subword_model))
+        return cls(_train(text, vocab_size, subword_model))
+
+    def encode(self, text: str) -> Ids:
+        lines = text.split(NEWLINE)
+        ids: list[int] = []
+        for turn, line_ids in enumerate(self._processor.EncodeAsIds(lines) if SPACE_MARK not in text
+                                        else map(self._encode_marked, lines)):  # fmt: skip
+            if turn:
+                ids.append(self.newline_id)
+            ids += line_ids
+        return np.array(ids, np.int32)
+
+    def _encode_marked(self, line: str) -> list[int]:
+        # SentencePiece writes a space as U+2581; a U+2581 of the text itself goes as its three bytes.
+        ids: list[int] = []
+        for turn, part in enumerate(line.split(SPACE_MARK)):
+            ids += self._mark_ids * bool(turn)
+            ids += self._processor.EncodeAsIds(part)
+        return ids
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        return b"".join(map(self._bytes_of.__getitem__, np.asarray(ids).tolist())).decode("utf-8", "replace")
+
+    def decoder(self) -> ByteDecoder:
+        return ByteDecoder(self._bytes_of)
+
+    def token(self, id: int) -> str:
+        piece: str = self._pieces[id]
+        return piece if self._processor.IsByte(id) else piece.replace(SPACE_MARK, " ")
+
+    def unknowns(self, text: str) -> Iterator[Unknown]:
+        return iter(())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"level": self.level, "sentencepiece": base64.b64encode(self.model).decode("ascii")}
+
+
+def _piece_bytes(piece: str, is_byte: bool) -> bytes:
+    return bytes([int(piece[3:5], 16)]) if is_byte else piece.replace(SPACE_MARK, " ").encode()
+
+
+def _sentences(text: Text) -> Iterator[str]:
+    for chunk in text.chunks():
+        for line in chunk.split(NEWLINE):
+            line = line.replace(SPACE_MARK, "")
+            for start in range(0, len(line), LONGEST_SENTENCE):
+                yield line[start : start + LONGEST_SENTENCE]
+
+
+def _train(text: Text, vocab_size: int, subword_model: SubwordModel) -> bytes:
+    from sentencepiece import SentencePieceTrainer
+
+    if vocab_size < _FIXED_PIECES + 10:
+        raise TokenizerError(f"vocab_size is {vocab_size}: a subword vocabulary needs {_FIXED_PIECES + 10} or more")
+    model = io.BytesIO()
+    try:
+        SentencePieceTrainer.Train(
+            sentence_iterator=_sentences(text),
+            model_writer=model,
+            model_type=subword_model,
+            vocab_size=vocab_size,
+            hard_vocab_limit=subword_model == "bpe",
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=False,
+            byte_fallback=True,
+            character_coverage=0.9995,
+            user_defined_symbols=[NEWLINE],
+            unk_id=0,
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            input_sentence_size=MOST_SENTENCES,
+            shuffle_input_sentence=True,
+            max_sentence_length=4 * LONGEST_SENTENCE,
+            num_threads=2,
+            minloglevel=2,
+        )
+    except (RuntimeError, OSError) as error:
+        raise TokenizerError(_remedy(str(error), vocab_size)) from None
+    return model.getvalue()
+
+
+def _train_downwards(text: Text, vocab_size: int, subword_model: SubwordModel) -> bytes:
+    """Train with the largest vocabulary up to `vocab_size` that the text allows."""
+    try:
+        return _train(text, vocab_size, subword_model)
+    except TokenizerError as error:
+        allowed = _LARGEST_ALLOWED.search(str(error))
+        if not allowed or int(allowed[1]) >= vocab_size:
+            raise
+        return _train(text, int(allowed[1]), subword_model)
+
+
+_LARGEST_ALLOWED = re.compile(r"at most (\d+)")
+
+
+def _remedy(message: str, vocab_size: int) -> str:
+    limit = re.search(r"<= (\d+)", message)
+    if limit:
+        return f"vocab_size is {vocab_size}: this text allows at most {limit[1]} subwords; lower --vocab-size"
+    least = re.search(r"smaller than required_chars\D+(\d+)\D+(\d+)", message)
+    if least:
+        return f"vocab_size is {vocab_size}: the characters of this text need more; raise --vocab-size above {least[2]}"
+    lines = [line for line in message.strip().splitlines() if line.strip()]
+    return f"SentencePiece cannot learn from this text: {lines[-1] if lines else 'no reason given'}"

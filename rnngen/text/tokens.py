@@ -1,0 +1,48 @@
+"""Token ids on disk, memory-mapped: a text of any size as one array."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnngen.config import OnUnknown
+from rnngen.errors import DataError
+from rnngen.text.corpus import Text
+from rnngen.text.tokenizer import Tokenizer, encode_known
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text's ids.
+
+    Attributes:
+        ids: uint16 or uint32, shape (n_tokens,), mapped from a file that is gone when the array is.
+        n_unknown: unknown symbols of the text.
+    """
+
+    ids: npt.NDArray[Any]
+    n_unknown: int
+
+
+def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> Tokens:
+    """Encode a text chunk by chunk into an unnamed temporary file. Raises DataError when the disk is full."""
+    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
+    n_unknown = 0
+    with tempfile.TemporaryFile() as file:
+        try:
+            for chunk in text.chunks():
+                encoded = encode_known(tokenizer, chunk, on_unknown, "the text")
+                n_unknown += encoded.n_unknown
+                file.write(encoded.ids.astype(dtype).tobytes())
+            file.flush()
+            size = file.tell()
+        except OSError as error:
+            raise DataError(
+                f"cannot keep the tokens in {tempfile.gettempdir()}: {error.strerror}; "
+                "set TMPDIR to a folder with more room"
+            ) from None
+        return Tokens(np.memmap(file, dtype, mode="r") if size else np.zeros(0, dtype), n_unknown)

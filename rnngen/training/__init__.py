@@ -1,0 +1,1 @@
+"""Training with PyTorch. The only place where torch is imported."""

@@ -1,0 +1,280 @@
+"""The training loop: a generator of events. It never prints and never saves; who consumes the events does."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from rnngen.engine.scoring import score_lines, score_text
+from rnngen.errors import TrainingError
+from rnngen.text.dataset import Dataset
+from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
+from rnngen.training.network import RNNLM, TorchModel, to_weights
+from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
+from rnngen.training.plan import Plan
+
+MOST_RETRIES = 3
+GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
+SMOOTHING = 0.98  # of the training loss that events carry
+
+Weights = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One optimizer step was made.
+
+    Attributes:
+        step: its number, counted from 1.
+        steps: of the whole run; None while a time budget leaves it open.
+        train_loss_nats: a token, smoothed over about 50 steps.
+        seconds: since the start.
+        n_tokens: trained on since the start.
+    """
+
+    step: int
+    steps: int | None
+    train_loss_nats: float
+    learning_rate: float
+    seconds: float
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The loss over the whole validation text.
+
+    Attributes:
+        weights: a copy, if this is the best so far; else None.
+    """
+
+    step: int
+    train_loss_nats: float
+    valid_loss_nats: float
+    seconds: float
+    n_tokens: int
+    weights: Weights | None
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """A loss or gradient was not finite; training went back to an earlier step with half the learning rate."""
+
+    step: int
+    back_to: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of the run.
+
+    Attributes:
+        reason: "budget", "patience" or "stopped".
+        steps: the length of the schedule: `--steps` with this number repeats a run whose reason is "budget".
+    """
+
+    step: int
+    steps: int
+    reason: str
+    seconds: float
+    n_tokens: int
+
+
+Event = Stepped | Validated | Diverged | Finished
+
+
+def train(plan: Plan, data: Dataset, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    """Train a new model.
+
+    Args:
+        plan: every setting, none left open.
+        should_stop: asked after every step; when it says yes, the run validates once more and ends.
+
+    Yields:
+        What happens. The weights worth keeping are in the Validated events.
+
+    Raises:
+        TrainingError: the loss stays not finite.
+    """
+    return _Run(plan, data, should_stop).events()
+
+
+class _Run:
+    def __init__(self, plan: Plan, data: Dataset, should_stop: Callable[[], bool]) -> None:
+        self._plan, self._data, self._should_stop = plan, data, should_stop
+        self._start = time.monotonic()
+        torch.set_num_threads(plan.threads)
+        torch.set_flush_denormal(True)
+        torch.manual_seed(plan.seed)
+        device = torch.device(plan.device)
+        low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
+        self._network = RNNLM(plan.model, low).to(device)
+        self._optimizer = make_optimizer(plan.optimizer, self._network, plan.learning_rate, plan.weight_decay)
+        self._peak = plan.learning_rate
+        self._state = self._network.initial_state(plan.batch_size)
+        self._step = 0
+        self._n_tokens = 0
+        self._smooth: list[float] = [0.0, 0.0]  # weighted sum of losses, sum of weights
+        self._best = math.inf
+        self._worse = 0
+        self._windows = self._make_windows(attempt=0)
+        self._budget: TimeBudget | None = None
+        if plan.seconds is not None:
+            reserve = 0.5 * len(data.valid.ids) / (plan.batch_size * plan.bptt)
+            self._budget = TimeBudget(plan.seconds, self._peak, reserve)
+
+    def _make_windows(self, attempt: int) -> Iterator[Window]:
+        plan, data = self._plan, self._data
+        generator = np.random.Generator(np.random.PCG64([plan.seed, attempt]))
+        if data.lines:
+            return line_windows(data.train.ids, data.tokenizer.newline_id, plan.batch_size, plan.bptt, generator)
+        return text_windows(data.train.ids, plan.batch_size, plan.bptt, generator)
+
+    def events(self) -> Iterator[Event]:
+        retries = 0
+        good = self._snapshot()
+        reason = "budget"
+        while (schedule := self._schedule()).steps > self._step:
+            if self._should_stop():
+                reason = "stopped"
+                break
+            loss = self._make_step(schedule.rate(self._step))
+            if loss is None:
+                retries += 1
+                if retries > MOST_RETRIES:
+                    raise TrainingError(
+                        f"the loss is not finite at step {self._step + 1}, after {MOST_RETRIES} new starts with half "
+                        f"the learning rate each: try --lr {self._peak / 4:.2g} or a smaller --grad-clip"
+                    )
+                at = self._step
+                self._restore(good, retries)
+                yield Diverged(at + 1, self._step, self._peak)
+                continue
+            yield self._stepped(loss, schedule)
+            if self._step % self._plan.validate_every == 0:
+                yield self._validate()
+                if self._plan.patience is not None and self._worse >= self._plan.patience:
+                    reason = "patience"
+                    break
+            if self._step % GOOD_STATE_EVERY == 0:
+                good = self._snapshot()
+        if self._step and (reason != "patience") and self._step % self._plan.validate_every:
+            yield self._validate()
+        yield Finished(self._step, schedule.steps, reason, self._seconds(), self._n_tokens)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def _schedule(self) -> Schedule:
+        if self._budget is not None:
+            schedule = self._budget.schedule(self._step)
+            return Schedule(self._peak, schedule.hold, schedule.steps)
+        assert self._plan.steps is not None
+        return Schedule.of_steps(self._peak, self._plan.steps)
+
+    def _make_step(self, rate: float) -> float | None:
+        """One optimizer step; its loss, or None where that or a gradient is not finite (nothing has changed then)."""
+        network, window = self._network, next(self._windows)
+        network.train()
+        device = network.output.bias.device
+        inputs = torch.from_numpy(window.inputs).to(device)
+        targets = torch.from_numpy(window.targets).to(device)
+        logits, state = network(inputs, self._fresh(window))
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self._plan.grad_clip)
+        value = loss.item()
+        if not math.isfinite(value) or not math.isfinite(norm.item()):
+            return None
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self._state = state
+        self._step += 1
+        self._n_tokens += window.n_tokens
+        return value
+
+    def _fresh(self, window: Window) -> tuple[torch.Tensor, ...]:
+        if len(window.fresh) != self._state[0].shape[1]:
+            # A batch of lines at the end of a pool may be smaller.
+            self._state = self._network.initial_state(len(window.fresh))
+        if window.fresh.any():
+            kept = torch.from_numpy(~window.fresh).to(self._state[0].device)[None, :, None]
+            self._state = tuple(part * kept for part in self._state)
+        return self._state
+
+    def _stepped(self, loss: float, schedule: Schedule) -> Stepped:
+        self._smooth = [
+            SMOOTHING * old + (1 - SMOOTHING) * new for old, new in zip(self._smooth, (loss, 1.0), strict=True)
+        ]
+        known = self._budget is None or self._budget.is_fixed
+        return Stepped(
+            self._step,
+            schedule.steps if known else None,
+            self._smooth[0] / self._smooth[1],
+            schedule.rate(self._step - 1),
+            self._seconds(),
+            self._n_tokens,
+        )
+
+    def _validate(self) -> Validated:
+        loss = validation_loss(TorchModel(self._network), self._data)
+        better = loss < self._best
+        self._best = min(loss, self._best)
+        self._worse = 0 if better else self._worse + 1
+        return Validated(
+            self._step,
+            self._smooth[0] / self._smooth[1],
+            loss,
+            self._seconds(),
+            self._n_tokens,
+            to_weights(self._network) if better else None,
+        )
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {
+            "step": self._step,
+            "n_tokens": self._n_tokens,
+            "state": self._state,
+            "smooth": self._smooth,
+            "network": copy.deepcopy(self._network.state_dict()),
+            "optimizer": copy.deepcopy(self._optimizer.state_dict()),
+        }
+
+    def _restore(self, good: dict[str, Any], attempt: int) -> None:
+        """Go back, halve the learning rate, and go on with other windows."""
+        self._step, self._n_tokens, self._smooth = good["step"], good["n_tokens"], good["smooth"]
+        self._network.load_state_dict(good["network"])
+        self._optimizer.load_state_dict(good["optimizer"])
+        self._peak /= 2
+        self._state = self._network.initial_state(self._plan.batch_size)
+        self._windows = self._make_windows(attempt)
+
+
+def validation_loss(model: TorchModel, data: Dataset) -> float:
+    """Nats a token over all of the validation text: carried state, or for lines, each by itself."""
+    if not data.lines:
+        parts = score_text(model, data.valid.ids, data.tokenizer.newline_id)
+    else:
+        ends = np.flatnonzero(data.valid.ids == data.tokenizer.newline_id)
+        parts = iter(
+            score_lines(
+                model, [line[:-1] for line in np.split(data.valid.ids, ends + 1)[:-1]], data.tokenizer.newline_id
+            )
+        )
+    total = count = 0.0
+    for logprobs in parts:
+        total += float(logprobs.sum(dtype=np.float64))
+        count += len(logprobs)
+    return -total / count

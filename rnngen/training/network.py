@@ -1,0 +1,226 @@
+"""RNNLM: the language model as a torch module, and the same through numpy's eyes.
+
+The modules are torch.nn's own and only hold the weights, under torch.nn's names; on a CPU the recurrent layers run
+through `recurrent.py`, elsewhere through torch.nn.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnngen.config import Device, ModelConfig
+from rnngen.errors import ConfigError
+from rnngen.training.recurrent import run_layer
+
+# Up to this vocabulary the embedding and the input weights of the first layer are multiplied as a whole, once a
+# window, and the gates are looked up: cheaper than multiplying every row of the window.
+LARGEST_TABLE = 1024
+# From this vocabulary on the softmax's product is worth rounding to bfloat16.
+LARGE_VOCABULARY = 1024
+
+
+class RNNLM(nn.Module):
+    """Embedding, recurrent layers, softmax over the vocabulary.
+
+    Args:
+        low: type of the operands of the large matrix products in training (bfloat16 or float32).
+    """
+
+    def __init__(self, config: ModelConfig, low: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.config = config
+        self.low = low
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
+        sizes = (config.embedding_dim, config.hidden_size, config.num_layers)
+        self.rnn: nn.RNNBase
+        match config.cell:
+            case "rnn":
+                self.rnn = nn.RNN(*sizes, nonlinearity=config.nonlinearity)
+            case "gru":
+                self.rnn = nn.GRU(*sizes)
+            case "lstm":
+                self.rnn = nn.LSTM(*sizes)
+        self.output = nn.Linear(config.hidden_size, config.vocab_size)
+        self._initialize()
+        if config.tie_weights:
+            self.output.weight = self.embedding.weight
+
+    def _initialize(self) -> None:
+        """Orthogonal recurrent matrices, forget gates open, a softmax that starts uniform."""
+        H = self.config.hidden_size
+        scale = 1 / math.sqrt(H)
+        with torch.no_grad():
+            # A tied matrix is the softmax's too, and must not start with large logits.
+            self.embedding.weight.normal_(0, scale if self.config.tie_weights else 1.0)
+            for name, weight in self.rnn.named_parameters():
+                if name.startswith("weight_hh"):
+                    for block in weight.split(H):
+                        nn.init.orthogonal_(block)
+                elif name.startswith("bias"):
+                    weight.zero_()
+                    if self.config.cell == "lstm" and name.startswith("bias_hh"):
+                        weight[H : 2 * H] = 1.0  # Jozefowicz et al. 2015: remember until told to forget
+            self.output.weight.normal_(0, 0.1 * scale)
+            self.output.bias.zero_()
+
+    def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
+        """Zeros: h, and for lstm c, each [L, B, H]."""
+        shape = (self.config.num_layers, batch_size, self.config.hidden_size)
+        zeros = self.output.bias.new_zeros
+        return tuple(zeros(shape) for _ in range(2 if self.config.cell == "lstm" else 1))
+
+    def forward(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits of the token after each id.
+
+        Args:
+            ids: [T, B].
+            state: arrays [L, B, H].
+
+        Returns:
+            Logits [T, B, V], and the state after the window, detached.
+        """
+        if ids.device.type == "cpu":
+            outputs, state = self._run(ids, state)
+        else:
+            outputs, state = self._run_torch(ids, state)
+        low = self.low if self.training and self.config.vocab_size >= LARGE_VOCABULARY else torch.float32
+        return _linear(outputs, self.output.weight, self.output.bias, low), state  # [T, B, V]
+
+    def _run(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        config = self.config
+        H = config.hidden_size
+        low = self.low if self.training else torch.float32
+        after = []
+        outputs = None
+        for layer in range(config.num_layers):
+            w_ih, w_hh, b_ih, b_hh = (
+                getattr(self.rnn, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            b_n = b_hh[2 * H :] if config.cell == "gru" else None
+            # All of b_hh can be added before the loop but the gru's share inside the reset gate.
+            bias = b_ih + (b_hh if b_n is None else functional.pad(b_hh[: 2 * H], (0, H)))
+            if outputs is not None:
+                gates = _linear(outputs, w_ih, bias, low)
+            elif config.vocab_size <= LARGEST_TABLE:
+                gates = functional.embedding(ids, functional.linear(self.embedding.weight, w_ih, bias))
+            else:
+                gates = _linear(self.embedding(ids), w_ih, bias, low)
+            outputs, last = run_layer(
+                config.cell, config.nonlinearity, gates, tuple(part[layer] for part in state), w_hh, b_n, low
+            )
+            outputs = self._drop(outputs)
+            after.append(last)
+        assert outputs is not None
+        return outputs, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+
+    def _run_torch(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        self.rnn.dropout = self.config.dropout if self.config.num_layers > 1 else 0.0
+        outputs, last = self.rnn(self.embedding(ids), state if len(state) > 1 else state[0])
+        last = last if isinstance(last, tuple) else (last,)
+        return self._drop(outputs), tuple(part.detach() for part in last)
+
+    def _drop(self, outputs: Tensor) -> Tensor:
+        """One mask for all steps of a window (Gal and Ghahramani 2016; Merity et al. 2018): [T, B, H]."""
+        p = self.config.dropout
+        if not self.training or p == 0:
+            return outputs
+        mask = torch.empty_like(outputs[0]).bernoulli_(1 - p).div_(1 - p)
+        return outputs * mask
+
+
+class _LowLinear(torch.autograd.Function):
+    """x W^T with rounded operands, forward and backward, and a float32 result."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, low: torch.dtype) -> Any:
+        x, weight = x.to(low), weight.to(low)
+        ctx.save_for_backward(x, weight)
+        return torch.mm(x, weight.t()).float()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        x, weight = ctx.saved_tensors
+        grad = grads[0].to(weight.dtype)
+        return torch.mm(grad, weight).float(), torch.mm(grad.t(), x).float(), None
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor, low: torch.dtype) -> Tensor:
+    """x W^T + b for x of shape [T, B, I]."""
+    if low == torch.float32:
+        return functional.linear(x, weight, bias)
+    rows: Tensor = _LowLinear.apply(x.flatten(0, 1), weight, low)  # type: ignore[no-untyped-call]
+    return (rows + bias).view(*x.shape[:2], -1)
+
+
+class TorchModel:
+    """The network as an `engine.model.LanguageModel`: numpy in, numpy out, no gradients."""
+
+    def __init__(self, network: RNNLM) -> None:
+        self._network = network
+        self._device = network.output.bias.device
+
+    @property
+    def config(self) -> ModelConfig:
+        return self._network.config
+
+    def initial_state(self, batch_size: int) -> tuple[npt.NDArray[np.float32], ...]:
+        return tuple(part.numpy() for part in map(Tensor.cpu, self._network.initial_state(batch_size)))
+
+    def forward(
+        self, ids: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]
+    ) -> tuple[npt.NDArray[np.float32], tuple[npt.NDArray[np.float32], ...]]:
+        logits, after = self._run(ids, state)
+        return logits.transpose(0, 1).cpu().numpy(), tuple(part.cpu().numpy() for part in after)
+
+    def logprobs(
+        self, ids: npt.NDArray[np.integer], targets: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]
+    ) -> tuple[npt.NDArray[np.float32], tuple[npt.NDArray[np.float32], ...]]:
+        B, T = ids.shape
+        window = max(1, (1 << 22) // (B * max(self.config.vocab_size, 4 * self.config.hidden_size)))
+        found = []
+        for start in range(0, T, window):
+            logits, after = self._run(ids[:, start : start + window], state)
+            state = tuple(part.cpu().numpy() for part in after)
+            wanted = torch.from_numpy(np.ascontiguousarray(targets[:, start : start + window].T, np.int64))
+            wanted = wanted.to(self._device)
+            loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+            found.append(-loss.view_as(wanted).t().cpu().numpy())
+        return np.concatenate(found, axis=1), state
+
+    @torch.no_grad()
+    def _run(
+        self, ids: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        self._network.eval()
+        time_major = torch.from_numpy(np.ascontiguousarray(ids.T, np.int64)).to(self._device)
+        parts = tuple(torch.from_numpy(np.ascontiguousarray(part)).to(self._device) for part in state)
+        logits, after = self._network(time_major, parts)
+        return logits, after
+
+
+def to_weights(network: RNNLM) -> dict[str, npt.NDArray[np.float32]]:
+    """A copy of the weights, under the names of a checkpoint."""
+    names = network.config.weight_shapes()
+    return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items() if name in names}
+
+
+def load_torch_model(config: ModelConfig, weights: dict[str, npt.NDArray[np.float32]], device: Device) -> TorchModel:
+    """The torch network with a checkpoint's weights. Raises ConfigError when the device is not there."""
+    check_device(device)
+    network = RNNLM(config)
+    # A tied matrix stands once in a checkpoint and twice in the module.
+    network.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()}, strict=False)
+    return TorchModel(network.to(device))
+
+
+def check_device(device: Device) -> None:
+    """Raise ConfigError when torch cannot use the device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda': torch finds no GPU that it can use; leave out --device")

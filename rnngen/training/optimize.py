@@ -1,0 +1,106 @@
+"""Optimizers, the learning rate's schedule, and the time budget."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+
+from rnngen.config import Optimizer
+
+WARM_UP_STEPS = 50
+HOLD = 0.4  # of the run at the peak rate, before the straight line down
+FINAL = 0.01  # of the peak rate, at the end
+SETTLING_STEPS = 5  # the first steps are slower than the rest and not measured
+
+
+def make_optimizer(
+    name: Optimizer, network: torch.nn.Module, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Weight decay falls on matrices only, not on biases."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    match name:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=learning_rate, alpha=0.99)
+        case "sgd":
+            return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Up in WARM_UP_STEPS, level until `hold`, then straight down to nearly zero at the last step.
+
+    Attributes:
+        hold: steps before the descent.
+        steps: steps in all.
+    """
+
+    peak: float
+    hold: int
+    steps: int
+
+    @classmethod
+    def of_steps(cls, peak: float, steps: int) -> Schedule:
+        return cls(peak, int(HOLD * steps), steps)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the step with this number, counted from 0."""
+        warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+        left = (self.steps - step) / (self.steps - self.hold)
+        return self.peak * warm_up * (FINAL + (1 - FINAL) * min(1.0, left))
+
+
+class TimeBudget:
+    """Finds the number of steps that fit into a time, while the steps are being made.
+
+    As long as the rate is level, the schedules of all lengths are the same. So the number is fixed only when the
+    descent must begin, from the time that the steps took until then; from there on the run is one of `steps` steps,
+    and can be repeated as such. A machine that slows down after that ends late rather than with half a descent.
+
+    Args:
+        seconds: the budget, counted from now.
+        peak: the learning rate.
+        reserve: what the validation at the end costs, in steps.
+    """
+
+    def __init__(self, seconds: float, peak: float, reserve: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._peak = peak
+        self._reserve = reserve
+        self._settled = 0.0
+        self._fixed: Schedule | None = None
+
+    def schedule(self, step: int) -> Schedule:
+        """The schedule as far as it is known before the step with this number, counted from 0."""
+        if self._fixed:
+            return self._fixed
+        now = time.monotonic()
+        if step == SETTLING_STEPS:
+            self._settled = now
+        expected = self._expected_steps(step, now)
+        if step < HOLD * expected - 1:
+            return Schedule(self._peak, hold=step + 1, steps=step + 2)
+        # Never so few that a step already made would have belonged to the descent.
+        fewest = math.ceil((step - 1) / HOLD)
+        self._fixed = Schedule.of_steps(self._peak, max(round(expected), fewest, 1))
+        return self._fixed
+
+    def _expected_steps(self, step: int, now: float) -> float:
+        left = self._deadline - now
+        if step <= SETTLING_STEPS:
+            return math.inf if left > 0 else step
+        per_step = (now - self._settled) / (step - SETTLING_STEPS)
+        return step + max(0.0, left / per_step - self._reserve)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the number of steps is known."""
+        return self._fixed is not None

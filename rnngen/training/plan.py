@@ -1,0 +1,183 @@
+"""From what a person asked for to settings with nothing left open: sizes that fit the text, the budget, the machine."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from rnngen.config import Device, ModelConfig, ModelOptions, Optimizer, TrainConfig
+from rnngen.errors import ConfigError
+from rnngen.text.dataset import Dataset
+from rnngen.training.network import check_device
+
+BATCH_SIZE = 32
+BPTT = 64
+HIDDEN_SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every setting of a run. One of `seconds` and `steps` is set."""
+
+    model: ModelConfig
+    seconds: float | None
+    steps: int | None
+    batch_size: int
+    bptt: int
+    learning_rate: float
+    optimizer: Optimizer
+    weight_decay: float
+    grad_clip: float
+    patience: int | None
+    validate_every: int
+    seed: int
+    threads: int
+    precision: Literal["float32", "bfloat16"]
+    device: Device
+    lines: bool
+
+
+def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan:
+    """Choose what was left open.
+
+    Raises:
+        ConfigError: bptt or the batch does not fit the text, or the device is not there.
+    """
+    check_device(config.device)
+    threads = config.threads or available_cores()
+    torch.set_num_threads(threads)
+    precision = _precision(config)
+    n_train = len(data.train.ids)
+    bptt = config.bptt or min(BPTT, n_train - 1)
+    batch_size = config.batch_size or min(BATCH_SIZE, max(1, n_train // bptt))
+    if config.lines:
+        batch_size = config.batch_size or min(BATCH_SIZE, data.found.n_lines)
+    elif bptt >= n_train:
+        raise ConfigError(
+            f"bptt is {bptt}: the text to train on has {n_train} tokens; use --bptt {n_train - 1} or less"
+        )
+    elif batch_size > n_train:
+        raise ConfigError(
+            f"batch_size is {batch_size}: the text to train on has {n_train} tokens; use --batch-size {n_train} or less"
+        )
+    per_step = batch_size * bptt
+    if config.lines:
+        per_step = min(per_step, math.ceil(batch_size * n_train / max(1, data.found.n_lines)))
+    steps = config.steps
+    if config.epochs is not None:
+        steps = max(1, math.ceil(config.epochs * n_train / per_step))
+    vocab_size = data.tokenizer.vocab_size
+    hidden = options.hidden_size or choose_hidden_size(
+        options, vocab_size, n_train,
+        n_tokens=None if steps is None else steps * per_step,
+        flops=None if config.seconds is None else config.seconds * measured_flops(precision),
+    )  # fmt: skip
+    model = ModelConfig(
+        vocab_size=vocab_size,
+        embedding_dim=options.embedding_dim
+        or (hidden if options.tie_weights or vocab_size > 1024 else min(hidden, 128)),
+        hidden_size=hidden,
+        num_layers=options.num_layers,
+        cell=options.cell,
+        nonlinearity=options.nonlinearity,
+        dropout=0.1 if options.dropout is None else options.dropout,
+        tie_weights=options.tie_weights,
+    )
+    return Plan(
+        model=model,
+        seconds=config.seconds,
+        steps=steps,
+        batch_size=batch_size,
+        bptt=bptt,
+        learning_rate=config.learning_rate or default_learning_rate(config.optimizer, model),
+        optimizer=config.optimizer,
+        weight_decay=0.01 if config.weight_decay is None else config.weight_decay,
+        grad_clip=config.grad_clip,
+        patience=config.patience,
+        validate_every=max(25, round(15 * len(data.valid.ids) / per_step)),
+        seed=config.seed,
+        threads=threads,
+        precision=precision,
+        device=config.device,
+        lines=config.lines,
+    )
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 matrices itself; emulated ones would be slower than float32."""
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe and probe())
+
+
+def _precision(config: TrainConfig) -> Literal["float32", "bfloat16"]:
+    if config.precision == "auto":
+        return "bfloat16" if config.device == "cpu" and has_bfloat16() else "float32"
+    return config.precision
+
+
+def measured_flops(precision: Literal["float32", "bfloat16"]) -> float:
+    """Floating point operations a second of a product like the recurrent one, the best of a tenth of a second."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    B, H = BATCH_SIZE, 512
+    a, b = torch.ones(B, H, dtype=dtype), torch.ones(H, 3 * H, dtype=dtype)
+    out = torch.empty(B, 3 * H, dtype=dtype)
+    best = math.inf
+    end = time.monotonic() + 0.1
+    while time.monotonic() < end:
+        start = time.perf_counter()
+        torch.mm(a, b, out=out)
+        best = min(best, time.perf_counter() - start)
+    return 2 * B * H * 3 * H / best
+
+
+def flops_per_token(options: ModelOptions, vocab_size: int, hidden: int) -> float:
+    """Of a training step: two for each weight that a token meets going forward, four going back."""
+    gates = ModelConfig(1, 1, 1, cell=options.cell).num_gates
+    recurrent = gates * hidden * hidden * (2 * options.num_layers - 1)
+    return 6.0 * (recurrent + vocab_size * hidden)
+
+
+def choose_hidden_size(
+    options: ModelOptions, vocab_size: int, n_train: int, n_tokens: float | None, flops: float | None
+) -> int:
+    """The largest hidden size that the text can fill and the budget can train.
+
+    Args:
+        n_train: tokens of the text.
+        n_tokens: that the run will train on, or
+        flops: that it can spend.
+    """
+    best = HIDDEN_SIZES[0]
+    for hidden in HIDDEN_SIZES:
+        cost = flops_per_token(options, vocab_size, hidden)
+        weights = cost / 6
+        tokens = n_tokens if n_tokens is not None else EFFICIENCY * (flops or 0) / cost
+        if tokens >= TOKENS_PER_WEIGHT * weights and weights <= WEIGHTS_PER_TRAINING_TOKEN * n_train:
+            best = hidden
+    return best
+
+
+# Measured (CONTRIBUTING.md, "Defaults"): below this many tokens a weight, a smaller model ends better.
+TOKENS_PER_WEIGHT = 4.0
+# Above this many weights a token of text, a model learns the text by heart before it has learnt the language.
+WEIGHTS_PER_TRAINING_TOKEN = 4.0
+# Of the speed of the bare product, what a whole step reaches.
+EFFICIENCY = 0.5
+
+
+def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:
+    """Peak rates that were the best, or near it, on the texts of CONTRIBUTING.md, "Defaults"."""
+    base = {"adamw": 4e-3, "rmsprop": 2e-3, "sgd": 0.5}[optimizer]
+    return base * (0.5 if model.cell == "rnn" else 1.0)
