@@ -45,18 +45,19 @@ def score(
     from rnngen.text.tokenizer import encode_known
 
     console = Console(quiet)
+    lines_in = stream_lines(paths, encoding)
     loaded = models.load(model, device, console)
     tokenizer = loaded.checkpoint.tokenizer
     write = {(False, False): _columns, (False, True): _record, (True, False): _token_rows, (True, True): _token_record}
     write_line = write[tokens, json]
     tally = _UnknownTally()
     numbers = itertools.count(1)
-    for block in blocks(stream_lines(paths, encoding)):
+    for block in blocks(lines_in):
         lines = [line.removesuffix("\n") for line in block]
-        numbered = list(zip(numbers, lines, strict=False))
-        encoded = [encode_known(tokenizer, line, on_unknown, f"line {number}") for number, line in numbered]
+        numbered = list(zip(lines, numbers, strict=False))
+        encoded = [encode_known(tokenizer, line, on_unknown, f"line {number}") for line, number in numbered]
         scored = score_lines(loaded.model, [line.ids for line in encoded], tokenizer.newline_id)
-        for (number, line), ids, logprobs in zip(numbered, encoded, scored, strict=True):
+        for (line, number), ids, logprobs in zip(numbered, encoded, scored, strict=True):
             tally.add(number, ids)
             sys.stdout.write(write_line(number, line, ids, logprobs, tokenizer))
         sys.stdout.flush()

@@ -39,6 +39,10 @@ class FileText:
     Args:
         paths: file names; `-` is standard input, `.gz` is uncompressed.
         encoding: any that Python knows.
+
+    Raises:
+        DataError: a file is not there or cannot be read; while reading, it cannot be decoded.
+        ConfigError: there is no such encoding.
     """
 
     def __init__(self, paths: Sequence[str], encoding: str = "utf-8") -> None:
@@ -49,6 +53,8 @@ class FileText:
             raise ConfigError(
                 f"encoding is {encoding!r}: Python knows no such text encoding; try utf-8, utf-16, latin-1 or cp1252"
             ) from None
+        for path in paths:
+            _check_readable(path)
         self.paths = list(paths)
         self.encoding = encoding
         self._spools: dict[int, BinaryIO] = {}
@@ -84,8 +90,6 @@ class FileText:
         try:
             if path == "-":
                 return self._reread(index, sys.stdin.buffer)
-            if os.path.isdir(path):
-                raise DataError(f"{path} is a folder: name the files in it")
             if path.endswith(".gz"):
                 return gzip.open(path, "rb")  # type: ignore[return-value]
             if not os.path.isfile(path):
@@ -103,6 +107,7 @@ class FileText:
                     shutil.copyfileobj(pipe, spool)
             else:
                 shutil.copyfileobj(stream, spool)
+            spool.flush()
             self._spools[index] = spool
         duplicate = os.fdopen(os.dup(self._spools[index].fileno()), "rb")
         duplicate.seek(0)
@@ -119,6 +124,17 @@ class _StreamedText(FileText):
         if stream is None:
             return open(self.paths[index], "rb")
         return os.fdopen(os.dup(stream.fileno()), "rb", buffering=0)
+
+
+def _check_readable(path: str) -> None:
+    if path == "-":
+        return
+    if os.path.isdir(path):
+        raise DataError(f"{path} is a folder: name the files in it")
+    if not os.path.exists(path):
+        raise DataError(f"cannot read {path}: there is no such file")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"cannot read {path}: permission denied; make it readable")
 
 
 def _shown(path: str) -> str:

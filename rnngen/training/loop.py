@@ -18,6 +18,7 @@ from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
+from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
 from rnngen.training.plan import Plan
@@ -115,6 +116,7 @@ class _Run:
         self._start = time.monotonic()
         torch.set_num_threads(plan.threads)
         torch.set_flush_denormal(True)
+        keep_freed_memory()
         torch.manual_seed(plan.seed)
         device = torch.device(plan.device)
         low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
