@@ -70,9 +70,9 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 def load(path: Path) -> Checkpoint:
     """Read and check a file that `save` wrote. Raises CheckpointError with the reason."""
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder: name a {SUFFIX} file in it")
     try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder: name a {SUFFIX} file in it")
         with safe_open(path, framework="np") as file:
             metadata = _checked_metadata(path, file.metadata() or {})
             config = ModelConfig.from_dict(_json(path, metadata, "model"))
@@ -80,6 +80,8 @@ def load(path: Path) -> Checkpoint:
             description = _json(path, metadata, "tokenizer")
             if _SENTENCEPIECE in file.keys():  # noqa: SIM118 - not a dictionary
                 model = _read_tensor(path, file, _SENTENCEPIECE, np.uint8)
+                if not isinstance(description, dict):
+                    raise CheckpointError(f"{path} is broken: its tokenizer record has another form")
                 description = {**description, "sentencepiece": base64.b64encode(model.tobytes()).decode()}
         tokenizer = tokenizers.from_dict(description)
         training, history = _json(path, metadata, "training"), _json(path, metadata, "history")
@@ -95,7 +97,8 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} is broken: its tokenizer has {tokenizer.vocab_size} symbols, its model {config.vocab_size}"
         )
-    if not isinstance(training, dict) or not isinstance(history, list):
+    entries_fit = isinstance(history, list) and all(isinstance(entry, dict) for entry in history)
+    if not isinstance(training, dict) or not entries_fit:
         raise CheckpointError(f"{path} is broken: its training record has another form")
     return Checkpoint(config, tokenizer, weights, training, history)
 

@@ -33,11 +33,13 @@ def _check_choice(name: str, value: object, choices: Any) -> None:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 1 << 63
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < 1 << 63
+    return isinstance(value, float) and math.isfinite(value)
 
 
 class _Settings:
@@ -164,13 +166,11 @@ class ModelOptions(_Settings):
     nonlinearity: Nonlinearity = "tanh"
 
     def __post_init__(self) -> None:
-        # A ModelConfig made of the given values checks them all by its own rules.
-        hidden = 1 if self.hidden_size is None else self.hidden_size
-        embedding = self.embedding_dim
-        if embedding is None or (self.tie_weights and self.hidden_size is None):
-            embedding = hidden
-        ModelConfig(1, embedding, hidden, self.num_layers, self.cell, self.nonlinearity,
-                    0.0 if self.dropout is None else self.dropout, self.tie_weights)  # fmt: skip
+        # A ModelConfig with the open sizes at 1 checks the rest by its own rules.
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        sizes = {"vocab_size": 1, "embedding_dim": 1, "hidden_size": 1}
+        open_sizes = {"embedding_dim", "hidden_size"} - set(given)
+        ModelConfig(**{**sizes, **given, "tie_weights": self.tie_weights and not open_sizes})
 
 
 @dataclass(frozen=True)
@@ -206,8 +206,9 @@ class TrainConfig(_Settings):
     device: Device = "cpu"
 
     def __post_init__(self) -> None:
-        budgets = [name for name in ("seconds", "steps", "epochs") if getattr(self, name) is not None]
-        _check(len(budgets) == 1, "budget", " and ".join(budgets) or None, "one of --time, --steps, --epochs")
+        flags = {"--time": self.seconds, "--steps": self.steps, "--epochs": self.epochs}
+        budgets = [flag for flag, value in flags.items() if value is not None]
+        _check(len(budgets) == 1, "the budget", " and ".join(budgets) or None, "one of --time, --steps and --epochs")
         for name in ("steps", "batch_size", "bptt", "patience", "threads"):
             value = getattr(self, name)
             _check(value is None or _is_count(value), name, value, "a whole number, 1 or more")

@@ -14,17 +14,17 @@ def check_writable(path: Path, *, force: bool, remedy: str = "add --force, or na
 
     Makes the folder if it is missing. Raises OutputError.
     """
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder: name a file")
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists already and is not overwritten: {remedy}")
     try:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder: name a file")
+        if path.exists() and not force:
+            raise OutputError(f"{path} exists already and is not overwritten: {remedy}")
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = _temporary(path)
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(f"cannot write in {path.parent}: {error.strerror}; name another place") from None
+        raise OutputError(f"cannot write {path}: {error.strerror}; name another place") from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -49,7 +49,7 @@ class FileText:
         try:
             codecs.lookup(encoding)
             "".encode(encoding)
-        except LookupError:
+        except (LookupError, ValueError):
             raise ConfigError(
                 f"encoding is {encoding!r}: Python knows no such text encoding; try utf-8, utf-16, latin-1 or cp1252"
             ) from None
@@ -89,6 +89,8 @@ class FileText:
         path = self.paths[index]
         try:
             if path == "-":
+                if sys.stdin is None:
+                    raise DataError("standard input is closed: name a file")
                 return self._reread(index, sys.stdin.buffer)
             if path.endswith(".gz"):
                 return gzip.open(path, "rb")  # type: ignore[return-value]
@@ -101,17 +103,23 @@ class FileText:
 
     def _reread(self, index: int, stream: BinaryIO | None) -> BinaryIO:
         if index not in self._spools:
-            spool = tempfile.TemporaryFile()  # noqa: SIM115 - read again and again, gone with the process
-            if stream is None:
-                with open(self.paths[index], "rb") as pipe:
-                    shutil.copyfileobj(pipe, spool)
-            else:
-                shutil.copyfileobj(stream, spool)
-            spool.flush()
-            self._spools[index] = spool
+            try:
+                self._spools[index] = self._spool(stream or open(self.paths[index], "rb"))  # noqa: SIM115
+            except OSError as error:
+                raise DataError(
+                    f"cannot keep {_shown(self.paths[index])} in a temporary file: {error.strerror}; "
+                    "set TMPDIR to a folder with room, or name a file"
+                ) from None
         duplicate = os.fdopen(os.dup(self._spools[index].fileno()), "rb")
         duplicate.seek(0)
         return duplicate
+
+    @staticmethod
+    def _spool(stream: BinaryIO) -> BinaryIO:
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 - read again and again, gone with the process
+        shutil.copyfileobj(stream, spool)
+        spool.flush()
+        return spool
 
 
 def stream_lines(paths: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
@@ -202,7 +210,7 @@ class Survey:
     sha256: str
 
 
-def survey(text: Text) -> Survey:
+def survey(text: Text, name: str = "the text") -> Survey:
     """Count and hash a text. Raises DataError when it is empty, or holds NUL characters as binary files do."""
     n_chars = n_lines = 0
     digest = hashlib.sha256()
@@ -210,14 +218,14 @@ def survey(text: Text) -> Survey:
         if "\0" in chunk:
             place = n_chars + chunk.index("\0")
             raise DataError(
-                f"the text has a NUL character at character {place + 1}: it is a binary file, "
+                f"{name} has a NUL character at character {place + 1}: it is a binary file, "
                 "or it has another encoding (try --encoding utf-16)"
             )
         n_chars += len(chunk)
         n_lines += sum(1 for line in chunk.split("\n") if line.strip())
         digest.update(chunk.encode("utf-8", "surrogatepass"))
     if not n_chars:
-        raise DataError("the text is empty: there is nothing to learn from")
+        raise DataError(f"{name} is empty: there is nothing to learn from")
     return Survey(n_chars, n_lines, digest.hexdigest())
 
 
@@ -265,7 +273,7 @@ def split_by_characters(text: Text, found: Survey, fraction: float) -> tuple[Tex
     cut = int((1 - fraction) * found.n_chars)
     if not 0 < cut < found.n_chars:
         raise DataError(
-            f"the text has {found.n_chars} characters: too few to keep {fraction:.0%} for validation; "
+            f"the text has {_counted(found.n_chars, 'character')}: too few to keep {fraction:.0%} for validation; "
             "give more text, or a validation text with --valid FILE"
         )
     return Slice(text, 0, cut), Slice(text, cut, found.n_chars)
@@ -276,10 +284,14 @@ def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> tup
     n_valid = round(fraction * found.n_lines) or 1
     if n_valid >= found.n_lines:
         raise DataError(
-            f"the text has {found.n_lines} lines that are not blank: too few to keep {n_valid} for validation; "
+            f"the text has {_counted(found.n_lines, 'line')} that {'is' if found.n_lines == 1 else 'are'} not blank: too few to keep {n_valid} for validation; "
             "give more lines, or a validation text with --valid FILE"
         )
     marks = bytearray(found.n_lines)
     for turn in random.Random(seed).sample(range(found.n_lines), n_valid):
         marks[turn] = 1
     return ChosenLines(text, bytes(1 - mark for mark in marks)), ChosenLines(text, bytes(marks))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)

@@ -47,10 +47,11 @@ def prepare(
         TokenizerError: the tokenizer cannot be built from this text.
     """
     found = survey(text)
-    valid_found = survey(valid) if valid is not None else None
+    valid_found = survey(valid, "the validation text") if valid is not None else None
     if valid is not None and valid_found is not None:
-        train_part, valid_part = (_all_lines(text, found), _all_lines(valid, valid_found)) if config.lines else (
-            text, valid)  # fmt: skip
+        train_part, valid_part = text, valid
+        if config.lines:
+            train_part, valid_part = _all_lines(text, found, "text"), _all_lines(valid, valid_found, "validation text")
     else:
         fraction = config.valid_fraction or min(VALID_FRACTION, MOST_VALID_CHARS / found.n_chars)
         if config.lines:
@@ -69,7 +70,7 @@ def prepare(
     return Dataset(tokenizer, train, valid_tokens, config.lines, found, valid_chars)
 
 
-def _all_lines(text: Text, found: Survey) -> Text:
+def _all_lines(text: Text, found: Survey, name: str) -> Text:
     if not found.n_lines:
-        raise DataError("the text has blank lines only: --lines needs lines to learn from")
+        raise DataError(f"the {name} has blank lines only: --lines needs lines to learn from")
     return ChosenLines(text, bytes([1]) * found.n_lines)

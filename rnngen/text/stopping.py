@@ -23,11 +23,12 @@ class StopFilter:
         if not self._stops:
             return text
         text = self._held + text
-        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        if places:
+        # Of several, the one that is whole first, as if the text came a character at a time.
+        found = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0]
+        if found:
             self.stopped = True
             self._held = ""
-            return text[: min(places)]
+            return text[: min(found)[1]]
         sure = len(text) - max(_overlap(text, stop) for stop in self._stops)
         self._held = text[sure:]
         return text[:sure]

@@ -148,12 +148,18 @@ def _train_downwards(text: Text, vocab_size: int, subword_model: SubwordModel) -
     try:
         return _train(text, vocab_size, subword_model)
     except TokenizerError as error:
-        allowed = _LARGEST_ALLOWED.search(str(error))
-        if not allowed or int(allowed[1]) >= vocab_size:
-            raise
-        return _train(text, int(allowed[1]), subword_model)
+        needed, allowed = _MORE_NEEDED.search(str(error)), _LARGEST_ALLOWED.search(str(error))
+        try:
+            if needed:
+                return _train(text, int(needed[1]) + 1, subword_model)
+            if allowed:
+                return _train(text, int(allowed[1]), subword_model)
+        except TokenizerError:
+            pass
+        raise TokenizerError("the text is too small to learn subwords from: give more, or use --level char") from None
 
 
+_MORE_NEEDED = re.compile(r"raise --vocab-size above (\d+)")
 _LARGEST_ALLOWED = re.compile(r"at most (\d+)")
 
 

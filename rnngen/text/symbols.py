@@ -26,8 +26,8 @@ class Unknown:
 
     def __str__(self) -> str:
         if len(self.symbol) == 1:
-            return f"{visible(self.symbol)!r} ({codepoint(self.symbol)}) at character {self.offset + 1}"
-        return f"{visible(self.symbol)!r} at character {self.offset + 1}"
+            return f"'{visible(self.symbol)}' ({codepoint(self.symbol)}) at character {self.offset + 1}"
+        return f"'{visible(self.symbol)}' at character {self.offset + 1}"
 
 
 def codepoint(character: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ def from_dict(values: object) -> Tokenizer:
         case {"level": "subword", "sentencepiece": str(encoded)}:
             try:
                 return SubwordTokenizer(base64.b64decode(encoded, validate=True))
-            except binascii.Error:
+            except ValueError:
                 raise TokenizerError("the SentencePiece model is not base64") from None
     raise TokenizerError("it describes no tokenizer of level char, byte, word or subword")
 

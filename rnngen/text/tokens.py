@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -32,17 +32,22 @@ def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk"
     """Encode a text chunk by chunk into an unnamed temporary file. Raises DataError when the disk is full."""
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     n_unknown = 0
-    with tempfile.TemporaryFile() as file:
-        try:
+    try:
+        # Unbuffered: nothing is left to be written, and to fail, when the file is closed.
+        with tempfile.TemporaryFile(buffering=0) as file:
             for chunk in text.chunks():
                 encoded = encode_known(tokenizer, chunk, on_unknown, "the text")
                 n_unknown += encoded.n_unknown
-                file.write(encoded.ids.astype(dtype).tobytes())
-            file.flush()
-            size = file.tell()
-        except OSError as error:
-            raise DataError(
-                f"cannot keep the tokens in {tempfile.gettempdir()}: {error.strerror}; "
-                "set TMPDIR to a folder with more room"
-            ) from None
-        return Tokens(np.memmap(file, dtype, mode="r") if size else np.zeros(0, dtype), n_unknown)
+                _write_all(file, encoded.ids.astype(dtype).tobytes())
+            return Tokens(np.memmap(file, dtype, mode="r") if file.tell() else np.zeros(0, dtype), n_unknown)
+    except OSError as error:
+        raise DataError(
+            f"cannot keep the tokens in {tempfile.tempdir or 'a temporary file'}: {error.strerror}; "
+            "set TMPDIR to a folder with more room"
+        ) from None
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]

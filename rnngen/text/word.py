@@ -85,8 +85,8 @@ class WordTokenizer:
 
     def _encode_running(self, line: str, ids: list[int]) -> None:
         words = line.split()
-        if len(words) != line.count(" ") + 1:
-            # Some white space is more than the single space between two words.
+        if " ".join(words) != line:
+            # Some white space is not the single space between two words.
             ids += [self._id_of.get(piece, 0) for piece in _pieces(line)]
             return
         cache = self._ids_of_run
@@ -113,11 +113,13 @@ class WordTokenizer:
         for line in text.split(NEWLINE):
             for run in _RUNS.finditer(line):
                 place = offset + run.start()
-                pieces = [run[0]] if self.split == "whitespace" else _split_run(run[0])
+                if self.split == "whitespace":
+                    pieces = [] if run[0].isspace() else [run[0]]
+                else:
+                    pieces = [] if _is_implied(run, line) else _split_run(run[0])
                 for turn, piece in enumerate(pieces):
                     written = piece.removeprefix(JOINER) if turn else piece
-                    implied = run[0].isspace() and (self.split == "whitespace" or run[0] == " ")
-                    if not implied and piece not in self._id_of:
+                    if piece not in self._id_of:
                         yield Unknown(written, place)
                     place += len(written)
             offset += len(line) + 1
@@ -152,12 +154,16 @@ class WordDecoder:
 
 def _pieces(line: str) -> list[str]:
     """The tokens of one line of running text."""
-    runs = _RUNS.findall(line)
     pieces: list[str] = []
-    for turn, run in enumerate(runs):
-        if run != " " or turn == 0 or turn == len(runs) - 1:
-            pieces += _split_run(run)
+    for run in _RUNS.finditer(line):
+        if not _is_implied(run, line):
+            pieces += _split_run(run[0])
     return pieces
+
+
+def _is_implied(run: re.Match[str], line: str) -> bool:
+    """Whether a run is the single space between two words, which needs no token."""
+    return run[0] == " " and 0 < run.start() and run.end() < len(line)
 
 
 def _split_run(run: str) -> list[str]:

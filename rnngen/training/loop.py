@@ -25,6 +25,7 @@ from rnngen.training.plan import Plan
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
+LEARNT_AFTER = 2  # validations without a better one: a time budget's level phase ends early
 SMOOTHING = 0.98  # of the training loss that events carry
 
 Weights = dict[str, npt.NDArray[np.float32]]
@@ -165,6 +166,8 @@ class _Run:
             yield self._stepped(loss, schedule)
             if self._step % self._plan.validate_every == 0:
                 yield self._validate()
+                if self._budget is not None and self._worse >= LEARNT_AFTER:
+                    self._budget.begin_descent(self._step)
                 if self._plan.patience is not None and self._worse >= self._plan.patience:
                     reason = "patience"
                     break

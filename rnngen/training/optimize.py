@@ -64,6 +64,7 @@ class TimeBudget:
     As long as the rate is level, the schedules of all lengths are the same. So the number is fixed only when the
     descent must begin, from the time that the steps took until then; from there on the run is one of `steps` steps,
     and can be repeated as such. A machine that slows down after that ends late rather than with half a descent.
+    A small text is learnt before the time is over: then the descent begins early (`begin_descent`).
 
     Args:
         seconds: the budget, counted from now.
@@ -99,6 +100,11 @@ class TimeBudget:
             return math.inf if left > 0 else step
         per_step = (now - self._settled) / (step - SETTLING_STEPS)
         return step + max(0.0, left / per_step - self._reserve)
+
+    def begin_descent(self, step: int) -> None:
+        """Let the descent begin at this step, counted from 0, though there is time left."""
+        if self._fixed is None:
+            self._fixed = Schedule.of_steps(self._peak, math.ceil(step / HOLD))
 
     @property
     def is_fixed(self) -> bool:

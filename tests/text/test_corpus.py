@@ -1,0 +1,373 @@
+"""Files, standard input and .gz as one text, and its parts for training and validation."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnngen.errors import ConfigError, DataError
+from rnngen.text import corpus
+from rnngen.text.corpus import (
+    READ_BYTES,
+    FileText,
+    Slice,
+    Survey,
+    Text,
+    split_by_characters,
+    split_by_lines,
+    stream_lines,
+    survey,
+)
+
+Write = Callable[..., str]
+short_lines = st.text(st.sampled_from("ab \t\né\u2028\x0b"))
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a file and returns its path."""
+
+    def write(content: bytes, name: str = "text") -> str:
+        (tmp_path / name).write_bytes(content)
+        return str(tmp_path / name)
+
+    return write
+
+
+def text_of(*chunks: str) -> Any:
+    return SimpleNamespace(chunks=lambda: iter(chunks))
+
+
+def whole(text: Text) -> str:
+    return "".join(text.chunks())
+
+
+# Reading
+
+
+@pytest.mark.parametrize("read_bytes", [1, 2, 3, READ_BYTES])
+@pytest.mark.parametrize(
+    ("content", "encoding", "text"),
+    [
+        (b"a\nb\n", "utf-8", "a\nb\n"),
+        (b"a\r\nb\r\n\r\nc", "utf-8", "a\nb\n\nc"),
+        (b"a\rb\r\rc\r", "utf-8", "a\nb\n\nc\n"),
+        (b"a\n\r\r\nb", "utf-8", "a\n\n\nb"),
+        (b"\xef\xbb\xbfa", "utf-8", "a"),
+        (b"\xef\xbb\xbfa", "utf-8-sig", "a"),
+        (b"a\xef\xbb\xbfb", "utf-8", "a\ufeffb"),
+        (b"\xef\xbb\xbf", "utf-8", ""),
+        ("é\u2028\x85\x0c\u0301\U0001f600\t ".encode(), "utf-8", "é\u2028\x85\x0c\u0301\U0001f600\t "),
+        ("é\r\nb".encode("utf-16"), "utf-16", "é\nb"),
+        ("\ufeffé\U0001f600".encode("utf-16-le"), "utf-16-le", "é\U0001f600"),
+        (b"caf\xe9", "latin-1", "café"),
+        (b"\x93caf\xe9\x94", "cp1252", "\u201ccafé\u201d"),
+        ("日本\r\n語".encode("shift_jis"), "shift_jis", "日本\n語"),
+        (b"", "utf-8", ""),
+    ],
+)
+def test_bytes_become_text_wherever_the_reads_cut_them(
+    write: Write, monkeypatch: pytest.MonkeyPatch, content: bytes, encoding: str, text: str, read_bytes: int
+) -> None:
+    monkeypatch.setattr(corpus, "READ_BYTES", read_bytes)
+    file_text = FileText([write(content), write(gzip.compress(content), "text.gz")], encoding)
+    assert whole(file_text) == text + ("\n" if text and not text.endswith("\n") else "") + text
+    assert whole(file_text) == whole(file_text), "it can be read again"
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\r\n\0")))
+def test_line_breaks_are_the_only_thing_that_reading_changes(text: str) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"\xef\xbb\xbf" + text.encode())
+        file.flush()
+        assert whole(FileText([file.name])) == text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_characters_and_line_breaks_that_a_read_boundary_cuts_stay_whole(write: Write) -> None:
+    line = "x" * (READ_BYTES - 1)
+    assert whole(FileText([write((line + "\r\n" + line[:-1] + "é").encode())])) == line + "\n" + line[:-1] + "é"
+
+
+def test_several_files_are_one_text_and_each_starts_on_its_own_line(write: Write) -> None:
+    paths = [
+        write(b"one", "1"),
+        write(b"", "2"),
+        write(b"\xef\xbb\xbftwo\r", "3"),
+        write(gzip.compress(b"three\n") + gzip.compress(b"four"), "4.gz"),
+        write(b"five\n", "5"),
+    ]
+    assert whole(FileText(paths)) == "one\ntwo\nthree\nfour\nfive\n"
+
+
+@pytest.mark.parametrize("name", ["text", "text.gz"])
+@pytest.mark.parametrize(
+    ("content", "encoding", "byte", "offset"),
+    [
+        (b"\xff", "utf-8", "0xFF", 0),
+        (b"\xef\xbb\xbfab\r\n\xe9t\xe9", "utf-8", "0xE9", 7),
+        (b"a\r\nb\xc3", "utf-8", "0xC3", 4),
+        (b"x" * (READ_BYTES - 1) + b"\xff", "utf-8", "0xFF", READ_BYTES - 1),
+        (b"x" * READ_BYTES + b"\xff", "utf-8", "0xFF", READ_BYTES),
+        (b"x" * (READ_BYTES - 1) + b"\xc3(", "utf-8", "0xC3", READ_BYTES - 1),
+        (b"x" * (READ_BYTES - 2) + b"\r\xe2\x82(", "utf-8", "0xE2", READ_BYTES - 1),
+        (b"x" * (READ_BYTES - 1) + b"\xe2\x82", "utf-8", "0xE2", READ_BYTES - 1),
+        (b"abc\x80", "ascii", "0x80", 3),
+        ("ab".encode("utf-16") + b"\x00", "utf-16", "0x00", 6),
+        (b"ab\x81\xff", "shift_jis", "0x81", 2),
+    ],
+)
+def test_undecodable_bytes_are_named_with_file_offset_and_remedy(
+    write: Write, content: bytes, encoding: str, byte: str, offset: int, name: str
+) -> None:
+    path = write(gzip.compress(content, 1) if name.endswith(".gz") else content, name)
+    with pytest.raises(DataError) as error:
+        whole(FileText([path], encoding))
+    assert str(error.value) == (
+        f"{path} is not {encoding}: byte {byte} at offset {offset} cannot be decoded; "
+        "name the file's encoding with --encoding, for example --encoding latin-1"
+    )
+
+
+def test_utf16_without_a_byte_order_mark_is_refused_with_a_remedy(write: Write) -> None:
+    path = write(b"abcd")
+    with pytest.raises(DataError, match=f"^{path} is not utf-16: .*BOM.*; name its encoding with --encoding$"):
+        whole(FileText([path], "utf-16"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "", "rot13", "hex", "undefined", "a\0b"])
+def test_an_encoding_that_python_does_not_know_is_refused_before_reading(encoding: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        FileText([], encoding)
+    assert str(error.value) == (
+        f"encoding is {encoding!r}: Python knows no such text encoding; try utf-8, utf-16, latin-1 or cp1252"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("gone", "cannot read {path}: there is no such file"), ("", "{path} is a folder: name the files in it")],
+    ids=["missing", "folder"],
+)
+def test_a_file_that_cannot_be_read_is_named_before_any_work(tmp_path: Path, name: str, message: str) -> None:
+    path = str(tmp_path / name)
+    with pytest.raises(DataError) as error:
+        FileText([path])
+    assert str(error.value) == message.format(path=path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_named(write: Write) -> None:
+    path = write(b"a")
+    os.chmod(path, 0)
+    with pytest.raises(DataError, match=f"^cannot read {path}: permission denied; make it readable$"):
+        FileText([path])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"not compressed", "Not a gzipped file"),
+        (gzip.compress(b"some text")[:-9], "ended before the end-of-stream marker"),
+        (gzip.compress(b"some text" * 9)[:10] + b"\xff" * 40, "decompressing"),
+    ],
+    ids=["not gzip", "truncated", "broken"],
+)
+def test_a_broken_gz_file_is_named_with_the_reason(write: Write, content: bytes, reason: str) -> None:
+    path = write(content, "text.gz")
+    with pytest.raises(DataError, match=f"^cannot read {path}: .*{reason}"):
+        whole(FileText([path]))
+
+
+def test_standard_input_can_be_read_again_and_stands_where_the_dash_is(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbftwo\r\nthree")))
+    text = FileText([write(b"one", "1"), "-", write(b"four", "4")])
+    assert whole(text) == whole(text) == "one\ntwo\nthree\nfour"
+
+
+def test_undecodable_standard_input_is_named_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff")))
+    with pytest.raises(DataError, match=r"^standard input is not utf-8: byte 0xFF at offset 2 cannot be decoded; "):
+        whole(FileText(["-"]))
+
+
+def test_without_room_for_standard_input_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one")))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(DataError, match=r"standard input.*TMPDIR"):
+        whole(FileText(["-"]))
+
+
+@pytest.mark.parametrize("read", ["list(FileText(['-']).chunks())", "list(stream_lines(['-']))"])
+def test_a_closed_standard_input_is_an_error_of_the_user(read: str) -> None:
+    script = f"from rnngen.text.corpus import *\ntry:\n    {read}\nexcept DataError as error:\n    print(error)"
+    command = 'exec "$0" -c "$1" <&-'
+    found = subprocess.run(["sh", "-c", command, sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert "standard input" in found.stdout, found.stderr
+
+
+def test_a_named_pipe_can_be_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(b"one\r\ntwo",), daemon=True)
+    writer.start()
+    text = FileText([str(path)])
+    assert whole(text) == whole(text) == "one\ntwo"
+    writer.join()
+
+
+@pytest.mark.parametrize("as_stdin", [True, False])
+def test_streamed_lines_come_before_the_input_ends(monkeypatch: pytest.MonkeyPatch, as_stdin: bool) -> None:
+    reading, writing = os.pipe()
+    with open(reading) as stdin, open(writing, "wb", buffering=0) as writer:
+        # Should a line not come, the end of the input does, and the test fails instead of waiting.
+        give_up = threading.Timer(30, writer.close)
+        give_up.daemon = True
+        give_up.start()
+        monkeypatch.setattr(sys, "stdin", stdin)
+        lines = stream_lines(["-" if as_stdin else f"/dev/fd/{reading}"])
+        writer.write(b"one\r\ntwo\nth")
+        assert [next(lines), next(lines)] == ["one\n", "two\n"]
+        writer.write(b"ree\n\n")
+        assert [next(lines), next(lines)] == ["three\n", "\n"]
+        writer.write(b"end")
+        writer.close()
+        assert list(lines) == ["end"]
+        give_up.cancel()
+
+
+# Chunks and lines
+
+
+@settings(deadline=None)
+@given(short_lines, st.integers(1, 9), st.integers(1, 12))
+def test_chunks_end_at_line_breaks_unless_lines_are_long(text: str, read_bytes: int, longest: int) -> None:
+    with tempfile.NamedTemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        file.write(text.encode())
+        file.flush()
+        patch.setattr(corpus, "READ_BYTES", read_bytes)
+        patch.setattr(corpus, "LONGEST_CHUNK", longest)
+        file_text = FileText([file.name])
+        chunks = list(file_text.chunks())
+        assert "".join(chunks) == text
+        assert "" not in chunks
+        longest_line = max(map(len, text.split("\n")))
+        if longest_line < longest:
+            assert all(chunk.endswith("\n") for chunk in chunks[:-1])
+        assert all(len(chunk) <= longest + 2 * read_bytes for chunk in chunks)
+        assert list(file_text.lines()) == io.StringIO(text, newline="\n").readlines()
+
+
+def test_a_long_line_is_cut_at_a_space_and_stays_one_line(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "READ_BYTES", 4)
+    monkeypatch.setattr(corpus, "LONGEST_CHUNK", 8)
+    text = FileText([write(b"to be or not to be\nthat is")])
+    chunks = list(text.chunks())
+    assert len(chunks) > 2
+    assert all(chunk.startswith((" ", "that")) for chunk in chunks[1:])
+    assert list(text.lines()) == ["to be or not to be\n", "that is"]
+
+
+# Survey and split
+
+
+def test_a_survey_counts_characters_and_lines_that_are_not_blank_and_hashes_the_text(write: Write) -> None:
+    found = survey(FileText([write(b"\xef\xbb\xbfone\r\n\r\n \t\r\ntwo\n\xc3\xa9")]))
+    text = "one\n\n \t\ntwo\né"
+    assert found == Survey(len(text), 3, hashlib.sha256(text.encode()).hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the text is empty: there is nothing to learn from"),
+        (b"\xef\xbb\xbf", "the text is empty: there is nothing to learn from"),
+        (
+            b"ab\nc\0",
+            "the text has a NUL character at character 5: it is a binary file, "
+            "or it has another encoding (try --encoding utf-16)",
+        ),
+    ],
+    ids=["empty", "byte order mark only", "binary"],
+)
+def test_a_text_that_cannot_teach_is_refused(write: Write, content: bytes, message: str) -> None:
+    with pytest.raises(DataError) as error:
+        survey(FileText([write(content)]))
+    assert str(error.value) == message
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ab\n", min_size=1)), st.integers(0, 30), st.integers(0, 30))
+def test_a_slice_of_chunks_is_the_slice_of_the_text(chunks: list[str], start: int, stop: int) -> None:
+    part = Slice(text_of(*chunks), start, stop)
+    assert whole(part) == "".join(chunks)[start:stop]
+    assert "" not in part.chunks()
+
+
+@pytest.mark.parametrize("n", [2, 9, 10, 11, 99, 1001, 1_115_394])
+def test_the_text_is_cut_at_nine_tenths_as_everyone_cuts_it(n: int) -> None:
+    text = "".join(map(str, range(n)))[:n]
+    train, valid = split_by_characters(text_of(text[: n // 3], text[n // 3 :]), Survey(n, 1, ""), 0.1)
+    assert (whole(train), whole(valid)) == (text[: int(0.9 * n)], text[int(0.9 * n) :])
+
+
+@pytest.mark.parametrize(
+    ("n", "fraction", "shown"),
+    [(1, 0.1, "1 character: too few to keep 10%"), (3, 0.75, "3 characters: too few to keep 75%")],
+)
+def test_a_text_too_short_to_cut_says_what_is_missing(n: int, fraction: float, shown: str) -> None:
+    with pytest.raises(DataError) as error:
+        split_by_characters(text_of("x" * n), Survey(n, 1, ""), fraction)
+    assert str(error.value) == (
+        f"the text has {shown} for validation; give more text, or a validation text with --valid FILE"
+    )
+
+
+NAMES = text_of("ann\n\nbob\n", " \ncid\n", "dan\neve", "\n\n\nfay\n", "gil")
+
+
+@pytest.mark.parametrize(("fraction", "n_valid"), [(0.01, 1), (0.1, 1), (0.3, 2), (0.5, 4), (0.8, 6)])
+def test_lines_are_dealt_out_whole_and_blank_ones_are_left_out(fraction: float, n_valid: int) -> None:
+    train, valid = split_by_lines(NAMES, survey(NAMES), fraction, seed=1)
+    assert len(whole(valid).splitlines()) == n_valid
+    dealt = (whole(train) + whole(valid)).splitlines(keepends=True)
+    assert sorted(dealt) == ["ann\n", "bob\n", "cid\n", "dan\n", "eve\n", "fay\n", "gil\n"]
+
+
+def test_the_seed_alone_decides_which_lines_validate() -> None:
+    def lines(seed: int) -> str:
+        return whole(split_by_lines(NAMES, survey(NAMES), 0.3, seed)[1])
+
+    assert lines(1) == lines(1)
+    assert len({lines(seed) for seed in range(9)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "fraction", "shown"),
+    [
+        ("a\n\n", 0.1, "1 line that is not blank: too few to keep 1"),
+        ("a\nb\nc", 0.9, "3 lines that are not blank: too few to keep 3"),
+    ],
+)
+def test_too_few_lines_say_what_is_missing(text: str, fraction: float, shown: str) -> None:
+    with pytest.raises(DataError) as error:
+        split_by_lines(text_of(text), survey(text_of(text)), fraction, 1)
+    assert str(error.value) == (
+        f"the text has {shown} for validation; give more lines, or a validation text with --valid FILE"
+    )

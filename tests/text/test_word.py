@@ -1,0 +1,132 @@
+"""Word level: running text without loss, and text that is split already."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rnngen.errors import TokenizerError
+from rnngen.text.symbols import Unknown
+from rnngen.text.word import WordTokenizer
+
+JOINER = "\uffed"
+running_text = st.text(st.sampled_from("aab'\u2019   \t\n\u0301\u00a0\u3000\x1c_-,.<>1\U0001f600\u00df" + JOINER))
+
+
+def text_of(*chunks: str) -> Any:
+    return SimpleNamespace(chunks=lambda: iter(chunks))
+
+
+def tokens_of(tokenizer: WordTokenizer, text: str) -> list[str]:
+    return [tokenizer.token(id) for id in tokenizer.encode(text).tolist()]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Ay, my lord!", ["Ay", "~,", "my", "lord", "~!"]),
+        ("don't o\u2019er 'tis rock'", ["don't", "o\u2019er", "'", "~tis", "rock", "~'"]),
+        ("well-known snake_case 3.14", ["well", "~-", "~known", "snake_case", "3", "~.", "~14"]),
+        ("cafe\u0301 (nai\u0308ve)", ["cafe\u0301", "(", "~nai\u0308ve", "~)"]),
+        ("one  two\tthree", ["one", "  ", "two", "\t", "three"]),
+        (" led and trailed ", [" ", "led", "and", "trailed", " "]),
+        ("\tindented line", ["\t", "indented", "line"]),
+        ("a\tb  c", ["a", "\t", "b", "  ", "c"]),
+        ("a\n\nb", ["a", "\n", "\n", "b"]),
+        ("... ?!", [".", "~.", "~.", "?", "~!"]),
+        ("", []),
+    ],
+)
+def test_running_text_is_split_at_punctuation_and_implies_single_spaces(text: str, tokens: list[str]) -> None:
+    tokenizer = WordTokenizer.build(text_of(text), None, 1, "punctuation")
+    assert tokens_of(tokenizer, text) == [token.replace("~", JOINER) for token in tokens]
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_a_word_is_the_same_symbol_at_the_start_of_a_line_and_in_the_middle() -> None:
+    tokenizer = WordTokenizer(["so", "be", "it"], "punctuation")
+    assert tokenizer.encode("so be it\nit be so").tolist() == [2, 3, 4, 1, 4, 3, 2]
+
+
+@settings(deadline=None)
+@given(running_text)
+@example("\ta")
+@example("a\t")
+@example("a\tb  c")
+@example(f"{JOINER}a {JOINER}{JOINER} a{JOINER}")
+@example("<unk> a<unk>")
+def test_decode_undoes_encode_within_the_word_vocabulary(text: str) -> None:
+    tokenizer = WordTokenizer.build(text_of(text), None, 1, "punctuation")
+    ids = tokenizer.encode(text)
+    assert not np.isin(ids, tokenizer.never_drawn).any()
+    assert tokenizer.decode(ids) == text
+    decoder = tokenizer.decoder()
+    assert "".join(map(decoder.push, ids.tolist())) + decoder.flush() == text
+
+
+@settings(deadline=None)
+@given(running_text)
+@example("a ")
+@example(" a")
+@example("\ta")
+def test_the_named_unknowns_are_as_many_as_encode_makes_and_stand_at_their_places(text: str) -> None:
+    tokenizer = WordTokenizer(["a", "b", JOINER + ",", "\t"], "punctuation")
+    unknowns = list(tokenizer.unknowns(text))
+    assert len(unknowns) == np.count_nonzero(tokenizer.encode(text) == 0)
+    for unknown in unknowns:
+        assert unknown.symbol == text[unknown.offset :][: len(unknown.symbol)] != ""
+
+
+def test_unknown_words_are_named_with_their_places() -> None:
+    tokenizer = WordTokenizer(["so", "be", JOINER + ","], "punctuation")
+    assert list(tokenizer.unknowns("so, bee\nbe; so")) == [Unknown("bee", 4), Unknown(";", 10)]
+    assert tokenizer.decode(tokenizer.encode("so, bee be")) == "so, <unk> be"
+
+
+@pytest.mark.parametrize(
+    ("split", "vocab_size", "min_count", "words"),
+    [
+        ("whitespace", None, None, ["a", "b", "c", "d"]),
+        ("whitespace", None, 2, ["a", "b", "c"]),
+        ("whitespace", 4, None, ["a", "b"]),
+        ("punctuation", None, None, ["a", "b", "c"]),
+        ("punctuation", None, 1, ["a", "b", "c", "d"]),
+        ("punctuation", 3, 1, ["a"]),
+    ],
+)
+def test_the_vocabulary_holds_the_most_frequent_words_first(
+    split: Any, vocab_size: int | None, min_count: int | None, words: list[str]
+) -> None:
+    tokenizer = WordTokenizer.build(text_of("d c c\n", "b b a a\na"), vocab_size, min_count, split)
+    assert tokenizer.words == ["<unk>", "\n", *words]
+    assert tokenizer.vocab_size == len(words) + 2
+
+
+def test_split_text_is_taken_as_it_stands_and_unk_in_it_is_the_unknown_symbol() -> None:
+    text = " the <unk> , don't @-@ the \n\n = Title = \n"
+    tokenizer = WordTokenizer.build(text_of(text), None, None, "whitespace")
+    tokens = ["the", "<unk>", ",", "don't", "@-@", "the", "\n", "\n", "=", "Title", "=", "\n"]
+    assert tokens_of(tokenizer, text) == tokens
+    assert tokenizer.decode(tokenizer.encode(text)) == "the <unk> , don't @-@ the\n\n= Title =\n"
+    assert np.count_nonzero(tokenizer.encode(text) == tokenizer.unk_id) == 1
+    assert list(tokenizer.unknowns(text)) == []
+    assert list(tokenizer.unknowns(" the  Titles\n")) == [Unknown("Titles", 6)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["the", "<unk>", ",", "don't", "\n", JOINER, JOINER + "a"])))
+def test_decode_undoes_encode_for_split_text_with_single_spaces(words: list[str]) -> None:
+    text = "\n".join(" ".join(line.split()) for line in " ".join(words).split("\n"))
+    tokenizer = WordTokenizer.build(text_of(text), None, None, "whitespace")
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize("words", [["a", "a"], ["a", ""], ["\n"], ["<unk>"]])
+def test_a_vocabulary_with_a_word_twice_or_an_empty_one_is_refused(words: list[str]) -> None:
+    with pytest.raises(TokenizerError, match=r"^a word vocabulary needs distinct words, none empty$"):
+        WordTokenizer(words, "punctuation")
