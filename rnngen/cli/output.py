@@ -64,6 +64,7 @@ def _finite(value: Any) -> Any:
 
 
 def plural(count: int, noun: str) -> str:
+    """`1 token`, `2,000 tokens`."""
     return f"{count:,} {noun}" + "s" * (count != 1)
 
 

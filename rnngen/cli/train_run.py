@@ -191,7 +191,7 @@ def _flags(settings: Any, defaults: Any) -> list[str]:
         if value is None or value == getattr(defaults, field.name):
             continue
         flag = FLAGS.get(field.name, "--" + field.name.replace("_", "-"))
-        words += [flag] if value is True else [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+        words += [flag] if value is True else [flag, str(value)]
     return words
 
 

@@ -283,8 +283,9 @@ def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> tup
     """All lines but a random `fraction` to train on, and these to validate on. Raises DataError for too few lines."""
     n_valid = round(fraction * found.n_lines) or 1
     if n_valid >= found.n_lines:
+        lines = _counted(found.n_lines, "line") + (" that is" if found.n_lines == 1 else " that are")
         raise DataError(
-            f"the text has {_counted(found.n_lines, 'line')} that {'is' if found.n_lines == 1 else 'are'} not blank: too few to keep {n_valid} for validation; "
+            f"the text has {lines} not blank: too few to keep {n_valid} for validation; "
             "give more lines, or a validation text with --valid FILE"
         )
     marks = bytearray(found.n_lines)

@@ -163,7 +163,7 @@ def _pieces(line: str) -> list[str]:
 
 def _is_implied(run: re.Match[str], line: str) -> bool:
     """Whether a run is the single space between two words, which needs no token."""
-    return run[0] == " " and 0 < run.start() and run.end() < len(line)
+    return run[0] == " " and run.start() > 0 and run.end() < len(line)
 
 
 def _split_run(run: str) -> list[str]:

@@ -66,8 +66,8 @@ def line_windows(
         ids: lines, each ended by `newline_id`.
     """
     ends = np.flatnonzero(ids == newline_id)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts + 1
+    lengths = np.diff(ends, prepend=-1)
+    starts = ends - lengths + 1
     while True:
         order = generator.permutation(len(starts))
         for pool in np.split(order, range(_POOL * batch_size, len(order), _POOL * batch_size)):
@@ -76,6 +76,13 @@ def line_windows(
             for turn in generator.permutation(len(batches)):
                 batch = batches[turn]
                 yield from _pad([ids[starts[line] : ends[line] + 1] for line in batch], newline_id, bptt)
+
+
+def count_line_windows(ids: npt.NDArray[np.integer], newline_id: int, batch_size: int, bptt: int) -> int:
+    """How many windows an epoch of `line_windows` has, to within the chance of its shuffling."""
+    lengths = np.sort(np.diff(np.flatnonzero(ids == newline_id), prepend=-1))
+    longest = np.maximum.reduceat(lengths, np.arange(0, len(lengths), batch_size))
+    return int(np.ceil(longest / bptt).sum())
 
 
 def _pad(lines: list[npt.NDArray[np.integer]], newline_id: int, bptt: int) -> Iterator[Window]:

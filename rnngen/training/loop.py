@@ -21,7 +21,7 @@ from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
 from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
-from rnngen.training.plan import Plan
+from rnngen.training.plan import VALIDATE_AFTER, Plan
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
@@ -133,7 +133,7 @@ class _Run:
         self._windows = self._make_windows(attempt=0)
         self._budget: TimeBudget | None = None
         if plan.seconds is not None:
-            reserve = 0.5 * len(data.valid.ids) / (plan.batch_size * plan.bptt)
+            reserve = 0.5 * plan.validate_every / VALIDATE_AFTER
             self._budget = TimeBudget(plan.seconds, self._peak, reserve)
 
     def _make_windows(self, attempt: int) -> Iterator[Window]:
@@ -145,7 +145,7 @@ class _Run:
 
     def events(self) -> Iterator[Event]:
         retries = 0
-        good = self._snapshot()
+        good = fresh = self._snapshot()
         reason = "budget"
         while (schedule := self._schedule()).steps > self._step:
             if self._should_stop():
@@ -163,6 +163,7 @@ class _Run:
                 self._restore(good, retries)
                 yield Diverged(at + 1, self._step, self._peak)
                 continue
+            good = fresh  # it has given a finite loss since
             yield self._stepped(loss, schedule)
             if self._step % self._plan.validate_every == 0:
                 yield self._validate()
@@ -172,7 +173,7 @@ class _Run:
                     reason = "patience"
                     break
             if self._step % GOOD_STATE_EVERY == 0:
-                good = self._snapshot()
+                fresh = self._snapshot()
         if self._step and (reason != "patience") and self._step % self._plan.validate_every:
             yield self._validate()
         yield Finished(self._step, schedule.steps, reason, self._seconds(), self._n_tokens)
@@ -236,7 +237,8 @@ class _Run:
     def _validate(self) -> Validated:
         loss = validation_loss(TorchModel(self._network), self._data)
         better = loss < self._best
-        self._best = min(loss, self._best)
+        if better:
+            self._best = loss
         self._worse = 0 if better else self._worse + 1
         return Validated(
             self._step,
@@ -261,7 +263,8 @@ class _Run:
         """Go back, halve the learning rate, and go on with other windows."""
         self._step, self._n_tokens, self._smooth = good["step"], good["n_tokens"], good["smooth"]
         self._network.load_state_dict(good["network"])
-        self._optimizer.load_state_dict(good["optimizer"])
+        # The optimizer goes on in the very tensors that it loads; the copy may be needed again.
+        self._optimizer.load_state_dict(copy.deepcopy(good["optimizer"]))
         self._peak /= 2
         self._state = self._network.initial_state(self._plan.batch_size)
         self._windows = self._make_windows(attempt)

@@ -12,8 +12,8 @@ from rnngen.config import Optimizer
 
 WARM_UP_STEPS = 50
 HOLD = 0.4  # of the run at the peak rate, before the straight line down
+EARLIEST = 0.3  # of the time: before that, what the steps took says too little of those to come
 FINAL = 0.01  # of the peak rate, at the end
-SETTLING_STEPS = 5  # the first steps are slower than the rest and not measured
 
 
 def make_optimizer(
@@ -73,10 +73,11 @@ class TimeBudget:
     """
 
     def __init__(self, seconds: float, peak: float, reserve: float) -> None:
+        self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._peak = peak
         self._reserve = reserve
-        self._settled = 0.0
+        self._times: list[float] = []
         self._fixed: Schedule | None = None
 
     def schedule(self, step: int) -> Schedule:
@@ -84,8 +85,7 @@ class TimeBudget:
         if self._fixed:
             return self._fixed
         now = time.monotonic()
-        if step == SETTLING_STEPS:
-            self._settled = now
+        self._times.append(now)
         expected = self._expected_steps(step, now)
         if step < HOLD * expected - 1:
             return Schedule(self._peak, hold=step + 1, steps=step + 2)
@@ -96,9 +96,11 @@ class TimeBudget:
 
     def _expected_steps(self, step: int, now: float) -> float:
         left = self._deadline - now
-        if step <= SETTLING_STEPS:
-            return math.inf if left > 0 else step
-        per_step = (now - self._settled) / (step - SETTLING_STEPS)
+        if step == 0 or left > (1 - EARLIEST) * self._seconds:
+            return math.inf
+        # By the later half of the steps: the first ones are slower than the rest.
+        half = len(self._times) // 2
+        per_step = (now - self._times[half - 1]) / (len(self._times) - half)
         return step + max(0.0, left / per_step - self._reserve)
 
     def begin_descent(self, step: int) -> None:

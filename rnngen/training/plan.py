@@ -13,10 +13,16 @@ import torch
 from rnngen.config import Device, ModelConfig, ModelOptions, Optimizer, TrainConfig
 from rnngen.errors import ConfigError
 from rnngen.text.dataset import Dataset
-from rnngen.training.network import check_device
+from rnngen.training.bptt import count_line_windows
+from rnngen.training.network import LARGEST_TABLE, check_device
 
 BATCH_SIZE = 32
 BPTT = 64
+DROPOUT = 0.1
+WEIGHT_DECAY = 0.01
+NARROW_EMBEDDING = 128  # of characters and bytes
+VALIDATE_AFTER = 15  # tokens trained on for each token of the validation text: a tenth of the time or less
+FEWEST_BETWEEN = 25  # steps between two validations
 HIDDEN_SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 
 
@@ -52,42 +58,17 @@ def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan
     threads = config.threads or available_cores()
     torch.set_num_threads(threads)
     precision = _precision(config)
-    n_train = len(data.train.ids)
-    bptt = config.bptt or min(BPTT, n_train - 1)
-    batch_size = config.batch_size or min(BATCH_SIZE, max(1, n_train // bptt))
-    if config.lines:
-        batch_size = config.batch_size or min(BATCH_SIZE, data.found.n_lines)
-    elif bptt >= n_train:
-        raise ConfigError(
-            f"bptt is {bptt}: the text to train on has {n_train} tokens; use --bptt {n_train - 1} or less"
-        )
-    elif batch_size > n_train:
-        raise ConfigError(
-            f"batch_size is {batch_size}: the text to train on has {n_train} tokens; use --batch-size {n_train} or less"
-        )
-    per_step = batch_size * bptt
-    if config.lines:
-        per_step = min(per_step, math.ceil(batch_size * n_train / max(1, data.found.n_lines)))
+    batch_size, bptt = _window_shape(config, data)
+    n_windows = _windows_an_epoch(config, data, batch_size, bptt)
     steps = config.steps
     if config.epochs is not None:
-        steps = max(1, math.ceil(config.epochs * n_train / per_step))
-    vocab_size = data.tokenizer.vocab_size
-    hidden = options.hidden_size or choose_hidden_size(
-        options, vocab_size, n_train,
-        n_tokens=None if steps is None else steps * per_step,
+        steps = max(1, math.ceil(config.epochs * n_windows))
+    n_train = len(data.train.ids)
+    model = _model_config(
+        options, data.tokenizer.vocab_size, n_train,
+        n_tokens=None if steps is None else steps * n_train / n_windows,
         flops=None if config.seconds is None else config.seconds * measured_flops(precision),
     )  # fmt: skip
-    model = ModelConfig(
-        vocab_size=vocab_size,
-        embedding_dim=options.embedding_dim
-        or (hidden if options.tie_weights or vocab_size > 1024 else min(hidden, 128)),
-        hidden_size=hidden,
-        num_layers=options.num_layers,
-        cell=options.cell,
-        nonlinearity=options.nonlinearity,
-        dropout=0.1 if options.dropout is None else options.dropout,
-        tie_weights=options.tie_weights,
-    )
     return Plan(
         model=model,
         seconds=config.seconds,
@@ -96,15 +77,60 @@ def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan
         bptt=bptt,
         learning_rate=config.learning_rate or default_learning_rate(config.optimizer, model),
         optimizer=config.optimizer,
-        weight_decay=0.01 if config.weight_decay is None else config.weight_decay,
+        weight_decay=WEIGHT_DECAY if config.weight_decay is None else config.weight_decay,
         grad_clip=config.grad_clip,
         patience=config.patience,
-        validate_every=max(25, round(15 * len(data.valid.ids) / per_step)),
+        validate_every=max(FEWEST_BETWEEN, round(VALIDATE_AFTER * len(data.valid.ids) * n_windows / n_train)),
         seed=config.seed,
         threads=threads,
         precision=precision,
         device=config.device,
         lines=config.lines,
+    )
+
+
+def _window_shape(config: TrainConfig, data: Dataset) -> tuple[int, int]:
+    """batch_size and bptt: those that were asked for, or as large as the text allows up to the defaults."""
+    n_train = len(data.train.ids)
+    bptt = config.bptt or min(BPTT, max(1, n_train - 1))
+    if config.lines:
+        return config.batch_size or BATCH_SIZE, bptt
+    batch_size = config.batch_size or min(BATCH_SIZE, max(1, n_train // bptt))
+    if bptt >= n_train:
+        raise ConfigError(
+            f"bptt is {bptt}: the text to train on has {n_train} tokens; use --bptt {n_train - 1} or less"
+        )
+    if batch_size > n_train:
+        raise ConfigError(
+            f"batch_size is {batch_size}: the text to train on has {n_train} tokens; use --batch-size {n_train} or less"
+        )
+    return batch_size, bptt
+
+
+def _windows_an_epoch(config: TrainConfig, data: Dataset, batch_size: int, bptt: int) -> float:
+    if config.lines:
+        return count_line_windows(data.train.ids, data.tokenizer.newline_id, batch_size, bptt)
+    return len(data.train.ids) / (batch_size * bptt)
+
+
+def _model_config(
+    options: ModelOptions, vocab_size: int, n_train: int, n_tokens: float | None, flops: float | None
+) -> ModelConfig:
+    hidden = options.hidden_size
+    if hidden is None and options.tie_weights:
+        hidden = options.embedding_dim
+    if hidden is None:
+        hidden = choose_hidden_size(options, vocab_size, n_train, n_tokens, flops)
+    narrow = vocab_size <= LARGEST_TABLE and not options.tie_weights
+    return ModelConfig(
+        vocab_size=vocab_size,
+        embedding_dim=options.embedding_dim or (min(hidden, NARROW_EMBEDDING) if narrow else hidden),
+        hidden_size=hidden,
+        num_layers=options.num_layers,
+        cell=options.cell,
+        nonlinearity=options.nonlinearity,
+        dropout=DROPOUT if options.dropout is None else options.dropout,
+        tie_weights=options.tie_weights,
     )
 
 
@@ -172,12 +198,12 @@ def choose_hidden_size(
 # Measured (CONTRIBUTING.md, "Defaults"): below this many tokens a weight, a smaller model ends better.
 TOKENS_PER_WEIGHT = 4.0
 # Above this many weights a token of text, a model learns the text by heart before it has learnt the language.
-WEIGHTS_PER_TRAINING_TOKEN = 4.0
+WEIGHTS_PER_TRAINING_TOKEN = 16.0
 # Of the speed of the bare product, what a whole step reaches.
 EFFICIENCY = 0.5
 
 
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:
     """Peak rates that were the best, or near it, on the texts of CONTRIBUTING.md, "Defaults"."""
-    base = {"adamw": 4e-3, "rmsprop": 2e-3, "sgd": 0.5}[optimizer]
+    base = {"adamw": 3e-3, "rmsprop": 1.5e-3, "sgd": 0.5}[optimizer]
     return base * (0.5 if model.cell == "rnn" else 1.0)

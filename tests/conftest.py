@@ -1,0 +1,85 @@
+"""Small models and data sets that many tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+# The models of the tests are so small that a second thread only waits; libraries read this when they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+
+from rnngen.config import ModelConfig, TokenizerConfig, TrainConfig
+from rnngen.engine.model import Engine
+from rnngen.text.corpus import FileText
+from rnngen.text.dataset import Dataset, prepare
+
+CELLS = {
+    "tanh-rnn": {"cell": "rnn", "nonlinearity": "tanh"},
+    "relu-rnn": {"cell": "rnn", "nonlinearity": "relu"},
+    "gru": {"cell": "gru"},
+    "lstm": {"cell": "lstm"},
+}
+
+
+@pytest.fixture(params=CELLS.values(), ids=CELLS.keys())
+def cell_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The options of a ModelConfig for every cell and nonlinearity, one after another."""
+    return dict(request.param)
+
+
+@pytest.fixture
+def random_weights():
+    """A function: config to weights that are random, biases too, and let a signal neither fade nor grow."""
+
+    def make(config: ModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
+        generator = np.random.default_rng(seed)
+        shapes = config.weight_shapes()
+        return {
+            name: generator.normal(0, 0.8 / np.sqrt(shape[-1]), shape).astype(np.float32)
+            for name, shape in shapes.items()
+        }
+
+    return make
+
+
+@pytest.fixture
+def make_engine(random_weights):
+    """A function: options of a ModelConfig to an Engine with random weights; `changes` replace some of them."""
+
+    def make(changes: dict[str, np.ndarray] | None = None, **options: Any) -> Engine:
+        config = ModelConfig(**{"vocab_size": 7, "embedding_dim": 4, "hidden_size": 6, **options})
+        return Engine(config, random_weights(config) | (changes or {}))
+
+    return make
+
+
+@pytest.fixture
+def uniform_engine(make_engine):
+    """A function: vocabulary size to an Engine that finds every token equally likely."""
+
+    def make(vocab_size: int) -> Engine:
+        shapes = {"output.weight": (vocab_size, 6), "output.bias": (vocab_size,)}
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        return make_engine(zeros, vocab_size=vocab_size)
+
+    return make
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path):
+    """A function: text, and perhaps one to validate on, to a Dataset of characters."""
+
+    def make(text: str, valid: str | None = None, lines: bool = False) -> Dataset:
+        texts = []
+        for name, content in (("text", text), ("valid", valid)):
+            if content is not None:
+                (tmp_path / name).write_text(content, encoding="utf-8")
+                texts.append(FileText([str(tmp_path / name)]))
+        config = TrainConfig(lines=lines)
+        return prepare(texts[0], texts[1] if valid is not None else None, config, None, TokenizerConfig())
+
+    return make

@@ -1,0 +1,157 @@
+"""The plan of the house, kept by a machine: which way imports run, and how large and how explained the rooms are."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rnngen
+
+ROOT = Path(rnngen.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+LONGEST_FILE, LONGEST_FUNCTION = 350, 60
+
+# What each room may import besides itself.
+TEXT = {"rnngen.errors", "rnngen.config", "rnngen.files"}
+CHECKPOINT = TEXT | {"rnngen.text"}
+ENGINE = CHECKPOINT | {"rnngen.checkpoint"}
+MAY_IMPORT = {
+    "rnngen": set(),
+    "rnngen.errors": set(),
+    "rnngen.config": {"rnngen.errors"},
+    "rnngen.files": {"rnngen.errors"},
+    "rnngen.text": TEXT,
+    "rnngen.checkpoint": CHECKPOINT,
+    "rnngen.engine": ENGINE,
+    "rnngen.training": ENGINE | {"rnngen.engine.scoring"},
+    "rnngen.cli": ENGINE | {"rnngen", "rnngen.engine", "rnngen.training"},
+    "rnngen.__main__": {"rnngen.cli"},
+}
+ONLY_IN = {"torch": "rnngen.training", "typer": "rnngen.cli", "rich": "rnngen.cli"}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(("rnngen", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def is_in(module: str, room: str) -> bool:
+    return module == room or (room != "rnngen" and module.startswith(room + "."))
+
+
+def room_of(module: str) -> str:
+    return max((room for room in MAY_IMPORT if is_in(module, room)), key=len)
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.parent.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+def imports_of(module: str, source: str, is_package: bool = False) -> Iterator[str]:
+    """Full names of the modules that a source imports, at its top, in functions and for type checking alike."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = module.split(".")[: -(node.level - is_package) or None] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{base}.{alias.name}" if is_module(f"{base}.{alias.name}") else base
+
+
+def wrong_imports(module: str, source: str, is_package: bool = False) -> list[str]:
+    allowed = MAY_IMPORT[room_of(module)] | {room_of(module)}
+
+    def is_wrong(name: str) -> bool:
+        top = name.split(".")[0]
+        if top == "rnngen":
+            return not any(is_in(name, room) for room in allowed)
+        return top in ONLY_IN and not is_in(module, ONLY_IN[top])
+
+    return [name for name in imports_of(module, source, is_package) if is_wrong(name)]
+
+
+every_file = pytest.mark.parametrize("path", FILES, ids=name_of)
+
+
+@every_file
+def test_imports_run_one_way(path):
+    assert wrong_imports(name_of(path), path.read_text(encoding="utf-8"), path.name == "__init__.py") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("rnngen.engine.model", "from rnngen.training import loop", ["rnngen.training.loop"]),
+        ("rnngen.engine.model", "def f():\n    import torch.nn", ["torch.nn"]),
+        ("rnngen.training.loop", "from rnngen.engine.model import Engine", ["rnngen.engine.model"]),
+        ("rnngen.training.loop", "from rnngen.engine import sampling", ["rnngen.engine.sampling"]),
+        ("rnngen.training.loop", "from rnngen.engine import scoring", []),
+        ("rnngen.text.char", "from rnngen import checkpoint", ["rnngen.checkpoint"]),
+        ("rnngen.text.char", "from .. import checkpoint", ["rnngen.checkpoint"]),
+        ("rnngen.text.char", "from . import corpus", []),
+        ("rnngen.errors", "import rnngen.config", ["rnngen.config"]),
+        ("rnngen.config", "import typer", ["typer"]),
+        ("rnngen.training.plan", "from rich.text import Text", ["rich.text"]),
+        ("rnngen.cli.app", "import typer, rich\nfrom rnngen.training import loop\nfrom rnngen import __version__", []),
+        ("rnngen.cli.app", "import torch", ["torch"]),
+    ],
+)
+def test_an_arrow_that_runs_the_wrong_way_is_seen(module, source, wrong):
+    assert wrong_imports(module, source) == wrong
+
+
+@every_file
+def test_a_file_can_be_read_in_one_sitting(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+def is_command(function: ast.FunctionDef) -> bool:
+    """Whether a function's parameters are a command's options, most of them declared with typer."""
+    defaults = len(function.args.defaults) + sum(default is not None for default in function.args.kw_defaults)
+    return "typer.Option" in ast.unparse(function.args) and defaults > 0
+
+
+def n_lines(function: ast.FunctionDef) -> int:
+    first = function.body[0].lineno if is_command(function) else function.lineno
+    return (function.end_lineno or first) - first + 1
+
+
+@every_file
+def test_a_function_fits_on_a_page(path):
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert {function.name: n_lines(function) for function in functions if n_lines(function) > LONGEST_FUNCTION} == {}
+
+
+@every_file
+def test_modules_and_public_functions_and_classes_are_explained(path):
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    public = [
+        node
+        for node in module.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert ast.get_docstring(module)
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+def test_every_method_of_a_protocol_says_what_it_does_unless_it_only_names_a_value():
+    silent = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases):
+                silent += [
+                    f"{node.name}.{method.name}"
+                    for method in node.body
+                    if isinstance(method, ast.FunctionDef)
+                    and not ast.get_docstring(method)
+                    and not any(ast.unparse(decorator) == "property" for decorator in method.decorator_list)
+                ]
+    assert silent == []
