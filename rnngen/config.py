@@ -215,6 +215,7 @@ class TrainConfig(_Settings):
         for name in ("seconds", "epochs", "learning_rate", "grad_clip"):
             value = getattr(self, name)
             _check(value is None or (_is_number(value) and value > 0), name, value, "above 0")
+        _check(self.epochs is None or self.epochs <= 1e9, "epochs", self.epochs, "a thousand million or less")
         _check_choice("optimizer", self.optimizer, Optimizer)
         _check_choice("device", self.device, Device)
         _check(self.precision in ("auto", "float32", "bfloat16"), "precision", self.precision,

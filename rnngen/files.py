@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -10,17 +11,15 @@ from rnngen.errors import OutputError
 
 
 def check_writable(path: Path, *, force: bool, remedy: str = "add --force, or name another file") -> None:
-    """Refuse, before any work is done, a file that could not be written when the work is done.
-
-    Makes the folder if it is missing. Raises OutputError.
-    """
+    """Refuse, before any work is done, a file that could not be written when the work is done. Raises OutputError."""
     try:
         if path.is_dir():
             raise OutputError(f"{path} is a folder: name a file")
         if path.exists() and not force:
             raise OutputError(f"{path} exists already and is not overwritten: {remedy}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe = _temporary(path)
+        folder = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
+        # In a folder that is still to be made there will be room for what its parent has room for.
+        probe = _temporary(folder / path.name)
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -34,6 +33,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     temporary = _temporary(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
@@ -42,7 +42,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}; free some space or name another place") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 

@@ -42,9 +42,16 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_writing_into_a_missing_folder_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "gone" / "model"
-    with pytest.raises(OutputError, match=f"^cannot write {path}: No such file or directory; "):
+def test_writing_makes_the_missing_folders(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "model"
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_writing_below_a_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    path = tmp_path / "file" / "model"
+    with pytest.raises(OutputError, match=f"^cannot write {path}: .*; "):
         write_atomically(path, b"")
 
 
@@ -56,10 +63,9 @@ def test_writing_onto_a_folder_leaves_it_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_new_file_may_be_written_and_its_folder_is_made(tmp_path: Path, force: bool) -> None:
-    path = tmp_path / "a" / "b" / "model"
-    check_writable(path, force=force)
-    assert list(path.parent.iterdir()) == []
+def test_a_new_file_may_be_written_and_nothing_is_made_before(tmp_path: Path, force: bool) -> None:
+    check_writable(tmp_path / "a" / "b" / "model", force=force)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_file_needs_force_and_stays_untouched(tmp_path: Path) -> None:

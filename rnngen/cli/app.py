@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -56,6 +57,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     use_utf8()
+    if sys.stdout is None:
+        return _fail("standard output is closed: there is nowhere to write to", 1)
     try:
         code = app(args=list(arguments), prog_name="rnngen", standalone_mode=False)
         sys.stdout.flush()
@@ -63,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     except RnngenError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:
-        return _usage_error(error)
+        return _usage_error(error, arguments)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except BrokenPipeError:
@@ -76,11 +79,16 @@ def run(arguments: Sequence[str]) -> int:
         return _fail("out of memory: try a shorter text, a smaller --batch-size or a smaller model", 1)
 
 
-def _usage_error(error: typer.TyperException) -> int:
+def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
     context = getattr(error, "ctx", None)
     message = error.format_message() if hasattr(error, "format_message") else str(error)
+    message = " ".join(message.split()).removesuffix(".")
+    options = getattr(getattr(error, "param", None), "opts", [])
+    for option, value in pairwise(arguments):
+        if option in options and repr(value) not in message:
+            message += f", and {option} has {value!r}"
     command = context.command_path if context is not None else "rnngen"
-    return _fail(f"{' '.join(message.split())} See {command} --help", 2)
+    return _fail(f"{message}: see {command} --help", 2)
 
 
 def _fail(message: str, code: int) -> int:

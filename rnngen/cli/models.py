@@ -40,7 +40,9 @@ def find(name: str | None, console: Console) -> Path:
     """The checkpoint that is asked for, else $RNNGEN_MODEL, else the newest. Raises CheckpointError."""
     wanted = name or os.environ.get("RNNGEN_MODEL")
     if wanted:
-        path = Path(wanted) if Path(wanted).is_file() else path_of(wanted)
+        path = path_of(wanted)
+        if not path.exists() and Path(wanted).exists():
+            path = Path(wanted)
     else:
         try:
             found = [path for path in FOLDER.glob(f"*{SUFFIX}") if not path.name.endswith(RESUME_SUFFIX)]

@@ -14,7 +14,7 @@ from rnngen.errors import ConfigError
 
 Texts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TEXT...", help="Text files; - is standard input, .gz is uncompressed."),
+    typer.Argument(metavar="TEXT", help="Text files; - is standard input, .gz is uncompressed."),
 ]
 Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Encoding of the texts.")]
 Model = Annotated[
@@ -72,7 +72,10 @@ def parse_duration(text: str) -> float:
     if not match or not any(match.groups()):
         raise ConfigError(f"time is {text!r}: write it like 90s, 3m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return 3600 * hours + 60 * minutes + seconds
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise ConfigError(f"time is {text!r}: it must be above 0")
+    return total
 
 
 def read_or_explain(texts: list[str] | None, explanation: str) -> list[str]:

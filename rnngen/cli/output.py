@@ -37,7 +37,9 @@ def end_with_the_pipe() -> None:
 
 
 def use_utf8() -> None:
-    """Write UTF-8 with `\\n` line breaks whatever the locale says."""
+    """Write UTF-8 with `\\n` line breaks whatever the locale says. A closed stderr (`2>&-`) reads as a silent one."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")

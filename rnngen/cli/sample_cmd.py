@@ -159,7 +159,6 @@ def _draw_batch(job: _Job, streams: list[int], write: Callable[[str], None] = la
         # What the prompt ends with decides, for words, whether a space comes next.
         for id in job.context:
             decoder.push(id)
-        decoder.flush()
     filters = [StopFilter(job.config.stop) for _ in streams]
     results = [_Sample() for _ in streams]
     pieces: list[list[str]] = [[] for _ in streams]
@@ -178,7 +177,8 @@ def _draw_batch(job: _Job, streams: list[int], write: Callable[[str], None] = la
         if not running:
             break
     for row in sorted(running):
-        text = filters[row].push(decoders[row].flush()) + filters[row].flush()
+        # What the decoder holds back is part of a character that did not become whole.
+        text = filters[row].flush()
         pieces[row].append(text)
         write(text)
     for result, parts in zip(results, pieces, strict=True):

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rnngen import __version__, checkpoint
 from rnngen.checkpoint import Checkpoint
 from rnngen.cli.output import Console, json_line, plural
 from rnngen.cli.progress import Progress
 from rnngen.config import ModelOptions, SampleConfig, TokenizerConfig, TrainConfig
-from rnngen.errors import DataError
+from rnngen.errors import ConfigError, DataError, OutputError
 from rnngen.files import check_writable
 from rnngen.text import tokenizer as tokenizers
 from rnngen.text.corpus import FileText
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rnngen.training.plan import Plan
 
 HISTORY_POINTS_BETWEEN = 8  # training losses that the history keeps between two validations
+T = TypeVar("T")
 FLAGS = {"learning_rate": "--lr", "seconds": "--time"}
 
 
@@ -59,6 +60,8 @@ def run(job: Job, explanation: str, console: Console) -> bool:
     check_writable(job.output, force=job.force)
     if job.log:
         check_writable(job.log, force=job.force)
+        if job.log.resolve() == job.output.resolve():
+            raise ConfigError(f"--output and --log are both {job.log}: name two files")
     dataset = _read(job, explanation)
     # torch takes over a second to import, so what can fail without it has been done.
     from rnngen.training.loop import train
@@ -67,7 +70,8 @@ def run(job: Job, explanation: str, console: Console) -> bool:
     plan = make_plan(job.config, job.model, dataset)
     record = _Record(job, dataset, plan)
     _announce(job, dataset, plan, console)
-    with _stop_at_interrupt() as stop, _open_log(job.log) as log, _progress(record, console) as progress:
+    log = _Log(job.log)
+    with _stop_at_interrupt() as stop, _progress(record, console) as progress:
         for event in train(plan, dataset, lambda: stop.asked):
             _follow(event, record, progress, log)
     finished = record.finished
@@ -75,7 +79,8 @@ def run(job: Job, explanation: str, console: Console) -> bool:
         raise KeyboardInterrupt
     record.save()
     _report(record, console)
-    print(job.output)
+    with contextlib.suppress(BrokenPipeError):
+        print(job.output, flush=True)
     return finished.reason == "stopped"
 
 
@@ -245,28 +250,32 @@ def _report(record: _Record, console: Console) -> None:
 class _Log:
     """JSON lines, one an event; each is on its way to the disk before the next step."""
 
-    def __init__(self, file: TextIO | None) -> None:
-        self._file = file
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file = self._try(lambda: _open_for_lines(path)) if path else None
 
     def write(self, event: str, values: dict[str, Any]) -> None:
-        if self._file:
-            self._file.write(json_line({"event": event, **values}))
+        file = self._file
+        if file:
+            self._try(lambda: file.write(json_line({"event": event, **values})))
+
+    def _try(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except OSError as error:
+            raise OutputError(f"cannot write the log {self._path}: {error.strerror}; write it elsewhere") from None
 
 
-@contextmanager
-def _open_log(path: Path | None) -> Iterator[_Log]:
-    if path is None:
-        yield _Log(None)
-        return
-    with open(path, "w", encoding="utf-8", buffering=1) as file:
-        yield _Log(file)
+def _open_for_lines(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return open(path, "w", encoding="utf-8", buffering=1)
 
 
 class _Stop:
     asked = False
 
 
-@contextmanager
+@contextlib.contextmanager
 def _stop_at_interrupt() -> Iterator[_Stop]:
     """The first Ctrl-C asks the run to end after its step; the second one does not wait."""
     stop = _Stop()

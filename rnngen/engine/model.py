@@ -121,8 +121,3 @@ def log_softmax_at(logits: Array, targets: Ids) -> Array:
 def select_rows(state: State, rows: npt.NDArray[np.integer] | slice) -> State:
     """The state of some of the batch's rows."""
     return tuple(array[:, rows] for array in state)
-
-
-def join_rows(states: list[State]) -> State:
-    """The batches of several states, one after another."""
-    return tuple(np.concatenate(arrays, axis=1) for arrays in zip(*states, strict=True))

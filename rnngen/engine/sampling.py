@@ -14,6 +14,7 @@ from rnngen.engine.model import Ids, LanguageModel, State, log_softmax_at, selec
 
 PENALTY_WINDOW = 64  # tokens that a repetition penalty looks back on, as in llama.cpp
 _DRAWS_AT_A_TIME = 512
+_LARGEST_LOGIT = 1e30
 
 
 def penalize(logits: Array, recent: Sequence[npt.NDArray[np.integer]], penalty: float) -> None:
@@ -27,7 +28,10 @@ def penalize(logits: Array, recent: Sequence[npt.NDArray[np.integer]], penalty: 
     """
     for row, ids in zip(logits, recent, strict=True):
         seen = np.unique(ids)
-        row[seen] = np.where(row[seen] > 0, row[seen] / penalty, row[seen] * penalty)
+        scores = row[seen].astype(np.float64)
+        penalized = np.where(scores > 0, scores / penalty, scores * penalty)
+        # However large the penalty, a token stays possible that was so before.
+        row[seen] = np.where(np.isfinite(scores), np.clip(penalized, -_LARGEST_LOGIT, _LARGEST_LOGIT), scores)
 
 
 def distribution(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:

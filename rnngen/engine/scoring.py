@@ -13,14 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.engine.cells import Array
-from rnngen.engine.model import Ids, LanguageModel, State, join_rows, select_rows
+from rnngen.engine.model import Ids, LanguageModel
 
 BATCH_TOKENS = 1 << 14  # places of a batch of lines, padding included
 MOST_ROWS = 256
-SEGMENTS = 64
-SEGMENT_TOKENS = 1024
-WARM_UP = 128
-SAME_STATE = 1e-4
+WINDOW_TOKENS = 1 << 12  # of a text at a time
 
 
 @dataclass(frozen=True)
@@ -130,50 +127,14 @@ def _batches(by_length: list[int], lines: Sequence[Ids]) -> Iterator[list[int]]:
 def score_text(model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[Array]:
     """Log-probabilities of a whole text, the state carried from its begin (after a line break) to its end.
 
-    A recurrent state cannot be had before all that comes before it has been read; but what it is after a thousand
-    tokens hardly depends on what it was before them. So a block is cut into segments that run side by side, each from
-    a state guessed by reading the end of the segment before it. Then each guess is compared with the state that the
-    segment before really ended in; where they differ by more than SAME_STATE the segment runs again from that one.
-    The result is that of one long pass, within float32 rounding.
-
     Yields:
         Arrays that together have one entry for each id.
     """
     previous = newline_id
     state = model.initial_state(1)
-    block_tokens = SEGMENTS * SEGMENT_TOKENS
-    for start in range(0, len(ids), block_tokens):
-        targets = np.asarray(ids[start : start + block_tokens], np.int64)
+    for start in range(0, len(ids), WINDOW_TOKENS):
+        targets = np.asarray(ids[start : start + WINDOW_TOKENS], np.int64)
         inputs = np.concatenate([[previous], targets[:-1]])
+        logprobs, state = model.logprobs(inputs[None], targets[None], state)
         previous = int(targets[-1])
-        whole = len(targets) // SEGMENT_TOKENS * SEGMENT_TOKENS
-        if whole > SEGMENT_TOKENS:
-            logprobs, state = _side_by_side(model, inputs[:whole], targets[:whole], state)
-            yield logprobs
-            inputs, targets = inputs[whole:], targets[whole:]
-        if len(targets):
-            rest, state = model.logprobs(inputs[None], targets[None], state)
-            yield rest[0]
-
-
-def _side_by_side(model: LanguageModel, inputs: Ids, targets: Ids, state: State) -> tuple[Array, State]:
-    inputs = inputs.reshape(-1, SEGMENT_TOKENS)  # [S, SEGMENT_TOKENS]
-    targets = targets.reshape(-1, SEGMENT_TOKENS)
-    S = len(inputs)
-    ends = inputs[:-1, -WARM_UP:]
-    _, guessed = model.logprobs(ends, ends, model.initial_state(S - 1))
-    begin = join_rows([state, guessed])
-    rows = np.arange(S)
-    logprobs = np.empty((S, SEGMENT_TOKENS), np.float32)
-    after = select_rows(begin, rows)
-    while len(rows):
-        logprobs[rows], ended = model.logprobs(inputs[rows], targets[rows], select_rows(begin, rows))
-        for kept, new in zip(after, ended, strict=True):
-            kept[:, rows] = new
-        # Segment s should have begun where segment s - 1 ended.
-        differs = np.zeros(S, bool)
-        for first, last in zip(begin, after, strict=True):
-            differs[1:] |= np.abs(first[:, 1:] - last[:, :-1]).max(axis=(0, 2)) > SAME_STATE
-            first[:, 1:] = last[:, :-1]
-        rows = np.flatnonzero(differs)
-    return logprobs.reshape(-1), select_rows(after, slice(S - 1, S))
+        yield logprobs[0]

@@ -82,9 +82,6 @@ class CharDecoder:
     def push(self, id: int) -> str:
         return self._tokenizer.decode([id])
 
-    def flush(self) -> str:
-        return ""
-
 
 class ByteTokenizer:
     """The id of a byte is its value; every text is known."""
@@ -127,6 +124,3 @@ class ByteDecoder:
 
     def push(self, id: int) -> str:
         return self._utf8.decode(self._bytes_of[id])
-
-    def flush(self) -> str:
-        return self._utf8.decode(b"", final=True)

@@ -24,6 +24,7 @@ from rnngen.text.symbols import NEWLINE, SPACE_MARK, Unknown
 Ids = npt.NDArray[np.int32]
 MOST_SENTENCES = 500_000  # that SentencePiece trains on; a larger text is sampled
 LONGEST_SENTENCE = 2_000  # characters; longer lines are cut for training only
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # of an argument that is not UTF-8; SentencePiece refuses it
 _FIXED_PIECES = 258  # the bytes, the line break and the unknown piece
 
 
@@ -63,7 +64,7 @@ class SubwordTokenizer:
         return cls(_train(text, vocab_size, subword_model))
 
     def encode(self, text: str) -> Ids:
-        lines = text.split(NEWLINE)
+        lines = _LONE_SURROGATE.sub("\ufffd", text).split(NEWLINE)
         ids: list[int] = []
         for turn, line_ids in enumerate(self._processor.EncodeAsIds(lines) if SPACE_MARK not in text
                                         else map(self._encode_marked, lines)):  # fmt: skip

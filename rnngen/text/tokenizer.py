@@ -29,10 +29,7 @@ class Decoder(Protocol):
     """Ids to text, one at a time."""
 
     def push(self, id: int) -> str:
-        """The text that is complete with this id; may be empty."""
-
-    def flush(self) -> str:
-        """What is left of a character that did not become whole."""
+        """The characters that are whole with this id; may be none."""
 
 
 class Tokenizer(Protocol):

@@ -148,9 +148,6 @@ class WordDecoder:
         self._space = " "
         return text
 
-    def flush(self) -> str:
-        return ""
-
 
 def _pieces(line: str) -> list[str]:
     """The tokens of one line of running text."""

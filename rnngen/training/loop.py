@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
@@ -22,6 +21,7 @@ from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
 from rnngen.training.plan import VALIDATE_AFTER, Plan
+from rnngen.training.validate import validation_loss
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
@@ -106,9 +106,17 @@ def train(plan: Plan, data: Dataset, should_stop: Callable[[], bool] = lambda: F
         What happens. The weights worth keeping are in the Validated events.
 
     Raises:
-        TrainingError: the loss stays not finite.
+        TrainingError: the loss stays not finite, or the memory does not suffice.
     """
-    return _Run(plan, data, should_stop).events()
+    try:
+        yield from _Run(plan, data, should_stop).events()
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error) or "out of memory" in str(error):
+            raise TrainingError(
+                f"not enough memory to train {plan.model.n_parameters:,} parameters with batches of "
+                f"{plan.batch_size} x {plan.bptt}: lower --hidden-size, --batch-size or --bptt"
+            ) from None
+        raise
 
 
 class _Run:
@@ -268,21 +276,3 @@ class _Run:
         self._peak /= 2
         self._state = self._network.initial_state(self._plan.batch_size)
         self._windows = self._make_windows(attempt)
-
-
-def validation_loss(model: TorchModel, data: Dataset) -> float:
-    """Nats a token over all of the validation text: carried state, or for lines, each by itself."""
-    if not data.lines:
-        parts = score_text(model, data.valid.ids, data.tokenizer.newline_id)
-    else:
-        ends = np.flatnonzero(data.valid.ids == data.tokenizer.newline_id)
-        parts = iter(
-            score_lines(
-                model, [line[:-1] for line in np.split(data.valid.ids, ends + 1)[:-1]], data.tokenizer.newline_id
-            )
-        )
-    total = count = 0.0
-    for logprobs in parts:
-        total += float(logprobs.sum(dtype=np.float64))
-        count += len(logprobs)
-    return -total / count

@@ -170,9 +170,13 @@ def measured_flops(precision: Literal["float32", "bfloat16"]) -> float:
 
 def flops_per_token(options: ModelOptions, vocab_size: int, hidden: int) -> float:
     """Of a training step: two for each weight that a token meets going forward, four going back."""
+    return 6.0 * (recurrent_weights(options, hidden) + vocab_size * hidden)
+
+
+def recurrent_weights(options: ModelOptions, hidden: int) -> int:
+    """Of all layers, and between them; those of the input and the softmax, few or seldom met, do not count."""
     gates = ModelConfig(1, 1, 1, cell=options.cell).num_gates
-    recurrent = gates * hidden * hidden * (2 * options.num_layers - 1)
-    return 6.0 * (recurrent + vocab_size * hidden)
+    return gates * hidden * hidden * (2 * options.num_layers - 1)
 
 
 def choose_hidden_size(
@@ -188,7 +192,7 @@ def choose_hidden_size(
     best = HIDDEN_SIZES[0]
     for hidden in HIDDEN_SIZES:
         cost = flops_per_token(options, vocab_size, hidden)
-        weights = cost / 6
+        weights = recurrent_weights(options, hidden)
         tokens = n_tokens if n_tokens is not None else EFFICIENCY * (flops or 0) / cost
         if tokens >= TOKENS_PER_WEIGHT * weights and weights <= WEIGHTS_PER_TRAINING_TOKEN * n_train:
             best = hidden
@@ -196,9 +200,9 @@ def choose_hidden_size(
 
 
 # Measured (CONTRIBUTING.md, "Defaults"): below this many tokens a weight, a smaller model ends better.
-TOKENS_PER_WEIGHT = 4.0
+TOKENS_PER_WEIGHT = 7.0
 # Above this many weights a token of text, a model learns the text by heart before it has learnt the language.
-WEIGHTS_PER_TRAINING_TOKEN = 16.0
+WEIGHTS_PER_TRAINING_TOKEN = 8.0
 # Of the speed of the bare product, what a whole step reaches.
 EFFICIENCY = 0.5
 

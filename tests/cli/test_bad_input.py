@@ -1,0 +1,307 @@
+"""What goes wrong: one line on stderr that helps, the exit code, an empty stdout, and nothing changed in the folder."""
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from rnngen.cli.app import run
+
+TEXT = "the bell is slow to wake,\nthe ferry knows no king;\n" * 10
+SMALL = "--hidden-size 8 --threads 1"
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A small checkpoint."""
+    folder = tmp_path_factory.mktemp("good")
+    (folder / "text.txt").write_text(TEXT)
+    path = folder / "good.safetensors"
+    assert run(["train", str(folder / "text.txt"), "-o", str(path), "--steps", "2", *SMALL.split(), "-q"]) == 0
+    return path
+
+
+def broken_checkpoints(good):
+    """Name -> bytes of files that are no good checkpoints."""
+    whole = good.read_bytes()
+    weights = load_file(good)
+    with safe_open(good, framework="np") as file:
+        metadata = file.metadata()
+    model = json.loads(metadata["model"])
+
+    def changed(new_weights=(), drop="", **new_metadata):
+        tensors = {name: weight for name, weight in {**weights, **dict(new_weights)}.items() if name != drop}
+        save_file(tensors, "changed", {**metadata, **new_metadata})
+        data = Path("changed").read_bytes()
+        Path("changed").unlink()
+        return data
+
+    return {
+        "empty": b"",
+        "text": TEXT.encode(),
+        "truncated": whole[:-100],
+        "headless": whole[:50],
+        "hugeheader": struct.pack("<Q", 1 << 60) + whole[8:],
+        "foreign": changed(format="pt"),
+        "version": changed(format_version="99"),
+        "shape": changed({"output.bias": np.zeros(3, np.float32)}),
+        "kind": changed({"output.bias": weights["output.bias"].astype(np.float64)}),
+        "nan": changed({"output.bias": np.full_like(weights["output.bias"], np.nan)}),
+        "lacking": changed(drop="rnn.weight_hh_l0"),
+        "stranger": changed({"other.weight": np.zeros(3, np.float32)}),
+        "nojson": changed(model="{"),
+        "noconfig": changed(model=json.dumps({**model, "cell": "transformer"})),
+        "notokenizer": changed(tokenizer="{}"),
+        "smalltokenizer": changed(tokenizer=json.dumps({"level": "char", "characters": "ab"})),
+        "nohistory": changed(history="{}"),
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, good):
+    """A working folder with all that is wrong in it."""
+    files = {
+        "text.txt": TEXT,
+        "empty.txt": "",
+        "two.txt": "ab",
+        "blank.txt": "\n\n\n",
+        "line.txt": "the only line\n",
+        "short.txt": "the bell is slow to wake",
+        "binary.bin": b"\x7fELF\x00\x00\x01\x02" * 20,
+        "latin.txt": b"the bell of Lyon\xe9 \n" * 4,
+        "cut.txt": b"ends within \xe2\x82",
+        "fake.gz": "this is not gzip",
+        "cut.gz": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcbH",
+        "ids.txt": "3 4 nine\n",
+        "far.txt": "3 4 999\n",
+        "negative.txt": "3 -1\n",
+        "tokens.json": '{"format": "rnngen-tokenizer", "format_version": 1, "level": "char", "characters": "ab"}',
+        "newer.json": '{"format": "rnngen-tokenizer", "format_version": 99, "level": "byte"}',
+        "odd.json": '{"format": "rnngen-tokenizer", "format_version": 1, "level": "rune"}',
+        "list.json": "[1, 2]",
+        "models/good.safetensors": good.read_bytes(),
+        "checkpoints/text.safetensors": good.read_bytes(),
+        **{f"models/{name}.safetensors": data for name, data in broken_checkpoints(good).items()},
+    }
+    for name, data in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return tmp_path
+
+
+GOOD = "-m models/good.safetensors"
+RUN = f"-o new --steps 2 {SMALL}"
+# arguments, exit code, words of the message
+MISTAKES = [
+    # The command line.
+    ("nonsense", 2, "nonsense --help"),
+    ("--nonsense", 2, "--nonsense --help"),
+    ("train text.txt --nonsense", 2, "--nonsense train --help"),
+    ("sample --temp", 2, "--temp argument --help"),
+    ("sample --temp hot", 2, "--temp hot --help"),
+    ("train text.txt --cell transformer", 2, "--cell transformer lstm gru rnn"),
+    ("score text.txt --on-unknown guess", 2, "--on-unknown guess error unk skip"),
+    ("info one two", 2, "two --help"),
+    # Texts.
+    ("train missing.txt " + RUN, 1, "missing.txt"),
+    ("train missing.txt -o deep/in/a/new", 1, "missing.txt"),
+    ("train models " + RUN, 1, "models is a folder"),
+    ("train empty.txt " + RUN, 1, "the text is empty"),
+    ("train binary.bin " + RUN, 1, "NUL binary --encoding"),
+    ("train latin.txt " + RUN, 1, "latin.txt utf-8 0xE9 offset 16 --encoding latin-1"),
+    ("train latin.txt --encoding ascii " + RUN, 1, "latin.txt ascii 0xE9 offset 16 --encoding"),
+    ("train cut.txt " + RUN, 1, "cut.txt utf-8 0xE2 offset 12 --encoding"),
+    ("train text.txt --encoding klingon " + RUN, 2, "encoding klingon utf-16 latin-1"),
+    ("train text.txt --encoding undefined " + RUN, 2, "encoding undefined"),
+    ("train text.txt --encoding base64 " + RUN, 2, "encoding base64"),
+    ("train fake.gz " + RUN, 1, "cannot read fake.gz gzip"),
+    ("train cut.gz " + RUN, 1, "cannot read cut.gz"),
+    ("train two.txt " + RUN, 1, "1 token more text"),
+    ("train blank.txt --lines " + RUN, 1, "0 lines"),
+    ("train line.txt --lines " + RUN, 1, "1 line more lines --valid"),
+    ("train short.txt --bptt 64 " + RUN, 2, "bptt is 64 21 tokens --bptt 20"),
+    ("train short.txt --batch-size 500 " + RUN, 2, "batch_size is 500 21 tokens --batch-size"),
+    ("train text.txt --valid missing.txt " + RUN, 1, "missing.txt"),
+    ("train text.txt --valid empty.txt " + RUN, 1, "empty"),
+    ("train text.txt --valid latin.txt " + RUN, 1, "latin.txt 0xE9 --encoding"),
+    ("train - - " + RUN, 2, "- twice standard input"),
+    ("train text.txt --level subword --subword-model bpe --vocab-size 5000 " + RUN, 1, "5000 at most --vocab-size"),
+    ("train text.txt --level subword --vocab-size 100 " + RUN, 1, "vocab_size is 100 or more"),
+    ("score missing.txt " + GOOD, 1, "missing.txt"),
+    ("score checkpoints " + GOOD, 1, "checkpoints is a folder"),
+    ("score latin.txt " + GOOD, 1, "latin.txt 0xE9 offset 16 --encoding latin-1"),
+    ("score fake.gz " + GOOD, 1, "cannot read fake.gz"),
+    ("score latin.txt --encoding latin-1 --on-unknown error " + GOOD, 1, "line 1 L U+004C character 13 --on-unknown"),
+    ("perplexity missing.txt " + GOOD, 1, "missing.txt"),
+    ("perplexity checkpoints " + GOOD, 1, "checkpoints is a folder"),
+    ("perplexity empty.txt " + GOOD, 1, "the text is empty"),
+    ("perplexity empty.txt --state reset " + GOOD, 1, "the text is empty"),
+    ("perplexity empty.txt --json " + GOOD, 1, "the text is empty"),
+    ("perplexity latin.txt " + GOOD, 1, "latin.txt 0xE9 offset 16 --encoding latin-1"),
+    ("perplexity binary.bin --on-unknown error " + GOOD, 1, "U+007F --on-unknown"),
+    ("tokenize missing.txt", 1, "missing.txt"),
+    ("tokenize empty.txt", 1, "the text is empty"),
+    ("tokenize empty.txt --level byte --stats", 1, "the text is empty"),
+    ("tokenize binary.bin", 1, "NUL binary --encoding"),
+    ("tokenize latin.txt --level byte", 1, "latin.txt 0xE9 offset 16 --encoding"),
+    ("sample --prompt-file missing.txt " + GOOD, 1, "missing.txt"),
+    ("sample --prompt-file empty.txt " + GOOD, 1, "empty.txt empty --prompt-file"),
+    ("sample --prompt-file latin.txt " + GOOD, 1, "latin.txt 0xE9 --encoding"),
+    ("sample --prompt Z --on-unknown error " + GOOD, 1, "the prompt 'Z' U+005A CAPITAL --on-unknown skip"),
+    # Checkpoints.
+    ("sample -m nowhere", 1, "checkpoints/nowhere.safetensors rnngen train"),
+    ("sample -m no/where.safetensors", 1, "no/where.safetensors rnngen train"),
+    ("sample -m models/", 1, "models is a folder .safetensors"),
+    ("sample -m text.txt", 1, "text.txt"),
+    ("sample -m models/empty.safetensors", 1, "models/empty.safetensors"),
+    ("sample -m models/text.safetensors", 1, "models/text.safetensors"),
+    ("sample -m models/truncated.safetensors", 1, "models/truncated.safetensors not a whole"),
+    ("score text.txt -m models/headless.safetensors", 1, "models/headless.safetensors not a whole"),
+    ("score text.txt -m models/hugeheader.safetensors", 1, "models/hugeheader.safetensors"),
+    ("perplexity text.txt -m models/foreign.safetensors", 1, "models/foreign.safetensors not an rnngen checkpoint"),
+    ("info models/version.safetensors", 1, "models/version.safetensors format 99 format 1"),
+    ("info models/shape.safetensors", 1, "models/shape.safetensors output.bias shape (3,) needs"),
+    ("info models/kind.safetensors", 1, "models/kind.safetensors output.bias F64 float32"),
+    ("info models/nan.safetensors", 1, "models/nan.safetensors output.bias finite"),
+    ("info models/lacking.safetensors", 1, "models/lacking.safetensors lacks rnn.weight_hh_l0"),
+    ("info models/stranger.safetensors", 1, "models/stranger.safetensors other.weight"),
+    ("info models/nojson.safetensors", 1, "models/nojson.safetensors model not JSON"),
+    ("info models/noconfig.safetensors", 1, "models/noconfig.safetensors transformer"),
+    ("info models/notokenizer.safetensors", 1, "models/notokenizer.safetensors tokenizer"),
+    ("tokenize text.txt -m models/smalltokenizer.safetensors", 1, "models/smalltokenizer.safetensors 4 symbols"),
+    ("info models/nohistory.safetensors", 1, "models/nohistory.safetensors broken"),
+    (f"perplexity text.txt {GOOD} -m models/truncated.safetensors", 1, "models/truncated.safetensors"),
+    # Tokenizers.
+    ("tokenize text.txt --tokenizer missing.json", 1, "missing.json"),
+    ("tokenize text.txt --tokenizer text.txt", 1, "text.txt not a tokenizer --save"),
+    ("tokenize text.txt --tokenizer list.json", 1, "list.json not a tokenizer --save"),
+    ("tokenize text.txt --tokenizer newer.json", 1, "newer.json 99"),
+    ("tokenize text.txt --tokenizer odd.json", 1, "odd.json char byte word subword"),
+    ("train text.txt --tokenizer models " + RUN, 1, "models"),
+    ("tokenize ids.txt --decode " + GOOD, 1, "line 1 nine --ids"),
+    ("tokenize far.txt --decode " + GOOD, 1, "line 1 999 0 to"),
+    ("tokenize negative.txt --decode --tokenizer tokens.json", 1, "line 1 -1 0 to 3"),
+    # Output files.
+    ("train text.txt --steps 2", 1, "checkpoints/text.safetensors exists --force"),
+    ("train text.txt -o models/ --steps 2", 1, "models is a folder"),
+    ("train text.txt -o text.txt/new.safetensors --steps 2", 1, "text.txt"),
+    ("train text.txt --log text.txt " + RUN, 1, "text.txt exists --force"),
+    ("train text.txt --log models " + RUN, 1, "models is a folder"),
+    ("train text.txt --log text.txt/log.jsonl " + RUN, 1, "text.txt"),
+    ("train text.txt --log new.safetensors -o new.safetensors --steps 2", 2, "--log new.safetensors"),
+    ("tokenize text.txt --save tokens.json", 1, "tokens.json exists --force"),
+    ("tokenize text.txt --save text.txt/tokens.json", 1, "text.txt"),
+    ("tokenize missing.txt --save new.json", 1, "missing.txt"),
+    # Values out of range.
+    *((f"train text.txt {option} {value} -o new", 2, f"{name or option[2:].replace('-', '_')} is {value}")
+      for option, value, name in [
+          ("--steps", "0", ""), ("--steps", "-3", ""), ("--epochs", "0.0", ""), ("--epochs", "nan", ""),
+          ("--hidden-size", "0", ""),
+          ("--embedding-dim", "-1", ""), ("--num-layers", "0", ""), ("--dropout", "1.0", ""),
+          ("--dropout", "-0.1", ""), ("--batch-size", "0", ""), ("--bptt", "0", ""), ("--lr", "0.0", "learning_rate"),
+          ("--lr", "inf", "learning_rate"), ("--grad-clip", "0.0", ""), ("--weight-decay", "-1.0", ""),
+          ("--seed", "-1", ""), ("--threads", "0", ""), ("--patience", "0", ""), ("--valid-fraction", "0.0", ""),
+          ("--valid-fraction", "1.0", ""), ("--vocab-size", "2", ""), ("--min-count", "0", ""),
+      ]),
+    *((f"sample {option} {value} {GOOD}", 2, f"{option[2:].replace('-', '_')} is {value}") for option, value in [
+        ("--temp", "-0.1"), ("--temp", "nan"), ("--top-k", "-1"), ("--top-p", "0.0"), ("--top-p", "1.1"),
+        ("--min-p", "-0.5"), ("--min-p", "1.5"), ("--repetition-penalty", "0.0"), ("--length", "-1"),
+        ("--num-samples", "0"), ("--seed", "-1"),
+    ]),
+    *((f"train text.txt --time {time} -o new", 2, f"time {time} 90s") for time in ("soon", "3x", "1m1h", "-5")),
+    ("train text.txt --time 0s -o new", 2, "time above 0"),
+    ("train text.txt --time 0.0m -o new", 2, "time above 0"),
+    (f"train text.txt -o new --steps 2 --seed {1 << 64}", 2, f"seed {1 << 64}"),
+    (f"train text.txt --epochs 1e308 -o new {SMALL}", 2, "epochs 1e+308"),
+    ("train text.txt -o new --steps 2 --hidden-size 4000000", 1, "memory"),
+    # Options that contradict each other.
+    ("train text.txt --steps 2 --epochs 3 -o new", 2, "--steps --epochs one of --time"),
+    ("train text.txt --steps 2 --time 3m -o new", 2, "--steps --time one of"),
+    ("train text.txt --valid two.txt --valid-fraction 0.2 -o new", 2, "--valid --valid-fraction"),
+    ("train text.txt --tokenizer tokens.json --level word -o new", 2, "--tokenizer --level"),
+    ("train text.txt --tie-weights --hidden-size 8 --embedding-dim 16 -o new", 2, "embedding_dim hidden_size 16 8"),
+    ("train text.txt --level byte --vocab-size 100 -o new", 2, "byte 256 --vocab-size"),
+    ("train text.txt --level subword --min-count 2 -o new", 2, "subword --min-count"),
+    ("train text.txt --split whitespace -o new", 2, "--split whitespace --level word"),
+    (f"sample --prompt a --prompt-file two.txt {GOOD}", 2, "--prompt --prompt-file"),
+    ("tokenize text.txt --ids --decode --level byte", 2, "--ids --decode"),
+    (f"tokenize text.txt --tokenizer tokens.json {GOOD}", 2, "--model --tokenizer"),
+    (f"tokenize text.txt --level char {GOOD}", 2, "--model --level"),
+    ("tokenize ids.txt --decode", 2, "--decode --model --tokenizer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "code", "words"), MISTAKES, ids=[command for command, _, _ in MISTAKES])
+@pytest.mark.usefixtures("folder")
+def test_a_mistake_gives_one_line_that_helps(rnngen, contents, command, code, words):
+    before = contents()
+    name, *arguments = command.split()
+    result = rnngen(name, *["-q"] * bool(arguments), *arguments)
+    assert result.out == ""
+    assert result.err.count("\n") == 1
+    assert result.err.startswith("rnngen: ")
+    assert [word for word in words.split() if word not in result.err] == []
+    assert result.code == code
+    assert contents() == before
+
+
+@pytest.mark.parametrize("command", ["sample", "score -", "perplexity -", "info"])
+@pytest.mark.parametrize("exists", [False, True])
+def test_no_checkpoint_to_be_found_is_said_with_the_remedy(rnngen, contents, command, exists):
+    if exists:
+        os.mkdir("checkpoints")
+    before = contents()
+    result = rnngen(*command.split(), stdin=b"text")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    for word in ("no checkpoint in ./checkpoints", "rnngen train", "--model"):
+        assert word in result.err
+    assert contents() == before
+
+
+@pytest.mark.parametrize("command", ["score", "perplexity", "tokenize"])
+@pytest.mark.usefixtures("folder")
+def test_the_variable_s_model_that_is_missing_is_named(rnngen, monkeypatch, command):
+    monkeypatch.setenv("RNNGEN_MODEL", "gone")
+    result = rnngen(command, "text.txt", "-q")
+    if command == "tokenize":
+        assert result.code == 0, "it takes a model only when it is asked to"
+    else:
+        assert (result.code, result.out) == (1, "")
+        assert "checkpoints/gone.safetensors" in result.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+@pytest.mark.parametrize(
+    "command", ["train text.txt --steps 2 -o {}/m.safetensors", "tokenize text.txt --save {}/t.json"]
+)
+@pytest.mark.usefixtures("folder")
+def test_a_folder_that_cannot_be_written_is_named(rnngen, tmp_path, command):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    result = rnngen(*command.format(locked).split(), "-q")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert f"cannot write in {locked}" in result.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.usefixtures("folder")
+def test_a_log_that_cannot_be_written_is_named(rnngen, tmp_path):
+    (tmp_path / "full.jsonl").symlink_to("/dev/full")
+    result = rnngen("train", "text.txt", *RUN.split(), "-q", "--log", "full.jsonl", "--force")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "full.jsonl" in result.err
+    assert "No space left on device" in result.err
+
+
+def test_with_rnngen_debug_a_mistake_shows_where_it_happened(process, monkeypatch):
+    monkeypatch.setenv("RNNGEN_DEBUG", "1")
+    result = process("score", "missing.txt", "-m", "nowhere")
+    assert result.code != 0
+    assert "Traceback" in result.err
+    assert "CheckpointError" in result.err or "DataError" in result.err

@@ -1,0 +1,65 @@
+"""`rnngen info`: what it says of a checkpoint is what is in it."""
+
+import math
+
+import pytest
+from safetensors.numpy import load_file
+
+TRAINING = {"texts", "text_sha256", "seed", "steps", "seconds", "n_tokens", "batch_size", "bptt", "learning_rate",
+            "optimizer", "train_loss_nats", "valid_loss_nats", "rnngen_version", "torch_version"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["char", "lstm", "lines", "word", "subword", "byte"])
+def test_the_sizes_are_those_of_the_weights(rnngen, models, name):
+    result = rnngen("info", models[name], "--json")
+    assert result.code == 0
+    [found] = result.records
+    weights = {name: weight for name, weight in load_file(models[name]).items() if not name.startswith("tokenizer.")}
+    assert list(found) == ["checkpoint", "model", "tokenizer", "training", "history"]
+    assert found["checkpoint"]["path"] == models[name]
+    assert found["checkpoint"]["n_parameters"] == sum(weight.size for weight in weights.values())
+    V, E = weights["embedding.weight"].shape
+    assert (found["model"]["vocab_size"], found["model"]["embedding_dim"]) == (V, E)
+    assert found["tokenizer"]["vocab_size"] == V
+    assert found["model"]["hidden_size"] == weights["rnn.weight_hh_l0"].shape[1] == 24
+    assert TRAINING.issubset(found["training"])
+
+
+def test_the_configuration_is_the_one_asked_for(rnngen, models):
+    char, lstm, lines, word = (
+        rnngen("info", models[name], "--json").records[0] for name in ("char", "lstm", "lines", "word")
+    )
+    assert (char["model"]["cell"], char["model"]["num_layers"], char["model"]["tie_weights"]) == ("gru", 2, False)
+    assert (lstm["model"]["cell"], lstm["model"]["num_layers"], lstm["model"]["tie_weights"]) == ("lstm", 1, True)
+    assert (lines["training"]["lines"], char["training"]["lines"]) == (True, False)
+    assert (word["tokenizer"]["level"], word["tokenizer"]["split"]) == ("word", "punctuation")
+    assert char["training"]["steps"] == 30
+
+
+def test_the_history_ends_with_the_last_step(rnngen, models):
+    history = rnngen("info", models["byte"], "--json").records[0]["history"]
+    assert history[-1]["step"] == 150
+    assert [entry["step"] for entry in history] == sorted({entry["step"] for entry in history})
+    assert all(math.isfinite(entry["train_loss_nats"]) for entry in history)
+    assert history[-1]["valid_loss_nats"] < history[0]["train_loss_nats"]
+
+
+def test_a_person_sees_sections_and_a_drawing_of_the_losses(rnngen, models):
+    result = rnngen("info", models["byte"])
+    [found] = rnngen("info", models["byte"], "--json").records
+    lines = result.out.splitlines()
+    for section in ("checkpoint", "model", "tokenizer", "training"):
+        assert section in lines
+        for name in found[section]:
+            assert any(line.split()[:1] == [name] for line in lines)
+    assert f"  n_parameters       {found['checkpoint']['n_parameters']:,}" in lines
+    drawing = result.out[result.out.index("loss in nats") :]
+    assert "150" in drawing.splitlines()[-1]
+    assert drawing.count("o") > 2
+    assert drawing.count("·") > 2
+    assert f"{max(entry['train_loss_nats'] for entry in found['history']):.3f}" in drawing
+
+
+def test_quiet_leaves_stderr_empty(rnngen, models):
+    assert rnngen("info", models["char"], "-q").err == ""
+    assert rnngen("info", models["char"]).err == f"model: {models['char']}\n"

@@ -1,0 +1,245 @@
+"""`rnngen sample`: prompts, stopping, truncation, seeds; and how every command finds its model."""
+
+import gzip
+import math
+import os
+import re
+import shutil
+
+import pytest
+
+PROMPT = "MATTHIAS:\nHaul"
+
+
+@pytest.fixture
+def sample(rnngen, models):
+    def call(*arguments, model="char", **options):
+        result = rnngen("sample", "-m", models[model], *arguments, **options)
+        assert result.code == 0
+        return result
+
+    return call
+
+
+def test_the_model_and_the_seed_are_named_on_stderr_and_the_seed_gives_the_text_again(sample, models):
+    first = sample("--length", 80)
+    model, seed = first.err.splitlines()
+    assert model == f"model: {models['char']}"
+    again = sample("--length", 80, "--seed", seed.removeprefix("seed: "))
+    assert again == first
+    assert len({sample("--length", 80, "--seed", n).out for n in range(4)}) == 4
+
+
+def test_quiet_leaves_stderr_empty(sample):
+    assert sample("--length", 5, "-q").err == ""
+
+
+@pytest.mark.parametrize("model", ["char", "lstm", "lines", "word", "subword", "byte"])
+def test_the_prompt_is_echoed_unless_no_echo(sample, model):
+    prompt = {"lines": "Sal", "byte": "😀", "word": "the"}.get(model, PROMPT)
+    options = ("--prompt", prompt, "--length", 40, "--seed", 3)
+    echoed, bare = sample(*options, model=model).out, sample(*options, "--no-echo", model=model).out
+    assert echoed == prompt + bare
+    assert echoed.endswith("\n")
+    assert bare.strip()
+
+
+def test_a_word_that_goes_on_from_a_prompt_begins_with_a_space(sample):
+    outs = [sample("--prompt", "the", "--length", 1, "--seed", seed, "--no-echo", model="word").out
+            for seed in range(12)]  # fmt: skip
+    letters = [out for out in outs if out.strip()[:1].isalpha()]
+    assert letters
+    assert all(out.startswith(" ") for out in letters)
+
+
+@pytest.mark.parametrize("source", ["file", "-", "gz"])
+def test_a_prompt_comes_from_a_file_or_stdin_as_from_the_command_line(sample, tmp_path, source):
+    (tmp_path / "prompt.txt").write_text(PROMPT)
+    (tmp_path / "prompt.gz").write_bytes(gzip.compress(PROMPT.encode()))
+    name = {"file": "prompt.txt", "-": "-", "gz": "prompt.gz"}[source]
+    options = ("--length", 30, "--seed", 1)
+    given = sample("--prompt-file", name, *options, stdin=PROMPT.encode())
+    assert given.out == sample("--prompt", PROMPT, *options).out
+
+
+def test_a_prompt_file_may_have_another_encoding(sample, tmp_path):
+    (tmp_path / "prompt.txt").write_bytes("Haul".encode("utf-16"))
+    options = ("--length", 10, "--seed", 1)
+    given = sample("--prompt-file", "prompt.txt", "--encoding", "utf-16", *options)
+    assert given.out == sample("--prompt", "Haul", *options).out
+
+
+def test_the_prompt_changes_what_follows(sample):
+    drawn = [sample("--prompt", prompt, "--length", 5, "--temp", 0, "--json").records[0]["logprob_nats"]
+             for prompt in ("", "A", "AA", "Enter the")]  # fmt: skip
+    assert len(set(drawn)) == 4
+
+
+@pytest.mark.parametrize("prompt", ["Ha☃ul", "☃"])
+def test_an_unknown_symbol_of_the_prompt_is_an_error_only_when_asked(rnngen, sample, models, prompt):
+    options = ("--prompt", prompt, "--length", 20, "--seed", 1)
+    refused = rnngen("sample", "-m", models["char"], *options, "--on-unknown", "error", "-q")
+    assert (refused.code, refused.out) == (1, "")
+    for word in ("☃", "U+2603 SNOWMAN", f"character {prompt.index('☃') + 1}", "--on-unknown skip"):
+        assert word in refused.err
+    skipped = sample(*options)
+    assert skipped == sample(*options, "--on-unknown", "skip")
+    assert "U+2603 SNOWMAN" in skipped.err
+    assert "left out" in skipped.err
+    assert skipped.out.startswith(prompt)
+    known = sample("--prompt", prompt.replace("☃", ""), *options[2:], "--no-echo").out
+    assert sample(*options, "--no-echo").out == known
+    assert "taken as the unknown symbol" in sample(*options, "--on-unknown", "unk").err
+
+
+@pytest.mark.parametrize("model", ["byte", "subword"])
+def test_a_byte_or_subword_model_knows_every_prompt(sample, model):
+    result = sample("--prompt", "☃ é", "--on-unknown", "error", "--length", 3, model=model)
+    assert result.out.startswith("☃ é")
+    assert "unknown" not in result.err
+
+
+@pytest.mark.parametrize("model", ["char", "byte", "word", "subword"])
+def test_a_prompt_that_is_not_utf8_is_handled_like_any_other(rnngen, models, model):
+    prompt = b"a\xffb".decode("utf-8", "surrogateescape")
+    result = rnngen("sample", "-m", models[model], "--prompt", prompt, "--length", 3, "-q")
+    assert result.code == 0 or (result.err.count("\n") == 1 and not result.out)
+
+
+def test_a_stop_string_ends_the_text_before_it(sample):
+    options = ("--length", 300, "--seed", 2)
+    whole = sample(*options).out
+    for stop in (whole[40:43], whole[100:102]):
+        stopped = sample(*options, "--stop", stop, "--stop", "no such string").out
+        assert stopped.rstrip("\n") == whole[: whole.index(stop)].rstrip("\n")
+        record = sample(*options, "--stop", stop, "--json").records[0]
+        assert (record["text"], record["stopped_by"]) == (whole[: whole.index(stop)], "stop")
+
+
+def test_a_stop_string_may_be_written_as_an_escaped_line_break(sample):
+    whole = sample("--length", 300, "--seed", 2).out
+    assert sample("--length", 300, "--seed", 2, "--stop", r"\n").out == whole[: whole.index("\n") + 1]
+
+
+def test_json_has_stable_keys_and_counts_new_tokens_only(sample):
+    records = sample("--json", "-n", 3, "--length", 25, "--prompt", "Haul", "--seed", 9).records
+    assert [list(record) for record in records] == [
+        ["sample", "seed", "prompt", "text", "n_tokens", "logprob_nats", "stopped_by"]
+    ] * 3
+    assert [record["sample"] for record in records] == [0, 1, 2]
+    for record in records:
+        assert (record["seed"], record["prompt"], record["stopped_by"]) == (9, "Haul", "length")
+        assert record["n_tokens"] == len(record["text"]) == 25
+
+
+def test_a_sample_does_not_depend_on_how_many_there_are(sample):
+    few, many = (sample("--json", "-n", n, "--length", 20, "--seed", 4).records for n in (2, 70))
+    assert [record["text"] for record in many[:2]] == [record["text"] for record in few]
+    assert len({record["text"] for record in many}) == 70
+    assert sample("-n", 1, "--length", 20, "--seed", 4).out.rstrip("\n") == few[0]["text"].rstrip("\n")
+
+
+def test_a_model_of_lines_gives_one_line_a_sample(sample):
+    result = sample("-n", 30, "--seed", 1, model="lines")
+    assert result.out.count("\n") == 30
+    assert result.out.strip()
+
+
+def test_a_line_s_logprob_is_what_score_gives_it(sample, rnngen, models):
+    records = sample("-n", 20, "--json", "--seed", 1, "--temp", 0.7, model="lines").records
+    stopped = [record for record in records if record["stopped_by"] == "stop"]
+    assert stopped
+    text = "".join(record["text"] + "\n" for record in stopped)
+    scored = rnngen("score", "-", "-m", models["lines"], "--json", stdin=text.encode()).records
+    for drawn, score in zip(stopped, scored, strict=True):
+        assert drawn["n_tokens"] == score["n_tokens"]
+        assert drawn["logprob_nats"] == pytest.approx(score["logprob_nats"], abs=1e-3)
+
+
+@pytest.mark.parametrize("options", [["--top-k", "1"], ["--top-p", "1e-9"], ["--min-p", "1"], ["--temp", "1e-9"]])
+def test_the_narrowest_choice_is_the_greedy_one(sample, options):
+    greedy = {sample("--temp", 0, "--length", 50, "--seed", seed).out for seed in (1, 2)}
+    assert greedy == {sample(*options, "--length", 50, "--seed", 3).out}
+
+
+@pytest.mark.parametrize(
+    "options", [["--top-k", "2"], ["--top-p", "0.3"], ["--min-p", "0.5"], ["--repetition-penalty", "5"]]
+)
+def test_every_option_of_the_draw_changes_it(sample, options):
+    assert sample("--length", 60, "--seed", 1, *options).out != sample("--length", 60, "--seed", 1).out
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("penalty", ["1e300", "1e-300"])
+def test_an_extreme_penalty_draws_quietly(sample, penalty):
+    result = sample("--repetition-penalty", penalty, "--length", 200, "--seed", 1, "-q")
+    assert result.err == ""
+
+
+def test_length_zero_gives_the_prompt_alone(sample):
+    assert sample("--length", 0, "--prompt", "Haul").out == "Haul\n"
+
+
+@pytest.mark.parametrize("length", [1, 4, 6, 8])
+def test_at_byte_level_a_text_that_is_cut_ends_with_a_whole_character(sample, length):
+    out = sample("--temp", 0, "--length", length, "--prompt", "\n", "--no-echo", model="byte").out
+    assert set(out) <= set("😀漢ñ\n")
+    [record] = sample("--temp", 0, "--length", length, "--prompt", "\n", "--json", model="byte").records
+    assert set(record["text"]) <= set("😀漢ñ\n")
+
+
+def test_an_unknown_symbol_is_never_drawn(sample):
+    for model in ("char", "word"):
+        out = sample("--temp", 3, "--length", 2000, "--seed", 1, model=model).out
+        assert not re.search("\ufffd|<unk>", out)
+
+
+def test_temperature_scales_how_surprising_the_text_is(sample):
+    cold, warm = (sample("--temp", temp, "--length", 300, "--seed", 1, "--json").records[0] for temp in (0.3, 2))
+    assert cold["logprob_nats"] > warm["logprob_nats"]
+    assert math.isfinite(warm["logprob_nats"])
+
+
+# How a model is found: the same for every command.
+
+
+@pytest.fixture
+def named(tmp_path, models):
+    """Checkpoints old, new and newest in ./checkpoints, and other.safetensors beside the folder."""
+    (tmp_path / "checkpoints").mkdir()
+    for age, name in enumerate(["newest", "new", "old"]):
+        path = tmp_path / "checkpoints" / f"{name}.safetensors"
+        shutil.copy(models["char"], path)
+        os.utime(path, (1_000_000_000 - 100 * age,) * 2)
+    shutil.copy(models["char"], tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "found"),
+    [
+        ([], None, "checkpoints/newest.safetensors"),
+        (["-m", "old"], None, "checkpoints/old.safetensors"),
+        (["--model", "checkpoints/new.safetensors"], None, "checkpoints/new.safetensors"),
+        (["-m", "./other.safetensors"], None, "other.safetensors"),
+        ([], "old", "checkpoints/old.safetensors"),
+        ([], "other.safetensors", "other.safetensors"),
+        (["-m", "new"], "old", "checkpoints/new.safetensors"),
+    ],
+)
+@pytest.mark.usefixtures("named")
+def test_a_model_is_found_by_path_name_variable_and_age(rnngen, monkeypatch, options, variable, found):
+    if variable:
+        monkeypatch.setenv("RNNGEN_MODEL", variable)
+    for command in (["sample", "--length", "1"], ["score", "-"], ["perplexity", "-"]):
+        result = rnngen(*command, *options, stdin=b"Haul\n")
+        assert result.code == 0
+        assert result.err.splitlines()[0] == f"model: {found}"
+    positional = rnngen("info", *options[1:])
+    assert positional.code == 0
+    assert positional.err == f"model: {found}\n"
+
+
+@pytest.mark.usefixtures("named")
+def test_a_file_to_resume_from_is_no_model(rnngen, tmp_path):
+    (tmp_path / "checkpoints" / "newest.resume.safetensors").write_bytes(b"not a model")
+    assert rnngen("info").err == "model: checkpoints/newest.safetensors\n"

@@ -1,0 +1,127 @@
+"""`rnngen tokenize`: text to tokens and back, tokenizer files, statistics."""
+
+import json
+
+import pytest
+
+ODD = "  Two  spaces\tand a tab \n\nZoë, e\u0301 and 😀!\n\u3000▁ <unk>\n\tand a\nand a\t\nand\t a\nno end"
+LEVELS = {
+    "char": ["--level", "char"],
+    "byte": ["--level", "byte"],
+    "word": ["--level", "word", "--min-count", "1"],
+    "subword": ["--level", "subword", "--vocab-size", "300"],
+    "bpe": ["--level", "subword", "--subword-model", "bpe", "--vocab-size", "300"],
+}
+
+
+@pytest.fixture
+def odd(tmp_path):
+    (tmp_path / "odd.txt").write_text(ODD + "\nthe bell is slow to wake, the ferry knows no king" * 30)
+    return "odd.txt"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_ids_decode_to_the_text_they_came_from(rnngen, odd, level):
+    saved = rnngen("tokenize", odd, *LEVELS[level], "--save", "tokens.json", "--ids")
+    assert saved.code == 0
+    assert "tokens.json" in saved.err
+    for text in (ODD, ODD + "\n", "\n", "\n\n", " ", "\tand a", "and a\t", "and\t a"):
+        ids = rnngen("tokenize", "-", "--tokenizer", "tokens.json", "--ids", stdin=text.encode())
+        assert ids.out.count("\n") == text.count("\n")
+        back = rnngen("tokenize", "-", "--tokenizer", "tokens.json", "--decode", stdin=ids.out.encode())
+        assert (back.code, back.out, back.err) == (0, text, "")
+
+
+@pytest.mark.parametrize("level", ["byte", "subword", "bpe"])
+def test_bytes_and_subwords_give_any_text_back(rnngen, odd, level):
+    strange = "ꙮ ☃\u200d\n한국어 \U0001f9d1\u200d🚀\x01"
+    rnngen("tokenize", odd, *LEVELS[level], "--save", "tokens.json")
+    ids = rnngen(
+        "tokenize", "-", "--tokenizer", "tokens.json", "--ids", "--on-unknown", "error", stdin=strange.encode()
+    )
+    assert rnngen("tokenize", "-", "--tokenizer", "tokens.json", "--decode", stdin=ids.out.encode()).out == strange
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], "a ▁ b\n\n\\t\n"),
+        (["--level", "char", "--ids"], "4 3 5\n\n2\n"),
+        (["--level", "byte", "--ids"], "97 32 98\n\n9\n"),
+        (["--level", "word", "--split", "whitespace"], "a b\n\n\n"),
+        (["--level", "word", "--min-count", "1"], "a b\n\n\\t\n"),
+    ],
+    ids=" ".join,
+)
+def test_tokens_are_shown_line_by_line(rnngen, options, shown):
+    result = rnngen("tokenize", "-", *options, stdin=b"a b\n\n\t\n")
+    assert (result.code, result.out, result.err) == (0, shown, "")
+
+
+def test_json_names_tokens_and_ids(rnngen):
+    result = rnngen("tokenize", "-", "--json", stdin=b"a b\n\nb")
+    assert result.records == [
+        {"line": 1, "tokens": ["a", " ", "b"], "ids": [3, 2, 4], "n_unknown": 0},
+        {"line": 2, "tokens": [], "ids": [], "n_unknown": 0},
+        {"line": 3, "tokens": ["b"], "ids": [4], "n_unknown": 0},
+    ]
+
+
+@pytest.mark.parametrize("model", ["char", "word", "subword", "byte"])
+def test_a_checkpoint_s_tokenizer_gives_the_ids_that_score_uses(rnngen, models, model):
+    text = "Haul gently, lads\nno ☃ end".encode()
+    tokenized = rnngen("tokenize", "-", "-m", models[model], "--json", stdin=text).records
+    scored = rnngen("score", "-", "-m", models[model], "--tokens", "--json", stdin=text).records
+    for line, score in zip(tokenized, scored, strict=True):
+        assert line["ids"] == [token["id"] for token in score["tokens"][:-1]]
+        assert line["tokens"] == [token["token"] for token in score["tokens"][:-1]]
+        assert line["n_unknown"] == score["n_unknown"]
+
+
+@pytest.mark.parametrize("how", ["unk", "skip", "error"])
+def test_unknown_symbols_are_handled_as_asked(rnngen, how):
+    rnngen("tokenize", "-", "--save", "ab.json", stdin=b"ab")
+    result = rnngen("tokenize", "-", "--tokenizer", "ab.json", "--on-unknown", how, stdin="a\nb☃\n".encode())
+    assert result.out == {"unk": "a\nb <unk>\n", "skip": "a\nb\n", "error": "a\n"}[how]
+    assert result.code == (how == "error")
+    assert "U+2603 SNOWMAN" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_statistics_count_the_text(rnngen):
+    rnngen("tokenize", "-", "--save", "ab.json", stdin=b"ab")
+    options = ("--tokenizer", "ab.json", "--stats")
+    result = rnngen("tokenize", "-", *options, "--json", stdin="ab☃\n☃☃\n ".encode())
+    assert result.records == [{"level": "char", "vocab_size": 4, "n_chars": 8, "n_tokens": 8, "chars_per_token": 1.0,
+                               "n_unknown": 4, "unknown_rate": 0.5}]  # fmt: skip
+    header, values = rnngen("tokenize", "-", *options, stdin="ab☃\n☃☃\n ".encode()).rows
+    assert header == list(result.records[0])
+    assert values == ["char", "4", "8", "8", "1.000000", "4", "0.500000"]
+
+
+def test_statistics_of_a_byte_level_count_bytes(rnngen):
+    [found] = rnngen("tokenize", "-", "--level", "byte", "--stats", "--json", stdin="é\n".encode()).records
+    assert (found["n_chars"], found["n_tokens"], found["vocab_size"]) == (2, 3, 256)
+
+
+def test_a_tokenizer_file_is_overwritten_with_force_only(rnngen, contents):
+    rnngen("tokenize", "-", "--save", "t.json", stdin=b"ab")
+    before = contents()
+    refused = rnngen("tokenize", "-", "--save", "t.json", stdin=b"xyz")
+    assert (refused.code, refused.out) == (1, "")
+    assert "--force" in refused.err
+    assert contents() == before
+    assert rnngen("tokenize", "-", "--save", "t.json", "--force", stdin=b"xyz").code == 0
+    assert json.loads(contents()["t.json"])["characters"] == "xyz"
+
+
+def test_a_vocabulary_can_be_limited(rnngen):
+    text = b"aaaa bbb cc d\n"
+    sizes = [rnngen("tokenize", "-", *options, "--stats", "--json", stdin=text).records[0]["vocab_size"]
+             for options in ([], ["--vocab-size", "4"], ["--min-count", "3"])]  # fmt: skip
+    assert sizes == [7, 4, 5]
+
+
+def test_quiet_leaves_stderr_empty(rnngen, models):
+    result = rnngen("tokenize", "-", "-m", models["char"], "-q", stdin="☃".encode())
+    assert (result.code, result.out, result.err) == (0, "<unk>", "")

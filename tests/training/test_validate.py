@@ -1,0 +1,68 @@
+"""The validation loss: every token once, as near one pass as its run-ups make it."""
+
+import numpy as np
+import pytest
+
+from rnngen.config import ModelConfig
+from rnngen.engine.scoring import score_lines, score_text
+from rnngen.text.dataset import Dataset
+from rnngen.text.tokens import Tokens
+from rnngen.training import validate
+from rnngen.training.network import RNNLM, TorchModel
+from rnngen.training.validate import validation_loss
+
+V, NEWLINE = 7, 1
+
+
+class FewSymbols:
+    newline_id = NEWLINE
+
+
+def dataset_of(ids, lines=False) -> Dataset:
+    return Dataset(FewSymbols(), Tokens(ids, 0), Tokens(ids, 0), lines, None, len(ids))
+
+
+def random_ids(n: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(V, size=n).astype(np.uint16)
+
+
+@pytest.fixture
+def model():
+    network = RNNLM(ModelConfig(V, 6, 8, 1, "gru"))
+    for parameter in network.parameters():
+        parameter.data.normal_(0, 0.5)
+    return TorchModel(network)
+
+
+@pytest.fixture
+def short_segments(monkeypatch):
+    monkeypatch.setattr(validate, "RUN_UP", 64)
+    monkeypatch.setattr(validate, "SHORTEST_SEGMENT", 128)
+
+
+@pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize("n", [1, 127, 255, 256, 257, 3000])
+def test_segments_side_by_side_have_the_loss_of_one_pass(model, n):
+    ids = random_ids(n)
+    one_pass = -np.concatenate(list(score_text(model, ids, NEWLINE))).mean()
+    assert validation_loss(model, dataset_of(ids)) == pytest.approx(one_pass, abs=1e-4)
+
+
+@pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize("n", [255, 256, 300, 1023])
+def test_every_token_counts_once(n):
+    network = RNNLM(ModelConfig(V, 6, 8, 1, "gru"))
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    ids = random_ids(n)
+    chances = np.arange(1, V + 1) / np.arange(1, V + 1).sum()
+    network.output.bias.data.copy_(network.output.bias.new_tensor(np.log(chances)))
+    wanted = -np.log(chances)[ids].mean()
+    assert validation_loss(TorchModel(network), dataset_of(ids)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_lines_are_validated_each_by_itself(model):
+    lines = [np.array(line, np.uint16) for line in ([2, 3], [4], [5, 6, 2, 3, 4])]
+    ids = np.concatenate([np.append(line, NEWLINE) for line in lines]).astype(np.uint16)
+    wanted = -np.concatenate(score_lines(model, lines, NEWLINE)).mean()
+    assert validation_loss(model, dataset_of(ids, lines=True)) == pytest.approx(wanted, rel=1e-6)
