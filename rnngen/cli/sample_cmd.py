@@ -83,7 +83,7 @@ def sample(
     console.note(f"seed: {config.seed}")
     if not config.stop and loaded.checkpoint.training.get("lines"):
         config = replace(config, stop=("\n",))
-    job = _Job(loaded, config, [tokenizer.newline_id, *encoded.ids.tolist()])
+    job = _Job(loaded, config, [tokenizer.newline_id, *encoded.ids.tolist()], json)
     shown = "" if no_echo else text
     if json:
         for number, result in enumerate(_samples(job)):
@@ -101,6 +101,7 @@ class _Job:
     loaded: models.Loaded
     config: SampleConfig
     context: list[int]
+    json: bool
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -165,12 +166,14 @@ def _draw_batch(job: _Job, streams: list[int], write: Callable[[str], None] = la
     running = set(range(len(streams)))
     never = job.tokenizer.never_drawn
     for drawn in generate(job.loaded.model, np.array(job.context), job.config, streams=streams, never=never):
+        logprobs = drawn.logprobs if job.json else None
         for row in sorted(running):
             text = filters[row].push(decoders[row].push(int(drawn.ids[row])))
             pieces[row].append(text)
             write(text)
             results[row].n_tokens += 1
-            results[row].logprob_nats += float(drawn.logprobs[row])
+            if logprobs is not None:
+                results[row].logprob_nats += float(logprobs[row])
             if filters[row].stopped:
                 results[row].stopped_by = "stop"
                 running.discard(row)

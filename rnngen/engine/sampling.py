@@ -86,11 +86,16 @@ class Drawn:
 
     Attributes:
         ids: [B].
-        logprobs: [B] natural log-probabilities under the model itself, before temperature and truncation.
+        logits: [B, V], what the model itself says, before penalty, temperature and truncation.
     """
 
     ids: npt.NDArray[np.int64]
-    logprobs: Array
+    logits: Array
+
+    @property
+    def logprobs(self) -> Array:
+        """Natural log-probabilities of the ids under the model itself: [B]."""
+        return log_softmax_at(self.logits[:, None].copy(), self.ids[:, None])[:, 0]
 
 
 def generate(
@@ -121,7 +126,7 @@ def generate(
         if config.repetition_penalty != 1:
             penalize(scores, recent, config.repetition_penalty)
         ids = draw(distribution(scores, config), uniforms.next())
-        yield Drawn(ids, log_softmax_at(logits[:, None], ids[:, None])[:, 0])
+        yield Drawn(ids, logits)
         if config.repetition_penalty != 1:
             recent = [np.append(old, id)[-PENALTY_WINDOW:] for old, id in zip(recent, ids, strict=True)]
         step, state = model.forward(ids[:, None], state)
