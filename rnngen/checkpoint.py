@@ -49,8 +49,8 @@ class Checkpoint:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the file whole or not at all. Raises OutputError."""
+def save(checkpoint: Checkpoint, path: Path, *, replace: bool = True) -> None:
+    """Write the file whole or not at all; without `replace` never over another. Raises OutputError."""
     tokenizer = checkpoint.tokenizer.to_dict()
     tensors: dict[str, npt.NDArray[Any]] = {
         name: np.ascontiguousarray(weight, np.float32) for name, weight in checkpoint.weights.items()
@@ -65,7 +65,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "training": json.dumps(checkpoint.training),
         "history": json.dumps(checkpoint.history),
     }
-    write_atomically(path, to_safetensors(tensors, metadata))
+    write_atomically(path, to_safetensors(tensors, metadata), replace=replace)
 
 
 def load(path: Path) -> Checkpoint:

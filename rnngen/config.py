@@ -20,6 +20,7 @@ Nonlinearity = Literal["tanh", "relu"]
 Optimizer = Literal["adamw", "rmsprop", "sgd"]
 OnUnknown = Literal["error", "unk", "skip"]
 Device = Literal["cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def _check(condition: bool, name: str, value: object, wanted: str) -> None:
@@ -89,6 +90,8 @@ class TokenizerConfig(_Settings):
             raise ConfigError("the byte level has 256 symbols: leave out --vocab-size and --min-count")
         if self.level == "subword" and self.min_count:
             raise ConfigError("the subword level knows every text: leave out --min-count")
+        if self.subword_model == "bpe" and self.level != "subword":
+            raise ConfigError(f"--subword-model is for subwords: add --level subword (level is {self.level!r})")
         if self.split == "whitespace" and self.level != "word":
             raise ConfigError(f"--split whitespace is for words: add --level word (level is {self.level!r})")
 
@@ -166,6 +169,8 @@ class ModelOptions(_Settings):
     nonlinearity: Nonlinearity = "tanh"
 
     def __post_init__(self) -> None:
+        if self.nonlinearity == "relu" and self.cell != "rnn":
+            raise ConfigError(f"--nonlinearity is for the rnn cell: add --cell rnn (cell is {self.cell!r})")
         # A ModelConfig with the open sizes at 1 checks the rest by its own rules.
         given = {name: value for name, value in asdict(self).items() if value is not None}
         sizes = {"vocab_size": 1, "embedding_dim": 1, "hidden_size": 1}
@@ -202,7 +207,7 @@ class TrainConfig(_Settings):
     lines: bool = False
     seed: int = 1
     threads: int | None = None
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     device: Device = "cpu"
 
     def __post_init__(self) -> None:
@@ -212,14 +217,16 @@ class TrainConfig(_Settings):
         for name in ("steps", "batch_size", "bptt", "patience", "threads"):
             value = getattr(self, name)
             _check(value is None or _is_count(value), name, value, "a whole number, 1 or more")
+        _check(self.threads is None or self.threads <= 1024, "threads", self.threads, "1024 or less")
         for name in ("seconds", "epochs", "learning_rate", "grad_clip"):
             value = getattr(self, name)
             _check(value is None or (_is_number(value) and value > 0), name, value, "above 0")
         _check(self.epochs is None or self.epochs <= 1e9, "epochs", self.epochs, "a thousand million or less")
         _check_choice("optimizer", self.optimizer, Optimizer)
         _check_choice("device", self.device, Device)
-        _check(self.precision in ("auto", "float32", "bfloat16"), "precision", self.precision,
-               "one of auto, float32, bfloat16")  # fmt: skip
+        _check_choice("precision", self.precision, Precision)
+        if self.device == "cuda" and self.precision == "bfloat16":
+            raise ConfigError("--precision bfloat16 is for the processor: leave it out with --device cuda")
         if self.weight_decay is not None:
             _check(_is_number(self.weight_decay) and self.weight_decay >= 0, "weight_decay", self.weight_decay,
                    "0 or more")  # fmt: skip

@@ -26,11 +26,17 @@ def check_writable(path: Path, *, force: bool, remedy: str = "add --force, or na
         raise OutputError(f"cannot write {path}: {error.strerror}; name another place") from None
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, replace: bool = True) -> None:
     """Write `data` beside `path`, flush it to the disk, and move it into place.
 
-    Raises OutputError; what was at `path` before is then still there.
+    Args:
+        replace: False refuses a file that has come to `path` since `check_writable`.
+
+    Raises:
+        OutputError: what was at `path` before is then still there.
     """
+    if not replace and path.exists():
+        raise OutputError(f"{path} was made by another program meanwhile and is not overwritten: add --force")
     temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

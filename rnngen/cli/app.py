@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -74,7 +75,9 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except OSError as error:
         drop_stdout()
-        return _fail(f"cannot write: {error.strerror or error}; free some space or write elsewhere", 1)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            return _fail(f"cannot write: {error.strerror}; free some space or write elsewhere", 1)
+        return _fail(str(error), 1)
     except MemoryError:
         return _fail("out of memory: try a shorter text, a smaller --batch-size or a smaller model", 1)
 
@@ -92,7 +95,7 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    if os.environ.get("RNNGEN_DEBUG") == "1":
+    if os.environ.get("RNNGEN_DEBUG") == "1" and sys.exc_info()[0]:
         raise
     print("rnngen: " + " ".join(message.split("\n")), file=sys.stderr)
     return code

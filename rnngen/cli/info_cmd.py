@@ -10,6 +10,7 @@ import typer
 from rnngen.cli import models, options
 from rnngen.cli.drawing import chart
 from rnngen.cli.output import Console, end_with_the_pipe, json_line
+from rnngen.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +23,17 @@ def info(
         str | None,
         typer.Argument(metavar="[CHECKPOINT]", help="A path, or a name in ./checkpoints; else the newest."),
     ] = None,
+    model: options.Model = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """What is in a checkpoint: configuration, sizes, how it was trained, and its loss on the way."""
+    if checkpoint and model:
+        raise ConfigError("the checkpoint is named twice: leave out --model")
     end_with_the_pipe()
     from rnngen import checkpoint as checkpoints
 
-    path = models.find(checkpoint, Console(quiet))
+    path = models.find(checkpoint or model, Console(quiet))
     loaded = checkpoints.load(path)
     if json:
         sys.stdout.write(json_line({**_sections(path, loaded), "history": loaded.history}))
@@ -37,7 +41,7 @@ def info(
     for section, values in _sections(path, loaded).items():
         sys.stdout.write(f"{section}\n")
         for name, value in values.items():
-            sys.stdout.write(f"  {name:<18} {_shown(value)}\n")
+            sys.stdout.write(f"  {name:<19} {value if name == 'seed' else _shown(value)}\n")
     sys.stdout.write(_drawing(loaded))
 
 
@@ -61,7 +65,7 @@ def _sections(path: Path, loaded: Checkpoint) -> dict[str, dict[str, Any]]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4f}".rstrip("0").rstrip(".")
+        return f"{value:.6g}"
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "-"}[value]
     if isinstance(value, int):

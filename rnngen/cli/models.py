@@ -30,19 +30,17 @@ class Loaded:
 
 
 def path_of(name: str) -> Path:
-    """A checkpoint's path: the name itself if it looks like one, else a name in the folder."""
-    if name.endswith(SUFFIX) or "/" in name or os.sep in name:
-        return Path(name)
-    return FOLDER / (name + SUFFIX)
+    """A checkpoint's path, with its suffix: as it is with a folder or suffix in it, else a name in ./checkpoints."""
+    path = Path(name if name.endswith(SUFFIX) else name + SUFFIX)
+    return path if name.endswith(SUFFIX) or path.parent != Path() or os.sep in name else FOLDER / path
 
 
 def find(name: str | None, console: Console) -> Path:
     """The checkpoint that is asked for, else $RNNGEN_MODEL, else the newest. Raises CheckpointError."""
     wanted = name or os.environ.get("RNNGEN_MODEL")
     if wanted:
-        path = path_of(wanted)
-        if not path.exists() and Path(wanted).exists():
-            path = Path(wanted)
+        places = [path_of(wanted), FOLDER / path_of(wanted).name, Path(wanted)]
+        path = next((place for place in places if place.exists()), places[0])
     else:
         try:
             found = [path for path in FOLDER.glob(f"*{SUFFIX}") if not path.name.endswith(RESUME_SUFFIX)]

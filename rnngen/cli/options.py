@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel
+from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel, TrainConfig
 from rnngen.errors import ConfigError
 
 Texts = Annotated[
@@ -58,12 +57,10 @@ TokenizerFile = Annotated[
     typer.Option("--tokenizer", metavar="FILE", help="A tokenizer that `rnngen tokenize --save` made."),
 ]
 
+DEVICE = TrainConfig.device
+ENCODING = "utf-8"
+
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
-
-
-def default(config: type, name: str) -> Any:
-    """The default that a config class has for a field."""
-    return next(field.default for field in fields(config) if field.name == name)
 
 
 def parse_duration(text: str) -> float:

@@ -20,6 +20,13 @@ class Console:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
 
+    def unknowns(self, n_unknown: int, first: object, on_unknown: str, where: str) -> None:
+        """Say how many symbols a model did not know, which is the first, and what became of them."""
+        if n_unknown:
+            handled = "left out" if on_unknown == "skip" else "taken as the unknown symbol"
+            named = f"; the first is {first}" if first else ""
+            self.note(f"{where} has {plural(n_unknown, 'unknown symbol')}, {handled}{named}")
+
     def note(self, message: str) -> None:
         if self.quiet:
             return

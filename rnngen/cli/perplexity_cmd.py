@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rnngen.cli import models, options
-from rnngen.cli.output import Console, end_with_the_pipe, json_line, plural, table
+from rnngen.cli.output import Console, end_with_the_pipe, json_line, table
 from rnngen.config import OnUnknown
 from rnngen.errors import DataError
 
 if TYPE_CHECKING:
     from rnngen.engine.scoring import Totals
     from rnngen.text.corpus import FileText
+    from rnngen.text.tokenizer import Tokenizer
 
 COLUMNS = (
     ("n_tokens", "d"), ("n_words", "d"), ("n_chars", "d"), ("n_bytes", "d"), ("n_unknown", "d"),
@@ -33,8 +35,8 @@ def perplexity(
     ] = "carry",
     json: options.Json = False,
     on_unknown: options.Unknowns = "unk",
-    encoding: options.Encoding = "utf-8",
-    device: options.DeviceName = "cpu",
+    encoding: options.Encoding = options.ENCODING,
+    device: options.DeviceName = options.DEVICE,
     quiet: options.Quiet = False,
 ) -> None:
     """How well a model predicts a text: one row a model.
@@ -49,15 +51,15 @@ def perplexity(
     console = Console(quiet)
     text = FileText(paths, encoding)
     loaded = [models.load(name, device, console) for name in model or (None,)]
-    rows = []
+    records, rows = [], []
     for one in loaded:
         totals = _measure(one, text, state, on_unknown, console)
-        if json:
-            sys.stdout.write(json_line({"model": str(one.path), "state": state, **_numbers(totals)}))
-            sys.stdout.flush()
+        records.append({"model": str(one.path), "state": state, **_numbers(totals)})
         shown = [format(value, form) for value, (_, form) in zip(_numbers(totals).values(), COLUMNS, strict=True)]
         rows.append([str(one.path), *shown])
-    if not json:
+    if json:
+        sys.stdout.write("".join(map(json_line, records)))
+    else:
         sys.stdout.write(table(["model", *dict(COLUMNS)], rows))
 
 
@@ -66,40 +68,54 @@ def _numbers(totals: Totals) -> dict[str, Any]:
 
 
 def _measure(loaded: models.Loaded, text: FileText, state: State, on_unknown: OnUnknown, console: Console) -> Totals:
-    measured = _by_lines(loaded, text, on_unknown) if state == "reset" else _carried(loaded, text, on_unknown)
-    if not measured.n_tokens:
-        raise DataError("the text is empty: there is nothing to measure")
-    if measured.n_unknown:
-        handled = "left out" if on_unknown == "skip" else "taken as the unknown symbol"
-        console.note(f"{plural(measured.n_unknown, 'unknown symbol')}, {handled}")
-    return measured
+    measure = _by_lines if state == "reset" else _carried
+    totals, first = measure(loaded, text, on_unknown)
+    if not totals.n_tokens:
+        what = "has unknown symbols only, all left out" if totals.n_unknown else "is empty"
+        raise DataError(f"the text {what}: there is nothing to measure")
+    console.unknowns(totals.n_unknown, first, on_unknown, "the text")
+    return totals
 
 
-def _carried(loaded: models.Loaded, text: FileText, on_unknown: OnUnknown) -> Totals:
+def _carried(loaded: models.Loaded, text: FileText, on_unknown: OnUnknown) -> tuple[Totals, object]:
     from rnngen.engine.scoring import Totals, count_text, score_text
     from rnngen.text.tokens import write_tokens
 
     tokenizer = loaded.checkpoint.tokenizer
-    totals = Totals()
     tokens = write_tokens(text, tokenizer, on_unknown)
+    totals = Totals(n_unknown=tokens.n_unknown)
+    left_out = on_unknown == "skip" and tokens.n_unknown
     for chunk in text.chunks():
-        totals += count_text(chunk)
+        # Characters that were left out of the sum must be left out of what it is divided by.
+        totals += count_text(_known_part(tokenizer, chunk) if left_out else chunk)
     for logprobs in score_text(loaded.model, tokens.ids, tokenizer.newline_id):
         totals += Totals(float(logprobs.sum(dtype="float64")), len(logprobs))
-    return totals + Totals(n_unknown=tokens.n_unknown)
+    return totals, tokens.first_unknown
 
 
-def _by_lines(loaded: models.Loaded, text: FileText, on_unknown: OnUnknown) -> Totals:
+def _by_lines(loaded: models.Loaded, text: FileText, on_unknown: OnUnknown) -> tuple[Totals, object]:
     from rnngen.cli.score_cmd import blocks
     from rnngen.engine.scoring import Totals, count_text, score_lines
     from rnngen.text.tokenizer import encode_known
 
     tokenizer = loaded.checkpoint.tokenizer
     totals = Totals()
-    for block in blocks(text.lines()):
+    first = None
+    numbers = itertools.count(1)
+    for block in blocks(text.line_blocks()):
+        numbered = list(zip(block, numbers, strict=False))
         lines = [line.removesuffix("\n") for line in block]
-        encoded = [encode_known(tokenizer, line, on_unknown, "the text") for line in lines]
-        totals += count_text("\n".join(lines) + "\n") + Totals(n_unknown=sum(line.n_unknown for line in encoded))
+        encoded = [encode_known(tokenizer, line.removesuffix("\n"), on_unknown, f"line {n}") for line, n in numbered]
+        for line, (_, number), found in zip(lines, numbered, encoded, strict=True):
+            if found.n_unknown and first is None and found.first_unknown is not None:
+                first = f"{found.first_unknown} of line {number}"
+            counted = _known_part(tokenizer, line) if on_unknown == "skip" and found.n_unknown else line
+            totals += count_text(counted + "\n") + Totals(n_unknown=found.n_unknown)
         for logprobs in score_lines(loaded.model, [line.ids for line in encoded], tokenizer.newline_id):
             totals += Totals(float(logprobs.sum(dtype="float64")), len(logprobs))
-    return totals
+    return totals, first
+
+
+def _known_part(tokenizer: Tokenizer, text: str) -> str:
+    ids = tokenizer.encode(text)
+    return tokenizer.decode(ids[ids != tokenizer.unk_id])

@@ -77,12 +77,13 @@ class Progress:
             self._console.note(f"step {event.step:,}: validation loss {event.valid_loss_nats:.4f} nats a token, {kept}")
 
     def diverged(self, event: Diverged) -> None:
-        self._say(
+        self.say(
             f"step {event.step:,}: the loss is not finite; back to step {event.back_to:,} "
             f"with half the learning rate, {event.learning_rate:.2g}"
         )
 
-    def _say(self, message: str) -> None:
+    def say(self, message: str) -> None:
+        """Put a line above the display."""
         if self._live:
             self._live.print(message)
         else:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnngen.cli import models, options
-from rnngen.cli.output import Console, end_with_the_pipe, json_line, plural
-from rnngen.config import OnUnknown, SampleConfig
+from rnngen.cli.output import Console, end_with_the_pipe, json_line
+from rnngen.config import SampleConfig
 from rnngen.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from rnngen.text.tokenizer import Encoded, Tokenizer
+    from rnngen.text.tokenizer import Tokenizer
 
 STREAMS_AT_A_TIME = 64
 
@@ -59,9 +59,9 @@ def sample(
     ] = None,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out of the output.")] = False,
     on_unknown: options.Unknowns = "skip",
-    encoding: options.Encoding = "utf-8",
+    encoding: options.Encoding = options.ENCODING,
     json: options.Json = False,
-    device: options.DeviceName = "cpu",
+    device: options.DeviceName = options.DEVICE,
     quiet: options.Quiet = False,
 ) -> None:
     """Write new text with a model, character by character."""
@@ -79,7 +79,7 @@ def sample(
     loaded = models.load(model, device, console)
     tokenizer = loaded.checkpoint.tokenizer
     encoded = encode_known(tokenizer, text, on_unknown, "the prompt")
-    _tell_unknown(encoded, on_unknown, console)
+    console.unknowns(encoded.n_unknown, encoded.first_unknown, on_unknown, "the prompt")
     console.note(f"seed: {config.seed}")
     if not config.stop and loaded.checkpoint.training.get("lines"):
         config = replace(config, stop=("\n",))
@@ -88,8 +88,9 @@ def sample(
     if json:
         for number, result in enumerate(_samples(job)):
             sys.stdout.write(json_line({"sample": number, "seed": config.seed, "prompt": text, **vars(result)}))
-    elif num_samples == 1:
-        _stream(job, shown)
+    elif num_samples == 1 or sys.stdout.isatty():
+        for number in range(num_samples):
+            _stream(job, shown, number)
     else:
         for result in _samples(job):
             whole = shown + result.text
@@ -123,7 +124,7 @@ class _Sample:
     stopped_by: str = "length"
 
 
-def _stream(job: _Job, shown: str) -> None:
+def _stream(job: _Job, shown: str, number: int) -> None:
     flush = sys.stdout.flush if sys.stdout.isatty() else lambda: None
     last = shown[-1:]
     sys.stdout.write(shown)
@@ -136,7 +137,7 @@ def _stream(job: _Job, shown: str) -> None:
             flush()
             last = text[-1]
 
-    _draw_batch(job, [0], write)
+    _draw_batch(job, [number], write)
     if last != "\n":
         sys.stdout.write("\n")
 
@@ -205,12 +206,3 @@ def _read_prompt(prompt: str | None, prompt_file: str | None, encoding: str) -> 
 def _unescaped(stops: list[str]) -> tuple[str, ...]:
     """A shell has no easy way to write a line break or a tab: \\n and \\t stand for them."""
     return tuple(stop.replace("\\n", "\n").replace("\\t", "\t") for stop in stops)
-
-
-def _tell_unknown(encoded: Encoded, on_unknown: OnUnknown, console: Console) -> None:
-    if encoded.n_unknown:
-        handled = "left out" if on_unknown == "skip" else "taken as the unknown symbol"
-        console.note(
-            f"the prompt has {plural(encoded.n_unknown, 'unknown symbol')}, {handled}; "
-            f"the first is {encoded.first_unknown}"
-        )

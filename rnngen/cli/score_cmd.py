@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rnngen.cli import models, options
-from rnngen.cli.output import Console, end_with_the_pipe, json_line, plural
-from rnngen.config import OnUnknown
+from rnngen.cli.output import Console, end_with_the_pipe, json_line
+from rnngen.errors import DataError
 
 if TYPE_CHECKING:
     from rnngen.engine.cells import Array
@@ -28,8 +28,8 @@ def score(
     tokens: Annotated[bool, typer.Option("--tokens", help="Every token with its surprisal in bits.")] = False,
     json: options.Json = False,
     on_unknown: options.Unknowns = "unk",
-    encoding: options.Encoding = "utf-8",
-    device: options.DeviceName = "cpu",
+    encoding: options.Encoding = options.ENCODING,
+    device: options.DeviceName = options.DEVICE,
     quiet: options.Quiet = False,
 ) -> None:
     """How likely each line is: one record a line, in order.
@@ -45,50 +45,50 @@ def score(
     from rnngen.text.tokenizer import encode_known
 
     console = Console(quiet)
-    lines_in = stream_lines(paths, encoding)
+    lines_in = stream_lines(paths, encoding)  # which checks the files before the model is loaded
     loaded = models.load(model, device, console)
     tokenizer = loaded.checkpoint.tokenizer
     write = {(False, False): _columns, (False, True): _record, (True, False): _token_rows, (True, True): _token_record}
     write_line = write[tokens, json]
-    tally = _UnknownTally()
+    n_unknown, first = 0, None
     numbers = itertools.count(1)
+    number = 0
     for block in blocks(lines_in):
         lines = [line.removesuffix("\n") for line in block]
         numbered = list(zip(lines, numbers, strict=False))
         encoded = [encode_known(tokenizer, line, on_unknown, f"line {number}") for line, number in numbered]
         scored = score_lines(loaded.model, [line.ids for line in encoded], tokenizer.newline_id)
         for (line, number), ids, logprobs in zip(numbered, encoded, scored, strict=True):
-            tally.add(number, ids)
+            n_unknown += ids.n_unknown
+            if first is None and ids.first_unknown is not None:
+                first = f"{ids.first_unknown} of line {number}"
             sys.stdout.write(write_line(number, line, ids, logprobs, tokenizer))
         sys.stdout.flush()
-    tally.tell(on_unknown, console)
+    if not number:
+        raise DataError("the text is empty: there is nothing to score")
+    console.unknowns(n_unknown, first, on_unknown, "the text")
 
 
-def blocks(lines: Iterator[str]) -> Iterator[list[str]]:
-    """Lines in growing blocks: the first records come at once, the many are scored fast."""
-    most = 1
-    block: list[str] = []
-    size = 0
-    for line in lines:
-        block.append(line)
-        size += len(line)
-        if len(block) >= most or size >= MOST_CHARS:
+def blocks(lines: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Lines as they came in, parted into blocks that are scored together."""
+    for arrived in lines:
+        block: list[str] = []
+        size = 0
+        for line in arrived:
+            block.append(line)
+            size += len(line)
+            if len(block) >= MOST_LINES or size >= MOST_CHARS:
+                yield block
+                block, size = [], 0
+        if block:
             yield block
-            most = min(4 * most, MOST_LINES)
-            block, size = [], 0
-    if block:
-        yield block
 
 
 def _numbers(encoded: Encoded, logprobs: Array) -> dict[str, Any]:
-    total = float(logprobs.sum(dtype="float64"))
-    mean = -total / len(logprobs)
-    return {
-        "logprob_nats": total,
-        "n_tokens": len(logprobs),
-        "n_unknown": encoded.n_unknown,
-        "perplexity": math.exp(mean) if mean < 700 else math.inf,
-    }
+    from rnngen.engine.scoring import Totals
+
+    totals = Totals(float(logprobs.sum(dtype="float64")), len(logprobs), encoded.n_unknown)
+    return {name: getattr(totals, name) for name in ("logprob_nats", "n_tokens", "n_unknown", "perplexity")}
 
 
 def _columns(number: int, line: str, encoded: Encoded, logprobs: Array, tokenizer: Tokenizer) -> str:
@@ -123,20 +123,3 @@ def _token_record(number: int, line: str, encoded: Encoded, logprobs: Array, tok
 
 def _bits(logprob_nats: float) -> float:
     return -logprob_nats / math.log(2)
-
-
-class _UnknownTally:
-    def __init__(self) -> None:
-        self._count = 0
-        self._first: tuple[int, object] | None = None
-
-    def add(self, number: int, encoded: Encoded) -> None:
-        self._count += encoded.n_unknown
-        if self._first is None and encoded.first_unknown is not None:
-            self._first = (number, encoded.first_unknown)
-
-    def tell(self, on_unknown: OnUnknown, console: Console) -> None:
-        if self._first is not None:
-            line, first = self._first
-            handled = "left out" if on_unknown == "skip" else "taken as the unknown symbol"
-            console.note(f"{plural(self._count, 'unknown symbol')}, {handled}; the first is {first} of line {line}")

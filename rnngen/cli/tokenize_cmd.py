@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnngen.cli import models, options
-from rnngen.cli.output import Console, end_with_the_pipe, json_line, plural, table
+from rnngen.cli.output import Console, end_with_the_pipe, json_line, table
 from rnngen.config import Level, OnUnknown, TokenizerConfig
 from rnngen.errors import ConfigError, DataError
 
@@ -24,20 +25,26 @@ def tokenize(
     model: options.Model = None,
     tokenizer_file: options.TokenizerFile = None,
     level: Annotated[
-        Level | None, typer.Option("--level", help="Build a tokenizer from the text itself.", show_default="char")
+        Level | None,
+        typer.Option("--level", help="Build a tokenizer from the text itself.", show_default=TokenizerConfig.level),
     ] = None,
     vocab_size: options.VocabSize = None,
     min_count: options.MinCount = None,
-    split: options.SplitName = "punctuation",
-    subword_model: options.SubwordModelName = "unigram",
+    split: options.SplitName = TokenizerConfig.split,
+    subword_model: options.SubwordModelName = TokenizerConfig.subword_model,
     ids: Annotated[bool, typer.Option("--ids", help="Print ids instead of tokens.")] = False,
     decode: Annotated[bool, typer.Option("--decode", help="Read ids, one line a line, and print their text.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Print what the tokenizer makes of the text.")] = False,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Save the tokenizer.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save", metavar="FILE", help="Save the tokenizer; the tokens are printed with --ids or --json only."
+        ),
+    ] = None,
     json: options.Json = False,
     force: options.Force = False,
     on_unknown: options.Unknowns = "unk",
-    encoding: options.Encoding = "utf-8",
+    encoding: options.Encoding = options.ENCODING,
     quiet: options.Quiet = False,
 ) -> None:
     """Show a text as tokens, line by line; a line's line break stands for its own token.
@@ -47,15 +54,18 @@ def tokenize(
     """
     if sum([ids, decode, stats]) > 1:
         raise ConfigError("--ids, --decode and --stats exclude each other: give one of them")
-    built = [
-        name for name, given in (("--level", level), ("--vocab-size", vocab_size), ("--min-count", min_count)) if given
-    ]
-    sources = [name for name, given in (("--model", model), ("--tokenizer", tokenizer_file)) if given]
+    if decode and json:
+        raise ConfigError("--decode prints text: leave out --json")
+    built = _given({
+        "--level": level, "--vocab-size": vocab_size, "--min-count": min_count,
+        "--split": split != TokenizerConfig.split, "--subword-model": subword_model != TokenizerConfig.subword_model,
+    })  # fmt: skip
+    sources = _given({"--model": model, "--tokenizer": tokenizer_file})
     if len(sources) > 1 or (sources and built):
         raise ConfigError(f"{' and '.join(sources + built)} exclude each other: a tokenizer has one origin")
     if decode and not sources and level != "byte":
         raise ConfigError("--decode needs the tokenizer that made the ids: add --model, --tokenizer or --level byte")
-    wanted = TokenizerConfig(level or "char", vocab_size, min_count, split, subword_model)
+    wanted = TokenizerConfig(level or TokenizerConfig.level, vocab_size, min_count, split, subword_model)
     paths = options.read_or_explain(texts, "no text to tokenize: name a file, or - for standard input")
     end_with_the_pipe()
     from rnngen.files import check_writable
@@ -64,6 +74,8 @@ def tokenize(
 
     console = Console(quiet)
     if save:
+        if any(path != "-" and Path(path).resolve() == save.resolve() for path in paths):
+            raise ConfigError(f"--save is {save}, which is the text: name another file")
         check_writable(save, force=force)
     text = FileText(paths, encoding)
     lines = None
@@ -77,17 +89,23 @@ def tokenize(
         if level != "byte":
             survey(text)
         tokenizer = tokenizers.build(wanted, text)
-        lines = text.lines()
+        lines = text.lines()  # the text has been read for its vocabulary: it is at hand a second time
     if save:
         tokenizers.save(tokenizer, save)
         console.note(f"tokenizer: {save} ({tokenizer.vocab_size:,} symbols)")
     if stats:
-        _print_stats(tokenizer, text, json)
+        _print_stats(tokenizer, text, json, on_unknown, console)
         return
-    lines = lines or stream_lines(paths, encoding)
+    if save and not (ids or decode or json):
+        return
+    lines = lines or itertools.chain.from_iterable(stream_lines(paths, encoding))
     write = _decoded(tokenizer, lines) if decode else _encoded(tokenizer, lines, ids, json, on_unknown, console)
     for piece in write:
         sys.stdout.write(piece)
+
+
+def _given(options_given: dict[str, object]) -> list[str]:
+    return [name for name, value in options_given.items() if value]
 
 
 def _encoded(
@@ -96,7 +114,7 @@ def _encoded(
     from rnngen.text.symbols import visible
     from rnngen.text.tokenizer import encode_known
 
-    n_unknown = 0
+    n_unknown = number = 0
     first = None
     shown: dict[int, str] = {}
     for number, line in enumerate(lines, 1):
@@ -117,8 +135,9 @@ def _encoded(
                 shown[id] = visible(tokenizer.token(id))
             words = map(shown.__getitem__, found)
         yield " ".join(words) + line[len(body) :]
-    if first:
-        console.note(f"{plural(n_unknown, 'unknown symbol')}; the first is {first}")
+    if not number:
+        raise DataError("the text is empty: there is nothing to tokenize")
+    console.unknowns(n_unknown, first, on_unknown, "the text")
 
 
 def _decoded(tokenizer: Tokenizer, lines: Iterator[str]) -> Iterator[str]:
@@ -135,13 +154,18 @@ def _decoded(tokenizer: Tokenizer, lines: Iterator[str]) -> Iterator[str]:
         yield tokenizer.decode(found) + ("\n" if line.endswith("\n") else "")
 
 
-def _print_stats(tokenizer: Tokenizer, text: FileText, json: bool) -> None:
+def _print_stats(tokenizer: Tokenizer, text: FileText, json: bool, on_unknown: OnUnknown, console: Console) -> None:
+    from rnngen.text.tokenizer import encode_known
+
     n_tokens = n_chars = n_unknown = 0
+    first = None
     for chunk in text.chunks():
-        found = tokenizer.encode(chunk)
-        n_tokens += len(found)
+        found = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
+        n_tokens += len(found.ids)
         n_chars += len(chunk)
-        n_unknown += int((found == tokenizer.unk_id).sum()) if tokenizer.unk_id is not None else 0
+        n_unknown += found.n_unknown
+        first = first or found.first_unknown
+    console.unknowns(n_unknown, first, on_unknown, "the text")
     if not n_tokens:
         raise DataError("the text is empty: there is nothing to count")
     record = {

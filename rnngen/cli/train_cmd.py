@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from rnngen.cli import models, options
 from rnngen.cli.output import Console
-from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, TokenizerConfig, TrainConfig
+from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, Precision, TokenizerConfig, TrainConfig
 from rnngen.errors import ConfigError
 
 
@@ -33,11 +33,11 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimizer steps instead.")] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", metavar="E", help="Passes over the text instead.")] = None,
-    level: options.LevelName = "char",
+    level: options.LevelName = TokenizerConfig.level,
     vocab_size: options.VocabSize = None,
     min_count: options.MinCount = None,
-    split: options.SplitName = "punctuation",
-    subword_model: options.SubwordModelName = "unigram",
+    split: options.SplitName = TokenizerConfig.split,
+    subword_model: options.SubwordModelName = TokenizerConfig.subword_model,
     tokenizer_file: options.TokenizerFile = None,
     lines: Annotated[
         bool, typer.Option("--lines", help="Every line is an example of its own (names, titles).")
@@ -95,11 +95,11 @@ def train(
         int | None, typer.Option("--threads", metavar="N", help="Processor threads.", show_default="all cores")
     ] = None,
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
+        Precision,
         typer.Option("--precision", help="Of the large products; auto is bfloat16 where the processor has it."),
     ] = TrainConfig.precision,
-    device: options.DeviceName = "cpu",
-    encoding: options.Encoding = "utf-8",
+    device: options.DeviceName = options.DEVICE,
+    encoding: options.Encoding = options.ENCODING,
     log: Annotated[
         Path | None, typer.Option("--log", metavar="FILE", help="Losses as JSON lines, for plotting.")
     ] = None,
@@ -127,7 +127,8 @@ def train(
         raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
     explanation = "" if texts else _no_text()
     paths = options.read_or_explain(texts, explanation)
-    from rnngen.cli.train_run import Job, run
+    from rnngen.cli.train_record import Job
+    from rnngen.cli.train_run import run
 
     job = Job(paths, valid, encoding, tokenizer_file, _output_path(output, paths), log, force, config, wanted, symbols)
     if run(job, explanation, Console(quiet)):

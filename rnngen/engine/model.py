@@ -80,9 +80,11 @@ class Engine:
 
     def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
         outputs, state = self._run(ids, state)
-        logits = outputs @ self._w_output
+        T, B, H = outputs.shape
+        # One product of T*B rows: numpy would make T of B rows each.
+        logits = outputs.reshape(T * B, H) @ self._w_output
         logits += self._b_output
-        return logits.transpose(1, 0, 2), state  # [B, T, V]
+        return logits.reshape(T, B, -1).transpose(1, 0, 2), state  # [B, T, V]
 
     def logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         B, T = ids.shape
@@ -102,8 +104,10 @@ class Engine:
             if number == 0 and self._table is not None:
                 gates = self._table[time_major]  # [T, B, G*H]
             else:
-                gates = (outputs if number else self._embedding[time_major]) @ layer.w_input
+                inputs = outputs if number else self._embedding[time_major]
+                gates = inputs.reshape(-1, inputs.shape[2]) @ layer.w_input
                 gates += layer.b_input
+                gates = gates.reshape(*time_major.shape, -1)  # [T, B, G*H]
             outputs, last = layer.run(gates, tuple(array[number] for array in state))
             after.append(last)
         return outputs, tuple(np.stack(arrays) for arrays in zip(*after, strict=True))

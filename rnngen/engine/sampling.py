@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rnngen.config import SampleConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.model import Ids, LanguageModel, State, log_softmax_at, select_rows
+from rnngen.errors import CheckpointError
 
 PENALTY_WINDOW = 64  # tokens that a repetition penalty looks back on, as in llama.cpp
 _DRAWS_AT_A_TIME = 512
@@ -53,7 +54,8 @@ def distribution(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]
         probs[np.arange(len(scores)), scores.argmax(axis=-1)] = 1.0
         return probs
     # The maximum goes first, so that a tiny temperature cannot overflow.
-    np.exp((scores - scores.max(axis=-1, keepdims=True)) / config.temperature, out=probs)
+    with np.errstate(over="ignore"):
+        np.exp((scores - scores.max(axis=-1, keepdims=True)) / config.temperature, out=probs)
     if 0 < config.top_k < probs.shape[-1]:
         border = np.partition(probs, -config.top_k, axis=-1)[:, -config.top_k, None]
         probs[probs < border] = 0
@@ -108,8 +110,8 @@ def generate(
 ) -> Iterator[Drawn]:
     """Draw tokens after a context, all streams in step, `config.length` times.
 
-    Every stream has random numbers of its own, made of `config.seed` and its number, so that a sample does not
-    depend on how many others there are.
+    Every stream has random numbers of its own, made of `config.seed` and its number, so that a sample depends on how
+    many others there are only through the rounding of larger products.
 
     Args:
         context: ids to begin with, at least one; the same for all streams.
@@ -121,6 +123,8 @@ def generate(
     logits, state = _read_context(model, np.asarray(context), B)
     recent = [np.asarray(context)[-PENALTY_WINDOW:] for _ in streams]
     for _ in range(config.length):
+        if not np.isfinite(logits).all():
+            raise CheckpointError("the model's logits are not finite: its weights are too large; train it again")
         scores = logits.copy()
         scores[:, list(never)] = -np.inf
         if config.repetition_penalty != 1:

@@ -64,15 +64,21 @@ class FileText:
 
     def lines(self) -> Iterator[str]:
         """Every line with the line break that ends it; an unterminated last line has none."""
+        for block in self.line_blocks():
+            yield from block
+
+    def line_blocks(self) -> Iterator[list[str]]:
+        """The lines, those together that were read together."""
         parts: list[str] = []
         for chunk in self.chunks():
-            *ended, last = chunk.split("\n")
-            for line in ended:
-                yield "".join([*parts, line, "\n"])
-                parts = []
-            parts.append(last)
+            lines = [line + "\n" for line in chunk.split("\n")]
+            parts.append(lines.pop()[:-1])
+            if lines:
+                lines[0] = "".join([*parts[:-1], lines[0]])
+                del parts[:-1]
+                yield lines
         if any(parts):
-            yield "".join(parts)
+            yield ["".join(parts)]
 
     def _pieces(self) -> Iterator[str]:
         unterminated = False
@@ -122,9 +128,9 @@ class FileText:
         return spool
 
 
-def stream_lines(paths: Sequence[str], encoding: str = "utf-8") -> Iterator[str]:
-    """The lines of texts, read once, as they come in: standard input is not awaited to its end."""
-    return _StreamedText(paths, encoding).lines()
+def stream_lines(paths: Sequence[str], encoding: str = "utf-8") -> Iterator[list[str]]:
+    """The lines of texts, read once, as they come in, those together that came together."""
+    return _StreamedText(paths, encoding).line_blocks()
 
 
 class _StreamedText(FileText):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -143,13 +143,14 @@ class Encoded:
     first_unknown: Unknown | None = None
 
 
-def encode_known(tokenizer: Tokenizer, text: str, on_unknown: OnUnknown, where: str) -> Encoded:
+def encode_known(tokenizer: Tokenizer, text: str, on_unknown: OnUnknown, where: str, offset: int = 0) -> Encoded:
     """Encode a text and handle what the vocabulary lacks.
 
     Args:
         on_unknown: "error" raises TokenizerError that names the first one, "unk" keeps the unknown symbol,
             "skip" leaves it out.
         where: names the text in the error.
+        offset: of the text in a longer one, for the places of unknown symbols.
     """
     ids = tokenizer.encode(text)
     unknown = ids == tokenizer.unk_id if tokenizer.unk_id is not None else np.zeros(0, bool)
@@ -157,6 +158,8 @@ def encode_known(tokenizer: Tokenizer, text: str, on_unknown: OnUnknown, where: 
     if not n_unknown:
         return Encoded(ids)
     first = next(tokenizer.unknowns(text), None)
+    if first is not None:
+        first = replace(first, offset=first.offset + offset)
     if on_unknown == "error" and first is not None:
         raise TokenizerError(
             f"{where} has a symbol that the model does not know: {first}; "

@@ -21,7 +21,7 @@ from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
 from rnngen.training.plan import VALIDATE_AFTER, Plan
-from rnngen.training.validate import validation_loss
+from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
@@ -53,7 +53,7 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Validated:
-    """The loss over the whole validation text.
+    """The loss over the whole validation text, within 0.0001 of one exact pass (`validate.py`).
 
     Attributes:
         weights: a copy, if this is the best so far; else None.
@@ -82,12 +82,14 @@ class Finished:
 
     Attributes:
         reason: "budget", "patience" or "stopped".
-        steps: the length of the schedule: `--steps` with this number repeats a run whose reason is "budget".
+        steps: the length of the schedule: `--steps` with this number repeats a run that was not stopped.
+        valid_loss_nats: of the weights kept, in one exact pass; None for a run that was stopped, or kept none.
     """
 
     step: int
     steps: int
     reason: str
+    valid_loss_nats: float | None
     seconds: float
     n_tokens: int
 
@@ -111,7 +113,7 @@ def train(plan: Plan, data: Dataset, should_stop: Callable[[], bool] = lambda: F
     try:
         yield from _Run(plan, data, should_stop).events()
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or "alloc" in str(error) or "out of memory" in str(error):
+        if isinstance(error, MemoryError) or any(word in str(error) for word in ("alloc", "out of memory", "overflow")):
             raise TrainingError(
                 f"not enough memory to train {plan.model.n_parameters:,} parameters with batches of "
                 f"{plan.batch_size} x {plan.bptt}: lower --hidden-size, --batch-size or --bptt"
@@ -138,11 +140,13 @@ class _Run:
         self._smooth: list[float] = [0.0, 0.0]  # weighted sum of losses, sum of weights
         self._best = math.inf
         self._worse = 0
+        self._kept: Weights | None = None
         self._windows = self._make_windows(attempt=0)
         self._budget: TimeBudget | None = None
         if plan.seconds is not None:
-            reserve = 0.5 * plan.validate_every / VALIDATE_AFTER
-            self._budget = TimeBudget(plan.seconds, self._peak, reserve)
+            reserve = plan.validate_every / VALIDATE_AFTER
+            ending = exact_seconds(TorchModel(self._network), data)
+            self._budget = TimeBudget(plan.seconds, self._peak, reserve, ending)
 
     def _make_windows(self, attempt: int) -> Iterator[Window]:
         plan, data = self._plan, self._data
@@ -179,12 +183,18 @@ class _Run:
                     self._budget.begin_descent(self._step)
                 if self._plan.patience is not None and self._worse >= self._plan.patience:
                     reason = "patience"
+                    if self._budget is not None:
+                        self._budget.begin_descent(self._step)
+                    schedule = self._schedule()
                     break
             if self._step % GOOD_STATE_EVERY == 0:
                 fresh = self._snapshot()
-        if self._step and (reason != "patience") and self._step % self._plan.validate_every:
+        if self._step and reason != "patience" and self._step % self._plan.validate_every:
             yield self._validate()
-        yield Finished(self._step, schedule.steps, reason, self._seconds(), self._n_tokens)
+        exact = (
+            None if self._kept is None or reason == "stopped" else exact_loss(self._plan.model, self._kept, self._data)
+        )
+        yield Finished(self._step, schedule.steps, reason, exact, self._seconds(), self._n_tokens)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._start
@@ -245,8 +255,9 @@ class _Run:
     def _validate(self) -> Validated:
         loss = validation_loss(TorchModel(self._network), self._data)
         better = loss < self._best
+        weights = to_weights(self._network) if better else None
         if better:
-            self._best = loss
+            self._best, self._kept = loss, weights
         self._worse = 0 if better else self._worse + 1
         return Validated(
             self._step,
@@ -254,14 +265,13 @@ class _Run:
             loss,
             self._seconds(),
             self._n_tokens,
-            to_weights(self._network) if better else None,
+            weights,
         )
 
     def _snapshot(self) -> dict[str, Any]:
         return {
             "step": self._step,
             "n_tokens": self._n_tokens,
-            "state": self._state,
             "smooth": self._smooth,
             "network": copy.deepcopy(self._network.state_dict()),
             "optimizer": copy.deepcopy(self._optimizer.state_dict()),

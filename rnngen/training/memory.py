@@ -18,6 +18,6 @@ def keep_freed_memory() -> None:
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+    # Older glibc takes no more than 32 MiB here, and answers 0 to more.
+    if mallopt is not None and (mallopt(_M_MMAP_THRESHOLD, _LARGEST) or mallopt(_M_MMAP_THRESHOLD, 1 << 25)):
         mallopt(_M_TRIM_THRESHOLD, _LARGEST)

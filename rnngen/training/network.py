@@ -170,6 +170,10 @@ class TorchModel:
     def config(self) -> ModelConfig:
         return self._network.config
 
+    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """A copy of the network's weights."""
+        return to_weights(self._network)
+
     def initial_state(self, batch_size: int) -> tuple[npt.NDArray[np.float32], ...]:
         return tuple(part.numpy() for part in map(Tensor.cpu, self._network.initial_state(batch_size)))
 

@@ -69,12 +69,13 @@ class TimeBudget:
     Args:
         seconds: the budget, counted from now.
         peak: the learning rate.
-        reserve: what the validation at the end costs, in steps.
+        reserve: what must be done at the end, in steps.
+        ending: and in seconds.
     """
 
-    def __init__(self, seconds: float, peak: float, reserve: float) -> None:
+    def __init__(self, seconds: float, peak: float, reserve: float, ending: float = 0.0) -> None:
         self._seconds = seconds
-        self._deadline = time.monotonic() + seconds
+        self._deadline = time.monotonic() + seconds - ending
         self._peak = peak
         self._reserve = reserve
         self._times: list[float] = []
@@ -83,6 +84,7 @@ class TimeBudget:
     def schedule(self, step: int) -> Schedule:
         """The schedule as far as it is known before the step with this number, counted from 0."""
         if self._fixed:
+            self._times.clear()
             return self._fixed
         now = time.monotonic()
         self._times.append(now)

@@ -25,6 +25,13 @@ VALIDATE_AFTER = 15  # tokens trained on for each token of the validation text: 
 FEWEST_BETWEEN = 25  # steps between two validations
 HIDDEN_SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 
+# Measured (CONTRIBUTING.md, "Defaults"): below this many tokens a weight, a smaller model ends better.
+TOKENS_PER_WEIGHT = 7.0
+# Above this many weights a token of text, a model learns the text by heart before it has learnt the language.
+WEIGHTS_PER_TRAINING_TOKEN = 8.0
+# Of the speed of the bare product, what a whole step reaches.
+EFFICIENCY = 0.5
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -67,7 +74,7 @@ def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan
     model = _model_config(
         options, data.tokenizer.vocab_size, n_train,
         n_tokens=None if steps is None else steps * n_train / n_windows,
-        flops=None if config.seconds is None else config.seconds * measured_flops(precision),
+        flops=None if config.seconds is None else config.seconds * measured_flops(precision, config.device),
     )  # fmt: skip
     return Plan(
         model=model,
@@ -153,17 +160,19 @@ def _precision(config: TrainConfig) -> Literal["float32", "bfloat16"]:
     return config.precision
 
 
-def measured_flops(precision: Literal["float32", "bfloat16"]) -> float:
+def measured_flops(precision: Literal["float32", "bfloat16"], device: Device = "cpu") -> float:
     """Floating point operations a second of a product like the recurrent one, the best of a tenth of a second."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     B, H = BATCH_SIZE, 512
-    a, b = torch.ones(B, H, dtype=dtype), torch.ones(H, 3 * H, dtype=dtype)
-    out = torch.empty(B, 3 * H, dtype=dtype)
+    a, b = torch.ones(B, H, dtype=dtype, device=device), torch.ones(H, 3 * H, dtype=dtype, device=device)
+    out = torch.empty(B, 3 * H, dtype=dtype, device=device)
     best = math.inf
     end = time.monotonic() + 0.1
     while time.monotonic() < end:
         start = time.perf_counter()
         torch.mm(a, b, out=out)
+        if device == "cuda":
+            torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
     return 2 * B * H * 3 * H / best
 
@@ -197,14 +206,6 @@ def choose_hidden_size(
         if tokens >= TOKENS_PER_WEIGHT * weights and weights <= WEIGHTS_PER_TRAINING_TOKEN * n_train:
             best = hidden
     return best
-
-
-# Measured (CONTRIBUTING.md, "Defaults"): below this many tokens a weight, a smaller model ends better.
-TOKENS_PER_WEIGHT = 7.0
-# Above this many weights a token of text, a model learns the text by heart before it has learnt the language.
-WEIGHTS_PER_TRAINING_TOKEN = 8.0
-# Of the speed of the bare product, what a whole step reaches.
-EFFICIENCY = 0.5
 
 
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:

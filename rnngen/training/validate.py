@@ -1,17 +1,22 @@
-"""The loss over the whole of the validation text, fast enough to be taken again and again."""
+"""The loss over the whole of the validation text: again and again while training, and once exactly at its end."""
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.engine.model import LanguageModel
+from rnngen.config import ModelConfig
+from rnngen.engine.model import Engine, LanguageModel
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.text.dataset import Dataset
+from rnngen.training.network import TorchModel
 
 SEGMENTS = 16
 RUN_UP = 512  # tokens that a segment's state comes from; their own loss does not count
 SHORTEST_SEGMENT = 2 * RUN_UP
+PROBE_TOKENS = 256
 
 
 def validation_loss(model: LanguageModel, data: Dataset) -> float:
@@ -52,6 +57,25 @@ def _side_by_side(
     before_rest = np.concatenate([whole[-1:], rest[0, :-1]])[None]
     ending, _ = model.logprobs(before_rest, rest, tuple(part[:, -1:] for part in after))
     return [logprobs, ending]
+
+
+def exact_loss(config: ModelConfig, weights: dict[str, npt.NDArray[np.float32]], data: Dataset) -> float:
+    """Nats a token over all of the validation text, in one pass with carried state; of lines each by itself."""
+    engine = Engine(config, weights)
+    if data.lines:
+        return validation_loss(engine, data)
+    return _mean(list(score_text(engine, data.valid.ids, data.tokenizer.newline_id)))
+
+
+def exact_seconds(network: TorchModel, data: Dataset) -> float:
+    """About how long `exact_loss` will take."""
+    if data.lines:
+        return 0.0
+    engine = Engine(network.config, network.weights())
+    ids = np.asarray(data.valid.ids[:PROBE_TOKENS], np.int64)[None]
+    start = time.perf_counter()
+    engine.logprobs(ids, ids, engine.initial_state(1))
+    return (time.perf_counter() - start) * len(data.valid.ids) / ids.size
 
 
 def _mean(parts: list[npt.NDArray[np.float32]]) -> float:
