@@ -22,15 +22,17 @@ lint: $(VENV)/dev
 $(DEMO): | $(VENV)/installed
 	$(BIN)/rnngen train corpora/marrowmere.txt --time 60s --output $@
 
-$(VENV)/bin/python:
+# A stamp and not bin/python: a creation that failed half way is done again.
+$(VENV)/created:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rnngen needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
+	touch $@
 
-$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/created
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/created
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/installed
 

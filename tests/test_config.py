@@ -52,7 +52,7 @@ def test_tied_weights_are_counted_once() -> None:
         ModelConfig(7, 3, 3, 2, "lstm", "relu", 0.25, True),
         ModelOptions(cell="rnn", hidden_size=5, dropout=0.5),
         TokenizerConfig("word", 100, 2, "whitespace"),
-    TokenizerConfig("subword", 300, subword_model="bpe"),
+        TokenizerConfig("subword", 300, subword_model="bpe"),
         TrainConfig(seconds=None, epochs=1.5, patience=3, lines=True),
     ],
     ids=lambda config: type(config).__name__,

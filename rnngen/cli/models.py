@@ -31,6 +31,8 @@ class Loaded:
 
 def path_of(name: str) -> Path:
     """A checkpoint's path, with its suffix: as it is with a folder or suffix in it, else a name in ./checkpoints."""
+    if name.endswith(("/", os.sep)):
+        return Path(name)
     path = Path(name if name.endswith(SUFFIX) else name + SUFFIX)
     return path if name.endswith(SUFFIX) or path.parent != Path() or os.sep in name else FOLDER / path
 

@@ -153,6 +153,7 @@ def _flags(settings: Any, defaults: Any) -> list[str]:
 
 
 def entry(event: Stepped | Validated) -> dict[str, Any]:
+    """What the history and the log keep of an event."""
     return {
         "step": event.step,
         "seconds": round(event.seconds, 3),

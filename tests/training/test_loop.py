@@ -130,7 +130,7 @@ def test_events_come_in_order_and_tell_what_was_done(make_dataset):
     assert {event.steps for event in steps} == {50}
     assert [event.step for event in only(Validated, events)] == [20, 40, 50]
     assert [event.seconds for event in steps] == sorted(event.seconds for event in steps)
-    assert events[-1] == Finished(50, 50, "budget", events[-1].seconds, 1600)
+    assert events[-1] == Finished(50, 50, "budget", events[-1].valid_loss_nats, events[-1].seconds, 1600)
 
 
 def test_the_end_of_a_run_is_validated_once(make_dataset):

@@ -159,7 +159,7 @@ def test_a_plan_for_a_time_uses_the_measured_speed(make_dataset, monkeypatch):
     text = "".join(np.random.default_rng(0).choice(list("abcdefgh \n"), 100_000))
     data, sizes = make_dataset(text), []
     for flops in (1e8, 1e10, 1e12):
-        monkeypatch.setattr(plan_module, "measured_flops", lambda precision, flops=flops: flops)
+        monkeypatch.setattr(plan_module, "measured_flops", lambda precision, device, flops=flops: flops)
         sizes.append(make_plan(config_of(seconds=60.0), ModelOptions(), data).model.hidden_size)
     assert sizes[0] < sizes[1] < sizes[2]
 
