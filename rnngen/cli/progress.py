@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -39,7 +40,7 @@ class Progress:
         self._best = float("inf")
         self._text = ""
         self._shown = time.monotonic()
-        self._live = _Live() if not console.quiet and sys.stderr.isatty() else None
+        self._live = _Live() if not console.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -154,13 +155,18 @@ def _panel(fraction: float, rows: list[tuple[str, str]]) -> RenderableType:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=max(len(name) for name, _ in rows))
     table.add_column(no_wrap=True, overflow="ellipsis")
     for name, value in rows:
-        table.add_row(name, Text(value, no_wrap=True, overflow="ellipsis"))
+        table.add_row(name, Text(_narrow(value), no_wrap=True, overflow="ellipsis"))
     bar = Table.grid(padding=(0, 2))
     bar.add_row(ProgressBar(total=1.0, completed=fraction, width=48), f"{fraction:.0%}")
     return Group(bar, table)
+
+
+def _narrow(text: str) -> str:
+    """Dots for signs that terminals draw with widths of their own (emoji, joiners): a wrapped line breaks the display."""
+    return "".join("·" if ord(c) > 0xFFFF or c in "\u200d\ufe0f\u20e3" else c for c in text)
 
 
 def _clock(seconds: float) -> str:

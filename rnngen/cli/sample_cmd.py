@@ -48,7 +48,7 @@ def sample(
         typer.Option(
             "--stop",
             metavar="STRING",
-            help="End before this string; repeat it for several. A model of lines ends at the line break.",
+            help="End before this string; repeat it for several. A model of lines ends at the line break too.",
         ),
     ] = None,
     num_samples: Annotated[
@@ -81,8 +81,8 @@ def sample(
     encoded = encode_known(tokenizer, text, on_unknown, "the prompt")
     console.unknowns(encoded.n_unknown, encoded.first_unknown, on_unknown, "the prompt")
     console.note(f"seed: {config.seed}")
-    if not config.stop and loaded.checkpoint.training.get("lines"):
-        config = replace(config, stop=("\n",))
+    if loaded.checkpoint.training.get("lines"):
+        config = replace(config, stop=(*config.stop, "\n"))
     job = _Job(loaded, config, [tokenizer.newline_id, *encoded.ids.tolist()], json)
     shown = "" if no_echo else text
     if json:

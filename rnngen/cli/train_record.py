@@ -119,7 +119,7 @@ class Record:
             "valid_bits_per_char": totals.bits_per_char,
             "valid_perplexity": totals.perplexity,
             "stopped_by": self.finished.reason if self.finished else None,
-            "repeat": self._repeat() if self.finished and self.finished.reason != "stopped" else None,
+            "repeat": self._repeat() if self.finished and self.finished.reason in ("budget", "patience") else None,
         }
 
     def _repeat(self) -> str:

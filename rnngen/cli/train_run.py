@@ -46,7 +46,7 @@ def run(job: Job, explanation: str, console: Console) -> bool:
     _announce(dataset, plan, console)
     log = _Log(job.log)
     try:
-        with _stop_at_interrupt() as stop, _progress(record, console) as progress:
+        with _stop_at_interrupt(console) as stop, _progress(record, console) as progress:
             for event in train(plan, dataset, lambda: stop.asked):
                 _follow(event, record, progress, log)
     except TrainingError as error:
@@ -131,7 +131,12 @@ def _report(record: Record, console: Console) -> None:
     made, best, finished = record.training(), record.best, record.finished
     assert best is not None
     assert finished is not None
-    why = {"budget": "", "patience": ", stopped by --patience", "stopped": ", interrupted"}[finished.reason]
+    why = {
+        "budget": "",
+        "patience": ", stopped by --patience",
+        "stopped": ", interrupted",
+        "overdue": f", ended {finished.steps - finished.step:,} steps early: the machine slowed down",
+    }[finished.reason]
     console.note(
         f"trained: {made['steps']:,} steps, {made['n_tokens']:,} tokens "
         f"({made['n_tokens'] / made['n_train_tokens']:.1f} epochs) in {made['seconds']:.1f} s, "
@@ -175,12 +180,13 @@ class _Stop:
 
 
 @contextlib.contextmanager
-def _stop_at_interrupt() -> Iterator[_Stop]:
+def _stop_at_interrupt(console: Console) -> Iterator[_Stop]:
     """The first Ctrl-C asks the run to end after its step; the second one does not wait."""
     stop = _Stop()
 
     def ask(signal_number: int, frame: object) -> None:
         stop.asked = True
+        console.note("stopping after a last validation; Ctrl-C again to quit at once")
         signal.signal(signal.SIGINT, before)
 
     before = signal.signal(signal.SIGINT, ask)

@@ -69,16 +69,7 @@ class FileText:
 
     def line_blocks(self) -> Iterator[list[str]]:
         """The lines, those together that were read together."""
-        parts: list[str] = []
-        for chunk in self.chunks():
-            lines = [line + "\n" for line in chunk.split("\n")]
-            parts.append(lines.pop()[:-1])
-            if lines:
-                lines[0] = "".join([*parts[:-1], lines[0]])
-                del parts[:-1]
-                yield lines
-        if any(parts):
-            yield ["".join(parts)]
+        return _line_blocks(self.chunks())
 
     def _pieces(self) -> Iterator[str]:
         unterminated = False
@@ -202,6 +193,20 @@ def _cut_at_line_breaks(pieces: Iterator[str]) -> Iterator[str]:
         yield "".join(pending)
 
 
+def _line_blocks(chunks: Iterator[str]) -> Iterator[list[str]]:
+    """Whole lines with their line breaks, however the chunks are cut."""
+    parts: list[str] = []
+    for chunk in chunks:
+        lines = [line + "\n" for line in chunk.split("\n")]
+        parts.append(lines.pop()[:-1])
+        if lines:
+            lines[0] = "".join([*parts[:-1], lines[0]])
+            del parts[:-1]
+            yield lines
+    if any(parts):
+        yield ["".join(parts)]
+
+
 @dataclass(frozen=True)
 class Survey:
     """What one reading of a text tells.
@@ -219,6 +224,7 @@ class Survey:
 def survey(text: Text, name: str = "the text") -> Survey:
     """Count and hash a text. Raises DataError when it is empty, or holds NUL characters as binary files do."""
     n_chars = n_lines = 0
+    ended = True  # whether the line before this chunk has ended, or was blank so far
     digest = hashlib.sha256()
     for chunk in text.chunks():
         if "\0" in chunk:
@@ -228,7 +234,10 @@ def survey(text: Text, name: str = "the text") -> Survey:
                 "or it has another encoding (try --encoding utf-16)"
             )
         n_chars += len(chunk)
-        n_lines += sum(1 for line in chunk.split("\n") if line.strip())
+        lines = chunk.split("\n")
+        n_lines += sum(1 for line in lines if line.strip()) - (not ended and bool(lines[0].strip()))
+        if len(lines) > 1 or ended:
+            ended = not lines[-1].strip()
         digest.update(chunk.encode("utf-8", "surrogatepass"))
     if not n_chars:
         raise DataError(f"{name} is empty: there is nothing to learn from")
@@ -260,12 +269,12 @@ class ChosenLines:
 
     def chunks(self) -> Iterator[str]:
         turn = 0
-        for chunk in self._text.chunks():
+        for block in _line_blocks(self._text.chunks()):
             chosen = []
-            for line in chunk.split("\n"):
+            for line in block:
                 if line.strip():
                     if self._marks[turn]:
-                        chosen.append(line + "\n")
+                        chosen.append(line if line.endswith("\n") else line + "\n")
                     turn += 1
             if chosen:
                 yield "".join(chosen)

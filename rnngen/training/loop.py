@@ -81,8 +81,8 @@ class Finished:
     """The end of the run.
 
     Attributes:
-        reason: "budget", "patience" or "stopped".
-        steps: the length of the schedule: `--steps` with this number repeats a run that was not stopped.
+        reason: "budget", "patience", "stopped", or "overdue": the machine slowed down, and the time was well over.
+        steps: the length of the schedule: `--steps` with this number repeats a run that ended by budget or patience.
         valid_loss_nats: of the weights kept, in one exact pass; None for a run that was stopped, or kept none.
     """
 
@@ -162,6 +162,9 @@ class _Run:
         while (schedule := self._schedule()).steps > self._step:
             if self._should_stop():
                 reason = "stopped"
+                break
+            if self._budget is not None and self._budget.is_overdue():
+                reason = "overdue"
                 break
             loss = self._make_step(schedule.rate(self._step))
             if loss is None:

@@ -13,6 +13,7 @@ from rnngen.config import Optimizer
 WARM_UP_STEPS = 50
 HOLD = 0.4  # of the run at the peak rate, before the straight line down
 EARLIEST = 0.3  # of the time: before that, what the steps took says too little of those to come
+OVERRUN = 0.15  # of the time: a run that is later than that ends before its last step
 FINAL = 0.01  # of the peak rate, at the end
 
 
@@ -63,7 +64,8 @@ class TimeBudget:
 
     As long as the rate is level, the schedules of all lengths are the same. So the number is fixed only when the
     descent must begin, from the time that the steps took until then; from there on the run is one of `steps` steps,
-    and can be repeated as such. A machine that slows down after that ends late rather than with half a descent.
+    and can be repeated as such. On a machine that slows down after that the run ends a little late, or, when it would
+    be much too late, before its last step (`is_overdue`).
     A small text is learnt before the time is over: then the descent begins early (`begin_descent`).
 
     Args:
@@ -109,6 +111,10 @@ class TimeBudget:
         """Let the descent begin at this step, counted from 0, though there is time left."""
         if self._fixed is None:
             self._fixed = Schedule.of_steps(self._peak, math.ceil(step / HOLD))
+
+    def is_overdue(self) -> bool:
+        """Whether the machine has slowed down so much that the run is well past its time."""
+        return time.monotonic() > self._deadline + OVERRUN * self._seconds
 
     @property
     def is_fixed(self) -> bool:

@@ -243,3 +243,8 @@ def test_a_model_is_found_by_path_name_variable_and_age(rnngen, monkeypatch, opt
 def test_a_file_to_resume_from_is_no_model(rnngen, tmp_path):
     (tmp_path / "checkpoints" / "newest.resume.safetensors").write_bytes(b"not a model")
     assert rnngen("info").err == "model: checkpoints/newest.safetensors\n"
+
+
+def test_a_stop_string_does_not_take_the_line_end_from_a_model_of_lines(sample):
+    out = sample("-n", 5, "--seed", 3, "--stop", "no such string", model="lines").out
+    assert out.count("\n") == 5

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from rnngen.errors import ConfigError, DataError
 from rnngen.text import corpus
 from rnngen.text.corpus import (
     READ_BYTES,
+    ChosenLines,
     FileText,
     Slice,
     Survey,
@@ -371,3 +372,17 @@ def test_too_few_lines_say_what_is_missing(text: str, fraction: float, shown: st
     assert str(error.value) == (
         f"the text has {shown} for validation; give more lines, or a validation text with --valid FILE"
     )
+
+
+@pytest.mark.parametrize("size", [3, 7, 20])
+def test_a_line_that_is_cut_into_chunks_is_one_line(size: int) -> None:
+    whole = "a b c d e f\n \nlong line here\n  x\nlast"
+
+    class Cut:
+        def chunks(self) -> Iterator[str]:
+            return (whole[start : start + size] for start in range(0, len(whole), size))
+
+    found = survey(Cut())
+    assert found.n_lines == 4
+    chosen = "".join(ChosenLines(Cut(), bytes([1, 0, 1, 1])).chunks())
+    assert chosen == "a b c d e f\n  x\nlast\n"

@@ -152,3 +152,13 @@ def test_a_descent_that_begins_early_ends_early_and_repeats_step_by_step(monkeyp
 def test_a_descent_that_has_begun_is_not_begun_again(monkeypatch):
     at_its_time, too_late = (Run(monkeypatch, 10.0, PACES["steady"], learnt_at=step) for step in (None, 700))
     assert too_late.rates == at_its_time.rates
+
+
+def test_a_run_that_the_machine_slows_down_is_overdue_only_well_after_its_time(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(optimize.time, "monotonic", lambda: now)
+    budget = TimeBudget(10.0, PEAK, 0.0)
+    found = {}
+    for now in (0.0, 9.9, 11.0, 12.0):
+        found[now] = budget.is_overdue()
+    assert found == {0.0: False, 9.9: False, 11.0: False, 12.0: True}
