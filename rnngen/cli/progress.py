@@ -165,7 +165,7 @@ def _panel(fraction: float, rows: list[tuple[str, str]]) -> RenderableType:
 
 
 def _narrow(text: str) -> str:
-    """Dots for signs that terminals draw with widths of their own (emoji, joiners): a wrapped line breaks the display."""
+    """Dots for signs that terminals draw with widths of their own (emoji): a wrapped line breaks the display."""
     return "".join("·" if ord(c) > 0xFFFF or c in "\u200d\ufe0f\u20e3" else c for c in text)
 
 

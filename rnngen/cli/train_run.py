@@ -46,7 +46,7 @@ def run(job: Job, explanation: str, console: Console) -> bool:
     _announce(dataset, plan, console)
     log = _Log(job.log)
     try:
-        with _stop_at_interrupt(console) as stop, _progress(record, console) as progress:
+        with _progress(record, console) as progress, _stop_at_interrupt(progress.say) as stop:
             for event in train(plan, dataset, lambda: stop.asked):
                 _follow(event, record, progress, log)
     except TrainingError as error:
@@ -180,13 +180,13 @@ class _Stop:
 
 
 @contextlib.contextmanager
-def _stop_at_interrupt(console: Console) -> Iterator[_Stop]:
+def _stop_at_interrupt(say: Callable[[str], None]) -> Iterator[_Stop]:
     """The first Ctrl-C asks the run to end after its step; the second one does not wait."""
     stop = _Stop()
 
     def ask(signal_number: int, frame: object) -> None:
         stop.asked = True
-        console.note("stopping after a last validation; Ctrl-C again to quit at once")
+        say("stopping after a last validation; Ctrl-C again to quit at once")
         signal.signal(signal.SIGINT, before)
 
     before = signal.signal(signal.SIGINT, ask)
@@ -213,4 +213,4 @@ def _sample_line(record: Record, event: Validated) -> str:
     config = SampleConfig(temperature=0.8, length=120, seed=event.step)
     drawn = generate(model, np.array([tokenizer.newline_id]), config, never=tokenizer.never_drawn)
     text = tokenizer.decode([int(step.ids[0]) for step in drawn])
-    return visible(text.strip()).replace("\n", " / ").replace("▁", " ")
+    return visible(text.strip().replace("\n", " / ")).replace("▁", " ")
