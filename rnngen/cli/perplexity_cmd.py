@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ import typer
 
 from rnngen.cli import models, options
 from rnngen.cli.output import Console, end_with_the_pipe, json_line, table
+from rnngen.cli.scored_lines import score_in_blocks
 from rnngen.config import OnUnknown
 from rnngen.errors import DataError
 
@@ -94,25 +94,17 @@ def _carried(loaded: models.Loaded, text: FileText, on_unknown: OnUnknown) -> tu
 
 
 def _by_lines(loaded: models.Loaded, text: FileText, on_unknown: OnUnknown) -> tuple[Totals, object]:
-    from rnngen.cli.score_cmd import blocks
-    from rnngen.engine.scoring import Totals, count_text, score_lines
-    from rnngen.text.tokenizer import encode_known
+    from rnngen.engine.scoring import Totals, count_text
 
     tokenizer = loaded.checkpoint.tokenizer
     totals = Totals()
     first = None
-    numbers = itertools.count(1)
-    for block in blocks(text.line_blocks()):
-        numbered = list(zip(block, numbers, strict=False))
-        lines = [line.removesuffix("\n") for line in block]
-        encoded = [encode_known(tokenizer, line.removesuffix("\n"), on_unknown, f"line {n}") for line, n in numbered]
-        for line, (_, number), found in zip(lines, numbered, encoded, strict=True):
-            if found.n_unknown and first is None and found.first_unknown is not None:
-                first = f"{found.first_unknown} of line {number}"
-            counted = _known_part(tokenizer, line) if on_unknown == "skip" and found.n_unknown else line
-            totals += count_text(counted + "\n") + Totals(n_unknown=found.n_unknown)
-        for logprobs in score_lines(loaded.model, [line.ids for line in encoded], tokenizer.newline_id):
-            totals += Totals(float(logprobs.sum(dtype="float64")), len(logprobs))
+    for block in score_in_blocks(loaded, text.line_blocks(), on_unknown):
+        for line in block:
+            first = first or line.first_unknown
+            left_out = on_unknown == "skip" and line.encoded.n_unknown
+            totals += count_text((_known_part(tokenizer, line.text) if left_out else line.text) + "\n")
+            totals += Totals(float(line.logprobs.sum(dtype="float64")), len(line.logprobs), line.encoded.n_unknown)
     return totals, first
 
 
