@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := checkpoints/marrowmere.safetensors
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(DEMO)
 	$(BIN)/rnngen sample --model $(DEMO) --temp 0.8 --length 600 --prompt "PERRIN:"
@@ -18,6 +18,10 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
+
+# make bench TEXT=path/to/tinyshakespeare.txt; BENCH holds further options of `python -m bench`.
+bench: $(VENV)/dev
+	$(BIN)/python -m bench $(if $(TEXT),--text $(TEXT)) $(BENCH)
 
 $(DEMO): | $(VENV)/installed
 	$(BIN)/rnngen train corpora/marrowmere.txt --time 60s --output $@

@@ -1,8 +1,8 @@
 """One .safetensors file <-> Checkpoint. Numpy only; nothing is pickled or evaluated.
 
-The weights stand under the names that torch.nn gives them, float32. The metadata holds JSON strings: `format_version`,
-`model` (a ModelConfig), `tokenizer`, `training` (how it was made) and `history` (the losses on the way). The bytes of
-a SentencePiece model are the uint8 tensor `tokenizer.sentencepiece`.
+The weights stand under the names that torch.nn gives them, float32; `ngram.weight` (`ngrams.py`) is float16. The
+metadata holds JSON strings: `format_version`, `model` (a ModelConfig), `tokenizer`, `training` (how it was made) and
+`history` (the losses on the way). The bytes of a SentencePiece model are the uint8 tensor `tokenizer.sentencepiece`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from rnngen import errors
-from rnngen.config import ModelConfig
+from rnngen.config import ModelConfig, weight_dtype
 from rnngen.errors import CheckpointError
 from rnngen.files import write_atomically
 from rnngen.text import tokenizer as tokenizers
@@ -28,8 +28,9 @@ from rnngen.text.tokenizer import Tokenizer
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 _SENTENCEPIECE = "tokenizer.sentencepiece"
+_SAFETENSORS_NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
 
-Weights = dict[str, npt.NDArray[np.float32]]
+Weights = dict[str, npt.NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Checkpoint:
     """A trained model and all that is needed to use it.
 
     Attributes:
-        weights: every name and shape of `config.weight_shapes()`, float32, finite.
+        weights: every name and shape of `config.weight_shapes()`, finite.
         training: how it was made: corpus, settings, results.
         history: one record for every measurement of the loss.
     """
@@ -53,7 +54,7 @@ def save(checkpoint: Checkpoint, path: Path, *, replace: bool = True) -> None:
     """Write the file whole or not at all; without `replace` never over another. Raises OutputError."""
     tokenizer = checkpoint.tokenizer.to_dict()
     tensors: dict[str, npt.NDArray[Any]] = {
-        name: np.ascontiguousarray(weight, np.float32) for name, weight in checkpoint.weights.items()
+        name: np.ascontiguousarray(weight, weight_dtype(name)) for name, weight in checkpoint.weights.items()
     }
     if "sentencepiece" in tokenizer:
         tensors[_SENTENCEPIECE] = np.frombuffer(base64.b64decode(tokenizer.pop("sentencepiece")), np.uint8)
@@ -79,7 +80,7 @@ def load(path: Path) -> Checkpoint:
             weights = _read_weights(path, file, config)
             description = _json(path, metadata, "tokenizer")
             if _SENTENCEPIECE in file.keys():  # noqa: SIM118 - not a dictionary
-                model = _read_tensor(path, file, _SENTENCEPIECE, np.uint8)
+                model = _read_tensor(path, file, _SENTENCEPIECE, "uint8")
                 if not isinstance(description, dict):
                     raise CheckpointError(f"{path} is broken: its tokenizer record has another form")
                 description = {**description, "sentencepiece": base64.b64encode(model.tobytes()).decode()}
@@ -135,15 +136,15 @@ def _read_weights(path: Path, file: Any, config: ModelConfig) -> Weights:
         found = tuple(file.get_slice(name).get_shape())
         if found != shape:
             raise CheckpointError(f"{path} is broken: {name} has the shape {found}, its model needs {shape}")
-        weights[name] = _read_tensor(path, file, name, np.float32)
+        weights[name] = _read_tensor(path, file, name, weight_dtype(name))
         if not np.isfinite(weights[name]).all():
             raise CheckpointError(f"{path} is broken: {name} holds numbers that are not finite")
     return weights
 
 
-def _read_tensor(path: Path, file: Any, name: str, dtype: type[np.float32] | type[np.uint8]) -> npt.NDArray[Any]:
+def _read_tensor(path: Path, file: Any, name: str, dtype: str) -> npt.NDArray[Any]:
     kind = file.get_slice(name).get_dtype()
-    if kind != ("F32" if dtype is np.float32 else "U8"):
-        raise CheckpointError(f"{path} is broken: {name} has the type {kind}, not {np.dtype(dtype).name}")
+    if kind != _SAFETENSORS_NAMES[dtype]:
+        raise CheckpointError(f"{path} is broken: {name} has the type {kind}, not {dtype}")
     tensor: npt.NDArray[Any] = file.get_tensor(name)
     return tensor

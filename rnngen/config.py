@@ -22,6 +22,10 @@ OnUnknown = Literal["error", "unk", "skip"]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
+NGRAM_WEIGHT = "ngram.weight"
+MOST_ORDER = 16
+MOST_NGRAM_BITS = 24
+
 
 def _check(condition: bool, name: str, value: object, wanted: str) -> None:
     if not condition:
@@ -47,7 +51,9 @@ class _Settings:
     """What all the frozen dataclasses below share: to a dictionary and back, refusing strangers."""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        values: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        # As JSON has them.
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: object) -> Self:
@@ -104,6 +110,8 @@ class ModelConfig(_Settings):
         nonlinearity: of the `rnn` cell; the other cells do not use it.
         dropout: probability, applied after every recurrent layer, while training only.
         tie_weights: the softmax uses the embedding matrix; needs embedding_dim == hidden_size.
+        ngram_orders: lengths of the contexts that have logits of their own (`ngrams.py`); none for a plain network.
+        ngram_bits: an order has at most 2^bits rows of logits.
     """
 
     vocab_size: int
@@ -114,6 +122,8 @@ class ModelConfig(_Settings):
     nonlinearity: Nonlinearity = "tanh"
     dropout: float = 0.0
     tie_weights: bool = False
+    ngram_orders: tuple[int, ...] = ()
+    ngram_bits: int = 14
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_dim", "hidden_size", "num_layers"):
@@ -127,6 +137,9 @@ class ModelConfig(_Settings):
                 f"tie_weights needs equal sizes: embedding_dim is {self.embedding_dim}, "
                 f"hidden_size is {self.hidden_size}; set both alike"
             )
+        if isinstance(self.ngram_orders, list):
+            object.__setattr__(self, "ngram_orders", tuple(self.ngram_orders))
+        _check_ngrams(self.ngram_orders, self.ngram_bits)
 
     @property
     def num_gates(self) -> int:
@@ -145,15 +158,42 @@ class ModelConfig(_Settings):
         if not self.tie_weights:
             shapes["output.weight"] = (V, H)
         shapes["output.bias"] = (V,)
+        if self.ngram_orders:
+            shapes[NGRAM_WEIGHT] = (sum(self.ngram_rows), V)
         return shapes
+
+    @property
+    def ngram_rows(self) -> tuple[int, ...]:
+        """How many rows of logits each order has."""
+        return tuple(min(self.vocab_size**order, 1 << self.ngram_bits) for order in self.ngram_orders)
+
+    @property
+    def ngram_history(self) -> int:
+        """How many ids before the present one the longest context has."""
+        return max(self.ngram_orders, default=1) - 1
 
     @property
     def n_parameters(self) -> int:
         return sum(math.prod(shape) for shape in self.weight_shapes().values())
 
 
+def weight_dtype(name: str) -> Literal["float32", "float16"]:
+    """The type of a weight in a checkpoint: those of n-grams are many, and small numbers."""
+    return "float16" if name == NGRAM_WEIGHT else "float32"
+
+
 def _check_dropout(value: object) -> None:
     _check(_is_number(value) and 0 <= value < 1, "dropout", value, "at least 0 and below 1")  # type: ignore[operator]
+
+
+def _check_ngrams(orders: object, bits: object) -> None:
+    lengths = orders if isinstance(orders, tuple) else ()
+    ascending = all(_is_count(order) and order <= MOST_ORDER for order in lengths) and lengths == tuple(
+        sorted(set(lengths))
+    )
+    _check(isinstance(orders, tuple) and ascending, "ngram_orders", orders,
+           f"different whole numbers from 1 to {MOST_ORDER}, ascending")  # fmt: skip
+    _check(_is_count(bits) and bits <= MOST_NGRAM_BITS, "ngram_bits", bits, f"1 to {MOST_NGRAM_BITS}")  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -167,8 +207,12 @@ class ModelOptions(_Settings):
     dropout: float | None = None
     tie_weights: bool = False
     nonlinearity: Nonlinearity = "tanh"
+    ngram_orders: tuple[int, ...] | None = None
+    ngram_bits: int | None = None
 
     def __post_init__(self) -> None:
+        if self.ngram_bits and self.ngram_orders == ():
+            raise ConfigError("--ngram-bits is for n-grams: leave it out, or give --ngram-orders")
         if self.nonlinearity == "relu" and self.cell != "rnn":
             raise ConfigError(f"--nonlinearity is for the rnn cell: add --cell rnn (cell is {self.cell!r})")
         # A ModelConfig with the open sizes at 1 checks the rest by its own rules.

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-from rnngen.config import ModelConfig, TokenizerConfig, TrainConfig
+from rnngen.config import ModelConfig, TokenizerConfig, TrainConfig, weight_dtype
 from rnngen.engine.model import Engine
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
@@ -31,6 +31,18 @@ def cell_options(request: pytest.FixtureRequest) -> dict[str, Any]:
     return dict(request.param)
 
 
+NGRAMS = {
+    "gru and hashed n-grams": {"cell": "gru", "ngram_orders": (1, 2, 4), "ngram_bits": 5},
+    "lstm and exact n-grams": {"cell": "lstm", "ngram_orders": (2,), "ngram_bits": 14},
+}
+
+
+@pytest.fixture(params=[*CELLS.values(), *NGRAMS.values()], ids=[*CELLS, *NGRAMS])
+def model_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The options of a ModelConfig for every cell and nonlinearity, and with n-grams of both kinds."""
+    return dict(request.param)
+
+
 @pytest.fixture
 def random_weights():
     """A function: config to weights that are random, biases too, and let a signal neither fade nor grow."""
@@ -39,7 +51,7 @@ def random_weights():
         generator = np.random.default_rng(seed)
         shapes = config.weight_shapes()
         return {
-            name: generator.normal(0, 0.8 / np.sqrt(shape[-1]), shape).astype(np.float32)
+            name: generator.normal(0, 0.8 / np.sqrt(shape[-1]), shape).astype(weight_dtype(name))
             for name, shape in shapes.items()
         }
 

@@ -17,12 +17,13 @@ LONGEST_FILE, LONGEST_FUNCTION = 350, 60
 # What each room may import besides itself.
 TEXT = {"rnngen.errors", "rnngen.config", "rnngen.files"}
 CHECKPOINT = TEXT | {"rnngen.text"}
-ENGINE = CHECKPOINT | {"rnngen.checkpoint"}
+ENGINE = CHECKPOINT | {"rnngen.checkpoint", "rnngen.ngrams"}
 MAY_IMPORT = {
     "rnngen": set(),
     "rnngen.errors": set(),
     "rnngen.config": {"rnngen.errors"},
     "rnngen.files": {"rnngen.errors"},
+    "rnngen.ngrams": {"rnngen.config"},
     "rnngen.text": TEXT,
     "rnngen.checkpoint": CHECKPOINT,
     "rnngen.engine": ENGINE,

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from rnngen import checkpoint as checkpoints
 from rnngen.checkpoint import Checkpoint
-from rnngen.config import ModelConfig
+from rnngen.config import ModelConfig, weight_dtype
 from rnngen.errors import CheckpointError, OutputError
 from rnngen.text.char import ByteTokenizer, CharTokenizer
 from rnngen.text.subword import SubwordTokenizer
@@ -38,7 +38,9 @@ def make(tokenizer: Tokenizer | None = None, **options: Any) -> Checkpoint:
     tokenizer = tokenizer or TOKENIZERS["char"]
     config = ModelConfig(tokenizer.vocab_size, 3, 3, **options)
     random = np.random.default_rng(1)
-    weights = {name: random.standard_normal(shape).astype(np.float32) for name, shape in config.weight_shapes().items()}
+    weights = {
+        name: random.standard_normal(shape).astype(weight_dtype(name)) for name, shape in config.weight_shapes().items()
+    }
     weights["output.bias"][:4] = [-0.0, 1e-45, 3.4028235e38, 1 / 3]
     training = {"corpus": {"sha256": "0f", "n_chars": 10}, "seed": 1, "note": "é\n"}
     return Checkpoint(config, tokenizer, weights, training, [{"step": 10, "loss_nats": 1 / 3}])
@@ -81,6 +83,7 @@ def refusal(path: Path) -> str:
         {"cell": "rnn", "nonlinearity": "relu"},
         {"cell": "gru", "num_layers": 2, "dropout": 0.1},
         {"cell": "lstm", "num_layers": 3, "tie_weights": True},
+        {"cell": "lstm", "ngram_orders": (1, 2), "ngram_bits": 6},
     ],
     ids=lambda options: options["cell"],
 )
@@ -96,7 +99,7 @@ def test_a_loaded_checkpoint_is_the_saved_one_to_the_bit(
     assert (loaded.training, loaded.history) == (saved.training, saved.history)
     assert loaded.weights.keys() == saved.weights.keys()
     for name, weight in saved.weights.items():
-        assert loaded.weights[name].dtype == np.float32
+        assert loaded.weights[name].dtype == weight.dtype == weight_dtype(name)
         assert loaded.weights[name].shape == weight.shape
         assert loaded.weights[name].tobytes() == weight.tobytes(), name
 

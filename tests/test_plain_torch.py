@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from rnngen.cli.app import run
@@ -23,7 +24,25 @@ def plain_logprobs(path: str, module: type[torch.nn.RNNBase], ids: list[int]) ->
     with torch.no_grad():
         outputs, _ = rnn(weights["embedding.weight"][ids[:-1]])  # [T, H]
         logits = outputs @ weights.get("output.weight", weights["embedding.weight"]).T + weights["output.bias"]
+        if "ngram.weight" in weights:
+            logits += plain_ngrams(path, weights["ngram.weight"].float(), ids[:-1])
         return logits.log_softmax(-1)[range(len(ids) - 1), ids[1:]]  # [T]
+
+
+def plain_ngrams(path: str, table: torch.Tensor, ids: list[int]) -> torch.Tensor:
+    """The sum of the rows of every place's contexts, [T, V]: ten lines, too."""
+    with safe_open(path, framework="pt") as file:
+        config = json.loads(file.metadata()["model"])
+    V, bits, first, total = config["vocab_size"], config["ngram_bits"], 0, torch.zeros(len(ids), config["vocab_size"])
+    for n in config["ngram_orders"]:
+        hashed = V**n > 2**bits
+        for t in range(len(ids)):
+            row = 0
+            for id in ([0] * n + ids)[t + n : t : -1]:  # from the latest to the earliest; before the text are zeros
+                row = (row * 1640531527 % 2**32 if hashed else row * V) + id
+            total[t] += table[first + (row * 1640531527 % 2**32 >> (32 - bits) if hashed else row)]
+        first += min(V**n, 2**bits)
+    return total
 
 
 @pytest.mark.parametrize(
@@ -34,6 +53,9 @@ def plain_logprobs(path: str, module: type[torch.nn.RNNBase], ids: list[int]) ->
         (torch.nn.LSTM, ["--cell", "lstm", "--num-layers", "2"]),
         (torch.nn.LSTM, ["--cell", "lstm", "--tie-weights", "--level", "word"]),
         (torch.nn.RNN, ["--cell", "rnn", "--level", "subword", "--vocab-size", "320"]),
+        (torch.nn.GRU, ["--ngram-orders", "1,3", "--ngram-bits", "9"]),
+        (torch.nn.LSTM, ["--cell", "lstm", "--ngram-orders", "none"]),
+        (torch.nn.GRU, ["--level", "byte", "--ngram-orders", "2,3,4,5"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value.__name__,
 )

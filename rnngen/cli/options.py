@@ -57,6 +57,7 @@ TokenizerFile = Annotated[
     typer.Option("--tokenizer", metavar="FILE", help="A tokenizer that `rnngen tokenize --save` made."),
 ]
 
+NO_ORDERS = "none"
 DEVICE = TrainConfig.device
 ENCODING = "utf-8"
 
@@ -73,6 +74,21 @@ def parse_duration(text: str) -> float:
     if total <= 0:
         raise ConfigError(f"time is {text!r}: it must be above 0")
     return total
+
+
+def parse_orders(text: str) -> tuple[int, ...]:
+    """The orders of `2,3,4`; none of `none`. Raises ConfigError."""
+    if text == NO_ORDERS:
+        return ()
+    try:
+        return tuple(sorted({int(order) for order in text.split(",")}))
+    except ValueError:
+        raise ConfigError(f"ngram_orders is {text!r}: write it like 2,3,4, or {NO_ORDERS}") from None
+
+
+def show_orders(orders: tuple[int, ...]) -> str:
+    """What `parse_orders` reads."""
+    return ",".join(map(str, orders)) or NO_ORDERS
 
 
 def read_or_explain(texts: list[str] | None, explanation: str) -> list[str]:

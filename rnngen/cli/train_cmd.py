@@ -72,6 +72,19 @@ def train(
     nonlinearity: Annotated[
         Nonlinearity, typer.Option("--nonlinearity", help="Of the rnn cell.")
     ] = ModelOptions.nonlinearity,
+    ngram_orders: Annotated[
+        str | None,
+        typer.Option(
+            "--ngram-orders",
+            metavar="N,N|none",
+            help="Contexts of the last N tokens that have logits of their own, added to the network's.",
+            show_default="2,3,4 for characters and bytes",
+        ),
+    ] = None,
+    ngram_bits: Annotated[
+        int | None,
+        typer.Option("--ngram-bits", metavar="N", help="2^N contexts of an order at most.", show_default="14 or less"),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", metavar="B", help="Parallel streams, or lines.", show_default="auto")
     ] = None,
@@ -117,7 +130,10 @@ def train(
         optimizer=optimizer, weight_decay=weight_decay, grad_clip=grad_clip, patience=patience,
         valid_fraction=valid_fraction, lines=lines, seed=seed, threads=threads, precision=precision, device=device,
     )  # fmt: skip
-    wanted = ModelOptions(cell, hidden_size, embedding_dim, num_layers, dropout, tie_weights, nonlinearity)
+    orders = options.parse_orders(ngram_orders) if ngram_orders is not None else None
+    wanted = ModelOptions(
+        cell, hidden_size, embedding_dim, num_layers, dropout, tie_weights, nonlinearity, orders, ngram_bits
+    )
     symbols = TokenizerConfig(level, vocab_size, min_count, split, subword_model)
     if tokenizer_file and symbols != TokenizerConfig():
         raise ConfigError(

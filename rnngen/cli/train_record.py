@@ -148,7 +148,8 @@ def _flags(settings: Any, defaults: Any) -> list[str]:
         if value is None or value == getattr(defaults, field.name):
             continue
         flag = FLAGS.get(field.name, "--" + field.name.replace("_", "-"))
-        words += [flag] if value is True else [flag, str(value)]
+        shown = options.show_orders(value) if isinstance(value, tuple) else str(value)
+        words += [flag] if value is True else [flag, shown]
     return words
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from rnngen.cli import options
 from rnngen.cli.output import Console, json_line, plural
 from rnngen.cli.progress import Progress
 from rnngen.cli.train_record import Job, Record, entry
@@ -99,10 +100,13 @@ def _announce(dataset: Dataset, plan: Plan, console: Console) -> None:
         share = f"the {name}, {tokens.n_unknown / len(tokens.ids):.2%} of its tokens unknown,"
         console.unknowns(tokens.n_unknown, tokens.first_unknown, "unk", share)
     budget = f"{plan.seconds:g} s" if plan.seconds else plural(plan.steps or 0, "step")
+    ngrams = f", n-grams of {options.show_orders(model.ngram_orders)}" if model.ngram_orders else ""
     console.note(
-        f"model: {model.cell}, {layers}, {model.n_parameters:,} parameters; {budget}, seed {plan.seed}, "
+        f"model: {model.cell}, {layers}{ngrams}, {model.n_parameters:,} parameters; {budget}, seed {plan.seed}, "
         f"{plural(plan.threads, 'thread')}, {plan.precision}"
     )
+    for reason in plan.slower:
+        console.note(f"slower: {reason}")
 
 
 def _follow(event: Event, record: Record, progress: Progress, log: _Log) -> None:
@@ -147,6 +151,8 @@ def _report(record: Record, console: Console) -> None:
         f"train loss {best.train_loss_nats:.4f}, validation loss {made['valid_loss_nats']:.4f} nats a token, "
         f"{made['valid_bits_per_char']:.4f} bits a character, perplexity {made['valid_perplexity']:.3f}"
     )
+    for reason in record.plan.slower:
+        console.note(f"slower: {reason}")
     if made["repeat"]:
         console.note(f"repeat: {made['repeat']}")
 

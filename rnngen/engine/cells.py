@@ -9,7 +9,7 @@ layer is made: halving is exact in floating point, and numpy's tanh is vectorise
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ class Layer(Protocol):
         """
 
 
-def make_layer(config: ModelConfig, weights: dict[str, Array], layer: int) -> Layer:
+def make_layer(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], layer: int) -> Layer:
     """Take one layer's weights out of a checkpoint's."""
     w_ih, w_hh, b_ih, b_hh = (
         weights[f"rnn.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.config import ModelConfig
+from rnngen.config import NGRAM_WEIGHT, ModelConfig
 from rnngen.engine.cells import Array, make_layer
+from rnngen.ngrams import context_rows
 
 # What a model carries from token to token: arrays whose axis 1 is the batch, otherwise opaque to callers.
-State = tuple[npt.NDArray[np.float32], ...]
+State = tuple[npt.NDArray[Any], ...]
 Ids = npt.NDArray[np.integer]
 
 # Above this many numbers the product of embedding and input weights is made for each window, not kept.
@@ -58,13 +59,14 @@ class Engine:
         weights: as in a checkpoint.
     """
 
-    def __init__(self, config: ModelConfig, weights: dict[str, Array]) -> None:
+    def __init__(self, config: ModelConfig, weights: dict[str, npt.NDArray[Any]]) -> None:
         self._config = config
         self._layers = [make_layer(config, weights, layer) for layer in range(config.num_layers)]
         self._embedding = weights["embedding.weight"]
         output = weights["embedding.weight" if config.tie_weights else "output.weight"]
         self._w_output = np.ascontiguousarray(output.T)  # [H, V]
         self._b_output = weights["output.bias"]
+        self._ngrams = weights.get(NGRAM_WEIGHT)
         first = self._layers[0]
         self._table: Array | None = None
         if config.vocab_size * first.w_input.shape[1] <= LARGEST_TABLE:
@@ -76,15 +78,24 @@ class Engine:
 
     def initial_state(self, batch_size: int) -> State:
         shape = (self._config.num_layers, batch_size, self._config.hidden_size)
-        return tuple(np.zeros(shape, np.float32) for _ in range(self._layers[0].n_states))
+        recurrent = tuple(np.zeros(shape, np.float32) for _ in range(self._layers[0].n_states))
+        if self._ngrams is None:
+            return recurrent
+        return (*recurrent, np.zeros((self._config.ngram_history, batch_size), np.int64))
 
     def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
-        outputs, state = self._run(ids, state)
+        outputs, after = self._run(ids, state)
         T, B, H = outputs.shape
         # One product of T*B rows: numpy would make T of B rows each.
         logits = outputs.reshape(T * B, H) @ self._w_output
         logits += self._b_output
-        return logits.reshape(T, B, -1).transpose(1, 0, 2), state  # [B, T, V]
+        logits = logits.reshape(T, B, -1)
+        if self._ngrams is not None:
+            known = np.concatenate([state[-1], ids.T])
+            for rows in context_rows(self._config, known):
+                logits += self._ngrams[rows]
+            after = (*after, known[T:])
+        return logits.transpose(1, 0, 2), after  # [B, T, V]
 
     def logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         B, T = ids.shape
@@ -108,8 +119,10 @@ class Engine:
                 gates = inputs.reshape(-1, inputs.shape[2]) @ layer.w_input
                 gates += layer.b_input
                 gates = gates.reshape(*time_major.shape, -1)  # [T, B, G*H]
-            outputs, last = layer.run(gates, tuple(array[number] for array in state))
+            outputs, last = layer.run(gates, tuple(array[number] for array in state[: layer.n_states]))
             after.append(last)
+        if len(after) == 1:
+            return outputs, tuple(array[None] for array in after[0])
         return outputs, tuple(np.stack(arrays) for arrays in zip(*after, strict=True))
 
 

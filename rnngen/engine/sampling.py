@@ -16,6 +16,7 @@ from rnngen.errors import CheckpointError
 PENALTY_WINDOW = 64  # tokens that a repetition penalty looks back on, as in llama.cpp
 _DRAWS_AT_A_TIME = 512
 _LARGEST_LOGIT = 1e30
+_LEAST_TEMPERATURE = 1e-200  # divides the difference of any two float32 without overflow
 
 
 def penalize(logits: Array, recent: Sequence[npt.NDArray[np.integer]], penalty: float) -> None:
@@ -36,7 +37,14 @@ def penalize(logits: Array, recent: Sequence[npt.NDArray[np.integer]], penalty: 
 
 
 def distribution(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
-    """The probabilities to draw from: temperature first, then top-k, min-p and top-p, each on what the last one left.
+    """The probabilities to draw from: `odds` whose rows sum to 1."""
+    probs = odds(logits, config)
+    probs /= probs.sum(axis=-1, keepdims=True)
+    return probs
+
+
+def odds(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
+    """Numbers in proportion to the probabilities to draw from: temperature first, then top-k, min-p and top-p, each on what the last one left.
 
     Ties at the border of top-k all stay. top-p keeps the smallest set of the most likely tokens whose probability
     reaches p (Holtzman et al. 2020); with [0.5, 0.3, 0.15, 0.05] and p = 0.7 it keeps the first two.
@@ -46,16 +54,16 @@ def distribution(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]
         logits: [B, V]; -inf where a token must not be drawn.
 
     Returns:
-        [B, V], float64, rows that sum to 1.
+        [B, V], float64; the largest of a row is 1.
     """
-    scores = logits.astype(np.float64)
-    probs = np.zeros_like(scores)
+    probs: npt.NDArray[np.float64] = np.zeros(logits.shape)
     if config.temperature == 0:
-        probs[np.arange(len(scores)), scores.argmax(axis=-1)] = 1.0
+        probs[np.arange(len(logits)), logits.argmax(axis=-1)] = 1.0
         return probs
-    # The maximum goes first, so that a tiny temperature cannot overflow.
-    with np.errstate(over="ignore"):
-        np.exp((scores - scores.max(axis=-1, keepdims=True)) / config.temperature, out=probs)
+    np.subtract(logits, logits.max(axis=-1, keepdims=True), out=probs, dtype=np.float64)
+    if config.temperature != 1:
+        probs /= max(config.temperature, _LEAST_TEMPERATURE)
+    np.exp(probs, out=probs)
     if 0 < config.top_k < probs.shape[-1]:
         border = np.partition(probs, -config.top_k, axis=-1)[:, -config.top_k, None]
         probs[probs < border] = 0
@@ -63,7 +71,6 @@ def distribution(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]
         probs[probs < config.min_p * probs.max(axis=-1, keepdims=True)] = 0
     if config.top_p < 1:
         _keep_nucleus(probs, config.top_p)
-    probs /= probs.sum(axis=-1, keepdims=True)
     return probs
 
 
@@ -76,10 +83,13 @@ def _keep_nucleus(probs: npt.NDArray[np.float64], top_p: float) -> None:
 
 
 def draw(probs: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Invert the cumulative distribution: [B, V] and [B] numbers in [0, 1) -> [B] ids, none of probability 0."""
-    cumulative = np.cumsum(probs, axis=-1)
-    drawn = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=-1)
-    return np.asarray(drawn, np.int64)
+    """Invert the cumulative distribution: [B, V] and [B] numbers in [0, 1) -> [B] ids, none of probability 0.
+
+    Rows of `probs` may have any sum above 0.
+    """
+    cumulative = probs.cumsum(axis=-1)
+    drawn: npt.NDArray[np.int64] = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=-1)
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -122,14 +132,15 @@ def generate(
     uniforms = _Uniforms(config.seed, streams)
     logits, state = _read_context(model, np.asarray(context), B)
     recent = [np.asarray(context)[-PENALTY_WINDOW:] for _ in streams]
+    barred = np.zeros(model.config.vocab_size, np.float32)
+    barred[list(never)] = -np.inf
     for _ in range(config.length):
         if not np.isfinite(logits).all():
             raise CheckpointError("the model's logits are not finite: its weights are too large; train it again")
-        scores = logits.copy()
-        scores[:, list(never)] = -np.inf
+        scores = logits + barred
         if config.repetition_penalty != 1:
             penalize(scores, recent, config.repetition_penalty)
-        ids = draw(distribution(scores, config), uniforms.next())
+        ids = draw(odds(scores, config), uniforms.next())
         yield Drawn(ids, logits)
         if config.repetition_penalty != 1:
             recent = [np.append(old, id)[-PENALTY_WINDOW:] for old, id in zip(recent, ids, strict=True)]

@@ -71,7 +71,7 @@ class SubwordTokenizer:
             if turn:
                 ids.append(self.newline_id)
             ids += line_ids
-        return np.array(ids, np.int32)
+        return np.fromiter(ids, np.int32, len(ids))
 
     def _encode_marked(self, line: str) -> list[int]:
         # SentencePiece writes a space as U+2581; a U+2581 of the text itself goes as its three bytes.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -135,12 +136,16 @@ class Encoded:
 
     Attributes:
         n_unknown: how many it had, whether kept or left out.
-        first_unknown: the first that stands in the text as such (not as a written `<unk>`).
     """
 
     ids: Ids
     n_unknown: int = 0
-    first_unknown: Unknown | None = None
+    _find_first: Callable[[], Unknown | None] = lambda: None
+
+    @cached_property
+    def first_unknown(self) -> Unknown | None:
+        """The first that stands in the text as such (not as a written `<unk>`); looked for when it is asked for."""
+        return self._find_first()
 
 
 def encode_known(tokenizer: Tokenizer, text: str, on_unknown: OnUnknown, where: str, offset: int = 0) -> Encoded:
@@ -157,12 +162,15 @@ def encode_known(tokenizer: Tokenizer, text: str, on_unknown: OnUnknown, where: 
     n_unknown = int(np.count_nonzero(unknown))
     if not n_unknown:
         return Encoded(ids)
-    first = next(tokenizer.unknowns(text), None)
-    if first is not None:
-        first = replace(first, offset=first.offset + offset)
-    if on_unknown == "error" and first is not None:
+
+    def find_first() -> Unknown | None:
+        first = next(tokenizer.unknowns(text), None)
+        return first and replace(first, offset=first.offset + offset)
+
+    encoded = Encoded(ids[~unknown] if on_unknown == "skip" else ids, n_unknown, find_first)
+    if on_unknown == "error" and encoded.first_unknown is not None:
         raise TokenizerError(
-            f"{where} has a symbol that the model does not know: {first}; "
+            f"{where} has a symbol that the model does not know: {encoded.first_unknown}; "
             "--on-unknown skip leaves such symbols out, --on-unknown unk takes them as the unknown symbol"
         )
-    return Encoded(ids[~unknown] if on_unknown == "skip" else ids, n_unknown, first)
+    return encoded

@@ -44,7 +44,7 @@ def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk"
                 n_unknown += encoded.n_unknown
                 first = first or encoded.first_unknown
                 n_chars += len(chunk)
-                _write_all(file, encoded.ids.astype(dtype).tobytes())
+                _write_all(file, encoded.ids.astype(dtype))
             return Tokens(np.memmap(file, dtype, mode="r") if file.tell() else np.zeros(0, dtype), n_unknown, first)
     except OSError as error:
         raise DataError(
@@ -53,7 +53,7 @@ def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk"
         ) from None
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
+def _write_all(file: BinaryIO, ids: npt.NDArray[Any]) -> None:
+    view = ids.view(np.uint8).data
     while view:
         view = view[file.write(view) :]

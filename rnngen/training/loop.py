@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from rnngen.checkpoint import Weights
 from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
 from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
+from rnngen.training.ngrams import RowAdam
 from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
 from rnngen.training.plan import VALIDATE_AFTER, Plan
 from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
@@ -26,9 +27,8 @@ from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
 LEARNT_AFTER = 2  # validations without a better one: a time budget's level phase ends early
+NGRAM_LEARNING_RATE = 1.2e-2  # peak; the schedule is the network's
 SMOOTHING = 0.98  # of the training loss that events carry
-
-Weights = dict[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,10 @@ class _Run:
         device = torch.device(plan.device)
         low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
         self._network = RNNLM(plan.model, low).to(device)
-        self._optimizer = make_optimizer(plan.optimizer, self._network, plan.learning_rate, plan.weight_decay)
+        self._dense = self._network.dense_parameters()
+        self._optimizers = [make_optimizer(plan.optimizer, self._dense, plan.learning_rate, plan.weight_decay)]
+        if self._network.ngram is not None:
+            self._optimizers.append(RowAdam(self._network.ngram.weight, NGRAM_LEARNING_RATE))
         self._peak = plan.learning_rate
         self._state = self._network.initial_state(plan.batch_size)
         self._step = 0
@@ -218,15 +221,17 @@ class _Run:
         targets = torch.from_numpy(window.targets).to(device)
         logits, state = network(inputs, self._fresh(window))
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
-        self._optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self._plan.grad_clip)
+        # Gradients explode where they go back through time, which those of n-grams do not.
+        norm = torch.nn.utils.clip_grad_norm_(self._dense, self._plan.grad_clip)
         value = loss.item()
         if not math.isfinite(value) or not math.isfinite(norm.item()):
             return None
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = optimizer.defaults["lr"] * rate / self._plan.learning_rate
+            optimizer.step()
         self._state = state
         self._step += 1
         self._n_tokens += window.n_tokens
@@ -237,8 +242,8 @@ class _Run:
             # A batch of lines at the end of a pool may be smaller.
             self._state = self._network.initial_state(len(window.fresh))
         if window.fresh.any():
-            kept = torch.from_numpy(~window.fresh).to(self._state[0].device)[None, :, None]
-            self._state = tuple(part * kept for part in self._state)
+            kept = torch.from_numpy(~window.fresh).to(self._state[0].device)
+            self._state = tuple(part * kept.view(1, -1, *[1] * (part.dim() - 2)) for part in self._state)
         return self._state
 
     def _stepped(self, loss: float, schedule: Schedule) -> Stepped:
@@ -277,15 +282,16 @@ class _Run:
             "n_tokens": self._n_tokens,
             "smooth": self._smooth,
             "network": copy.deepcopy(self._network.state_dict()),
-            "optimizer": copy.deepcopy(self._optimizer.state_dict()),
+            "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in self._optimizers],
         }
 
     def _restore(self, good: dict[str, Any], attempt: int) -> None:
         """Go back, halve the learning rate, and go on with other windows."""
         self._step, self._n_tokens, self._smooth = good["step"], good["n_tokens"], good["smooth"]
         self._network.load_state_dict(good["network"])
-        # The optimizer goes on in the very tensors that it loads; the copy may be needed again.
-        self._optimizer.load_state_dict(copy.deepcopy(good["optimizer"]))
+        # An optimizer goes on in the very tensors that it loads; the copy may be needed again.
+        for optimizer, state in zip(self._optimizers, good["optimizers"], strict=True):
+            optimizer.load_state_dict(copy.deepcopy(state))
         self._peak /= 2
         self._state = self._network.initial_state(self._plan.batch_size)
         self._windows = self._make_windows(attempt)

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnngen.config import Device, ModelConfig
+from rnngen.checkpoint import Weights
+from rnngen.config import NGRAM_WEIGHT, Device, ModelConfig, weight_dtype
 from rnngen.errors import ConfigError
+from rnngen.training.ngrams import NGrams
 from rnngen.training.recurrent import run_layer
 
 # Up to this vocabulary the embedding and the input weights of the first layer are multiplied as a whole, once a
@@ -51,6 +53,7 @@ class RNNLM(nn.Module):
         self._initialize()
         if config.tie_weights:
             self.output.weight = self.embedding.weight
+        self.ngram = NGrams(config) if config.ngram_orders else None
 
     def _initialize(self) -> None:
         """Orthogonal recurrent matrices, forget gates open, a softmax that starts uniform."""
@@ -70,28 +73,38 @@ class RNNLM(nn.Module):
             self.output.weight.normal_(0, 0.1 * scale)
             self.output.bias.zero_()
 
+    def dense_parameters(self) -> list[nn.Parameter]:
+        """All but the rows of n-grams, whose gradient is sparse."""
+        return [parameter for name, parameter in self.named_parameters() if name != NGRAM_WEIGHT]
+
     def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
-        """Zeros: h, and for lstm c, each [L, B, H]."""
+        """Zeros: h, and for lstm c, each [L, B, H]; with n-grams the ids before, [N - 1, B]."""
         shape = (self.config.num_layers, batch_size, self.config.hidden_size)
         zeros = self.output.bias.new_zeros
-        return tuple(zeros(shape) for _ in range(2 if self.config.cell == "lstm" else 1))
+        recurrent = tuple(zeros(shape) for _ in range(2 if self.config.cell == "lstm" else 1))
+        return recurrent if self.ngram is None else (*recurrent, self.ngram.initial_history(batch_size))
 
     def forward(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Logits of the token after each id.
 
         Args:
             ids: [T, B].
-            state: arrays [L, B, H].
+            state: as `initial_state` has it.
 
         Returns:
             Logits [T, B, V], and the state after the window, detached.
         """
-        if ids.device.type == "cpu":
-            outputs, state = self._run(ids, state)
-        else:
-            outputs, state = self._run_torch(ids, state)
+        recurrent = state if self.ngram is None else state[:-1]
+        outputs, after = (self._run if ids.device.type == "cpu" else self._run_torch)(ids, recurrent)
         low = self.low if self.training and self.config.vocab_size >= LARGE_VOCABULARY else torch.float32
-        return _linear(outputs, self.output.weight, self.output.bias, low), state  # [T, B, V]
+        if low == torch.float32:
+            logits = self.output(outputs)  # [T, B, V]
+        else:
+            logits = _blocks(outputs, self.output.weight, self.output.bias, 1, low)[0]
+        if self.ngram is None:
+            return logits, after
+        direct, history = self.ngram(ids, state[-1])
+        return logits + direct, (*after, history)
 
     def _run(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         config = self.config
@@ -107,11 +120,11 @@ class RNNLM(nn.Module):
             # All of b_hh can be added before the loop but the gru's share inside the reset gate.
             bias = b_ih + (b_hh if b_n is None else functional.pad(b_hh[: 2 * H], (0, H)))
             if outputs is not None:
-                gates = _linear(outputs, w_ih, bias, low)
+                gates = _blocks(outputs, w_ih, bias, config.num_gates, low)
             elif config.vocab_size <= LARGEST_TABLE:
-                gates = functional.embedding(ids, functional.linear(self.embedding.weight, w_ih, bias))
+                gates = self._look_up(ids, w_ih, bias)
             else:
-                gates = _linear(self.embedding(ids), w_ih, bias, low)
+                gates = _blocks(self.embedding(ids), w_ih, bias, config.num_gates, low)
             outputs, last = run_layer(
                 config.cell, config.nonlinearity, gates, tuple(part[layer] for part in state), w_hh, b_n, low
             )
@@ -119,6 +132,13 @@ class RNNLM(nn.Module):
             after.append(last)
         assert outputs is not None
         return outputs, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+
+    def _look_up(self, ids: Tensor, w_ih: Tensor, bias: Tensor) -> Tensor:
+        V, H = self.config.vocab_size, self.config.hidden_size
+        table = functional.linear(self.embedding.weight, w_ih, bias)  # [V, G*H]
+        table = table.view(V, -1, H).transpose(0, 1)  # [G, V, H]
+        first = torch.arange(len(table))[:, None, None] * V
+        return functional.embedding(ids + first, table.reshape(-1, H))  # [G, T, B, H]
 
     def _run_torch(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         self.rnn.dropout = self.config.dropout if self.config.num_layers > 1 else 0.0
@@ -136,27 +156,33 @@ class RNNLM(nn.Module):
 
 
 class _LowLinear(torch.autograd.Function):
-    """x W^T with rounded operands, forward and backward, and a float32 result."""
+    """x W^T + b with rounded operands in the products, forward and backward, and a float32 result, block by block.
+
+    [N, I], [blocks * O, I], [blocks * O] -> [blocks, N, O].
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, low: torch.dtype) -> Any:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, blocks: int, low: torch.dtype) -> Any:
         x, weight = x.to(low), weight.to(low)
         ctx.save_for_backward(x, weight)
-        return torch.mm(x, weight.t()).float()
+        rows = torch.mm(x, weight.t()).view(len(x), blocks, -1).transpose(0, 1)
+        result = torch.empty(rows.shape)
+        return result.copy_(rows).add_(bias.view(blocks, 1, -1))
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         x, weight = ctx.saved_tensors
-        grad = grads[0].to(weight.dtype)
-        return torch.mm(grad, weight).float(), torch.mm(grad.t(), x).float(), None
+        grad = grads[0]  # [blocks, N, O]
+        rows = torch.empty(len(x), len(weight), dtype=weight.dtype)
+        rows.view(len(x), len(grad), -1).copy_(grad.transpose(0, 1))
+        d_bias = grad.sum(1).flatten()
+        return torch.mm(rows, weight).float(), torch.mm(rows.t(), x).float(), d_bias, None, None
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor, low: torch.dtype) -> Tensor:
-    """x W^T + b for x of shape [T, B, I]."""
-    if low == torch.float32:
-        return functional.linear(x, weight, bias)
-    rows: Tensor = _LowLinear.apply(x.flatten(0, 1), weight, low)  # type: ignore[no-untyped-call]
-    return (rows + bias).view(*x.shape[:2], -1)
+def _blocks(x: Tensor, weight: Tensor, bias: Tensor, blocks: int, low: torch.dtype) -> Tensor:
+    """x W^T + b, block by block of W's rows: [T, B, I] -> [blocks, T, B, O]."""
+    rows: Tensor = _LowLinear.apply(x.flatten(0, 1), weight, bias, blocks, low)  # type: ignore[no-untyped-call]
+    return rows.view(blocks, *x.shape[:2], -1)
 
 
 class TorchModel:
@@ -170,7 +196,7 @@ class TorchModel:
     def config(self) -> ModelConfig:
         return self._network.config
 
-    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
+    def weights(self) -> Weights:
         """A copy of the network's weights."""
         return to_weights(self._network)
 
@@ -209,13 +235,13 @@ class TorchModel:
         return logits, after
 
 
-def to_weights(network: RNNLM) -> dict[str, npt.NDArray[np.float32]]:
-    """A copy of the weights, under the names of a checkpoint."""
-    names = network.config.weight_shapes()
-    return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items() if name in names}
+def to_weights(network: RNNLM) -> Weights:
+    """A copy of the weights as a checkpoint has them."""
+    values = network.state_dict()
+    return {name: values[name].cpu().numpy().astype(weight_dtype(name)) for name in network.config.weight_shapes()}
 
 
-def load_torch_model(config: ModelConfig, weights: dict[str, npt.NDArray[np.float32]], device: Device) -> TorchModel:
+def load_torch_model(config: ModelConfig, weights: Weights, device: Device) -> TorchModel:
     """The torch network with a checkpoint's weights. Raises ConfigError when the device is not there."""
     check_device(device)
     network = RNNLM(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -18,13 +19,13 @@ FINAL = 0.01  # of the peak rate, at the end
 
 
 def make_optimizer(
-    name: Optimizer, network: torch.nn.Module, learning_rate: float, weight_decay: float
+    name: Optimizer, parameters: Iterable[torch.nn.Parameter], learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     """Weight decay falls on matrices only, not on biases."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    weights = list(parameters)
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for p in weights if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0},
     ]
     match name:
         case "adamw":

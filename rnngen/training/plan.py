@@ -20,6 +20,9 @@ BATCH_SIZE = 32
 BPTT = 64
 DROPOUT = 0.1
 WEIGHT_DECAY = 0.01
+NGRAM_ORDERS = (2, 3, 4)
+NGRAM_BITS = 14
+MOST_NGRAM_LOGITS = 1 << 23  # 16 MiB of a checkpoint
 NARROW_EMBEDDING = 128  # of characters and bytes
 VALIDATE_AFTER = 15  # tokens trained on for each token of the validation text: a tenth of the time or less
 FEWEST_BETWEEN = 25  # steps between two validations
@@ -35,7 +38,11 @@ EFFICIENCY = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """Every setting of a run. One of `seconds` and `steps` is set."""
+    """Every setting of a run. One of `seconds` and `steps` is set.
+
+    Attributes:
+        slower: why the run does not get the speed that it might, as sentences for a person.
+    """
 
     model: ModelConfig
     seconds: float | None
@@ -53,6 +60,7 @@ class Plan:
     precision: Literal["float32", "bfloat16"]
     device: Device
     lines: bool
+    slower: tuple[str, ...] = ()
 
 
 def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan:
@@ -93,7 +101,23 @@ def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan
         precision=precision,
         device=config.device,
         lines=config.lines,
+        slower=_slower(config, threads, precision),
     )
+
+
+def _slower(config: TrainConfig, threads: int, precision: Literal["float32", "bfloat16"]) -> tuple[str, ...]:
+    reasons = []
+    cores = available_cores()
+    if threads > cores:
+        reasons.append(f"{threads} threads share {cores} cores and wait for one another; --threads {cores} is faster")
+    if config.device == "cpu" and not has_bfloat16():
+        if precision == "bfloat16":
+            reasons.append("this processor does not multiply bfloat16 itself; --precision float32 is faster")
+        else:
+            reasons.append("this processor does not multiply bfloat16 itself; products are in float32")
+    elif config.device == "cpu" and precision == "float32":
+        reasons.append("products are in float32; --precision bfloat16 is faster on this processor")
+    return tuple(reasons)
 
 
 def _window_shape(config: TrainConfig, data: Dataset) -> tuple[int, int]:
@@ -129,7 +153,12 @@ def _model_config(
     if hidden is None:
         hidden = choose_hidden_size(options, vocab_size, n_train, n_tokens, flops)
     narrow = vocab_size <= LARGEST_TABLE and not options.tie_weights
+    orders = options.ngram_orders
+    if orders is None:
+        orders = NGRAM_ORDERS if vocab_size <= LARGEST_TABLE else ()
     return ModelConfig(
+        ngram_orders=orders,
+        ngram_bits=options.ngram_bits or _ngram_bits(vocab_size, orders),
         vocab_size=vocab_size,
         embedding_dim=options.embedding_dim or (min(hidden, NARROW_EMBEDDING) if narrow else hidden),
         hidden_size=hidden,
@@ -139,6 +168,14 @@ def _model_config(
         dropout=DROPOUT if options.dropout is None else options.dropout,
         tie_weights=options.tie_weights,
     )
+
+
+def _ngram_bits(vocab_size: int, orders: tuple[int, ...]) -> int:
+    """As many as keep all rows together small."""
+    bits = NGRAM_BITS
+    while bits > 1 and len(orders) * vocab_size << bits > MOST_NGRAM_LOGITS:
+        bits -= 1
+    return bits
 
 
 def available_cores() -> int:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
+from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig
 from rnngen.engine.model import Engine, LanguageModel
 from rnngen.engine.scoring import score_lines, score_text
@@ -59,7 +60,7 @@ def _side_by_side(
     return [logprobs, ending]
 
 
-def exact_loss(config: ModelConfig, weights: dict[str, npt.NDArray[np.float32]], data: Dataset) -> float:
+def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> float:
     """Nats a token over all of the validation text, in one pass with carried state; of lines each by itself."""
     engine = Engine(config, weights)
     if data.lines:

@@ -26,8 +26,8 @@ def assert_close(found, wanted):
 
 @pytest.mark.parametrize("cuts", [range(1, T), [4], [1, 2, 12]], ids=["step by step", "in two", "in four"])
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_a_whole_sequence_is_any_split_of_it(make_engine, cell_options, ids, num_layers, cuts):
-    engine = make_engine(num_layers=num_layers, **cell_options)
+def test_a_whole_sequence_is_any_split_of_it(make_engine, model_options, ids, num_layers, cuts):
+    engine = make_engine(num_layers=num_layers, **model_options)
     whole, last = engine.forward(ids, engine.initial_state(B))
     state, parts = engine.initial_state(B), []
     for part in np.split(ids, cuts, axis=1):
@@ -38,8 +38,8 @@ def test_a_whole_sequence_is_any_split_of_it(make_engine, cell_options, ids, num
         assert_close(found, wanted)
 
 
-def test_a_row_of_a_batch_is_that_row_alone(make_engine, cell_options, ids):
-    engine = make_engine(num_layers=2, **cell_options)
+def test_a_row_of_a_batch_is_that_row_alone(make_engine, model_options, ids):
+    engine = make_engine(num_layers=2, **model_options)
     logits, _ = engine.forward(ids, engine.initial_state(B))
     assert logits.shape == (B, T, V)
     for row in range(B):
@@ -47,8 +47,8 @@ def test_a_row_of_a_batch_is_that_row_alone(make_engine, cell_options, ids):
         assert_close(alone[0], logits[row])
 
 
-def test_logprobs_are_the_log_softmax_of_the_logits(make_engine, cell_options, ids):
-    engine = make_engine(**cell_options)
+def test_logprobs_are_the_log_softmax_of_the_logits(make_engine, model_options, ids):
+    engine = make_engine(**model_options)
     logits, _ = engine.forward(ids, engine.initial_state(B))
     targets = np.roll(ids, -1, axis=1)
     logprobs, _ = engine.logprobs(ids, targets, engine.initial_state(B))
@@ -72,11 +72,11 @@ def test_large_logits_do_not_overflow_the_softmax():
 
 
 @pytest.mark.parametrize("name", ["LARGEST_TABLE", "LOGITS_AT_A_TIME"])
-def test_saving_memory_changes_no_number(make_engine, monkeypatch, cell_options, ids, name):
-    roomy = make_engine(num_layers=2, **cell_options)
+def test_saving_memory_changes_no_number(make_engine, monkeypatch, model_options, ids, name):
+    roomy = make_engine(num_layers=2, **model_options)
     wanted, last = roomy.logprobs(ids, ids, roomy.initial_state(B))
     monkeypatch.setattr(model_module, name, 1)
-    thrifty = make_engine(num_layers=2, **cell_options)
+    thrifty = make_engine(num_layers=2, **model_options)
     found, state = thrifty.logprobs(ids, ids, thrifty.initial_state(B))
     assert_close(found, wanted)
     assert_close(state[0], last[0])
@@ -93,14 +93,16 @@ def test_tied_weights_use_the_embedding_for_the_softmax(random_weights, ids):
     np.testing.assert_array_equal(one, other)
 
 
-def test_the_state_before_any_text_is_zeros_with_the_batch_on_axis_one(make_engine, cell_options):
-    state = make_engine(num_layers=3, **cell_options).initial_state(5)
-    assert [part.shape for part in state] == [(3, 5, 6)] * (2 if cell_options["cell"] == "lstm" else 1)
+def test_the_state_before_any_text_is_zeros_with_the_batch_on_axis_one(make_engine, model_options):
+    state = make_engine(num_layers=3, **model_options).initial_state(5)
+    orders = model_options.get("ngram_orders")
+    shapes = [(3, 5, 6)] * (2 if model_options["cell"] == "lstm" else 1) + ([(max(orders) - 1, 5)] if orders else [])
+    assert [part.shape for part in state] == shapes
     assert not any(part.any() for part in state)
 
 
-def test_a_state_can_be_used_twice(make_engine, cell_options, ids):
-    engine = make_engine(**cell_options)
+def test_a_state_can_be_used_twice(make_engine, model_options, ids):
+    engine = make_engine(**model_options)
     _, state = engine.forward(ids, engine.initial_state(B))
     once, _ = engine.forward(ids, state)
     twice, _ = engine.forward(ids, state)

@@ -115,7 +115,7 @@ def test_the_kept_weights_have_the_validation_loss_that_was_told(make_dataset, l
     else:
         logprobs = np.concatenate(list(score_text(engine, ids, newline)))
     assert len(logprobs) == len(ids)
-    assert -logprobs.mean(dtype=np.float64) == pytest.approx(kept.valid_loss_nats, abs=1e-5)
+    assert -logprobs.mean(dtype=np.float64) == pytest.approx(kept.valid_loss_nats, abs=1e-4)
 
 
 def test_events_come_in_order_and_tell_what_was_done(make_dataset):

@@ -14,6 +14,7 @@ from rnngen.config import ModelConfig
 from rnngen.engine import model as model_module
 from rnngen.engine.model import Engine
 from rnngen.errors import ConfigError
+from rnngen.ngrams import context_rows
 from rnngen.training import network as network_module
 from rnngen.training.network import LARGEST_TABLE, RNNLM, TorchModel, check_device, load_torch_model, to_weights
 from rnngen.training.optimize import make_optimizer
@@ -22,8 +23,8 @@ B, T = 3, 11
 LARGE = LARGEST_TABLE + 1
 
 
-def config_of(cell_options, **options) -> ModelConfig:
-    return ModelConfig(**{"vocab_size": 9, "embedding_dim": 6, "hidden_size": 8, **cell_options, **options})
+def config_of(model_options, **options) -> ModelConfig:
+    return ModelConfig(**{"vocab_size": 9, "embedding_dim": 6, "hidden_size": 8, **model_options, **options})
 
 
 def ids_of(config: ModelConfig, rows: int = B, length: int = T) -> np.ndarray:
@@ -38,12 +39,12 @@ def assert_close(found, wanted, atol=1e-5):
 @pytest.mark.parametrize("tie_weights", [False, True], ids=["untied", "tied"])
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 def test_the_numpy_engine_computes_the_logits_of_the_torch_network(
-    cell_options, random_weights, monkeypatch, num_layers, tie_weights, tables
+    model_options, random_weights, monkeypatch, num_layers, tie_weights, tables
 ):
     if not tables:
         monkeypatch.setattr(model_module, "LARGEST_TABLE", 0)
         monkeypatch.setattr(network_module, "LARGEST_TABLE", 0)
-    config = config_of(cell_options, num_layers=num_layers, tie_weights=tie_weights, embedding_dim=8)
+    config = config_of(model_options, num_layers=num_layers, tie_weights=tie_weights, embedding_dim=8)
     weights, ids = random_weights(config), ids_of(config)
     engine, twin = Engine(config, weights), load_torch_model(config, weights, "cpu")
     state, twin_state = engine.initial_state(B), twin.initial_state(B)
@@ -56,8 +57,8 @@ def test_the_numpy_engine_computes_the_logits_of_the_torch_network(
         assert_close(found, wanted)
 
 
-def test_engine_and_network_agree_on_a_large_vocabulary_and_a_text_of_many_windows(cell_options, random_weights):
-    config = config_of(cell_options, vocab_size=LARGE)
+def test_engine_and_network_agree_on_a_large_vocabulary_and_a_text_of_many_windows(model_options, random_weights):
+    config = config_of(model_options, vocab_size=LARGE)
     weights, ids = random_weights(config), ids_of(config, rows=4, length=1100)
     assert ids.size * LARGE > model_module.LOGITS_AT_A_TIME
     engine, twin = Engine(config, weights), load_torch_model(config, weights, "cpu")
@@ -69,26 +70,31 @@ def test_engine_and_network_agree_on_a_large_vocabulary_and_a_text_of_many_windo
 
 
 def through_torch_nn(network: RNNLM, ids, state):
-    outputs, _ = network.rnn(network.embedding(ids), state if len(state) > 1 else state[0])
-    return network.output(outputs)
+    recurrent = state if network.ngram is None else state[:-1]
+    outputs, _ = network.rnn(network.embedding(ids), recurrent if len(recurrent) > 1 else recurrent[0])
+    logits = network.output(outputs)
+    if network.ngram is not None:
+        for rows in context_rows(network.config, torch.cat([state[-1], ids])):
+            logits = logits + network.ngram.weight[rows]
+    return logits
 
 
 def gradients(network: RNNLM, logits, ids) -> dict[str, torch.Tensor]:
     network.zero_grad()
     functional.cross_entropy(logits.flatten(0, 1), ids.roll(-1, 0).flatten()).backward()
-    return {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
+    return {name: parameter.grad.to_dense().clone() for name, parameter in network.named_parameters()}
 
 
 @pytest.mark.parametrize("vocab_size", [9, LARGE])
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("low", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-def test_logits_and_all_gradients_are_those_of_torch_nn(cell_options, random_weights, low, num_layers, vocab_size):
-    config = config_of(cell_options, num_layers=num_layers, vocab_size=vocab_size)
+def test_logits_and_all_gradients_are_those_of_torch_nn(model_options, random_weights, low, num_layers, vocab_size):
+    config = config_of(model_options, num_layers=num_layers, vocab_size=vocab_size)
     network = RNNLM(config, low).train()
     network.load_state_dict({name: torch.from_numpy(weight) for name, weight in random_weights(config).items()})
     ids = torch.from_numpy(ids_of(config).T)
     torch.manual_seed(0)
-    state = tuple(torch.randn_like(part) for part in network.initial_state(B))
+    state = tuple(torch.randn_like(part) if part.is_floating_point() else part + 1 for part in network.initial_state(B))
     found, wanted = network(ids, state)[0], through_torch_nn(network, ids, state)
     tolerance = 1e-5 if low == torch.float32 else 1e-2
     assert (found - wanted).norm() < tolerance * wanted.norm()
@@ -100,8 +106,8 @@ def test_logits_and_all_gradients_are_those_of_torch_nn(cell_options, random_wei
         assert (gradient - wanted_gradients[name]).norm() < tolerance * wanted_gradients[name].norm(), name
 
 
-def test_precision_is_for_training_only(cell_options):
-    config = config_of(cell_options, vocab_size=LARGE, num_layers=2)
+def test_precision_is_for_training_only(model_options):
+    config = config_of(model_options, vocab_size=LARGE, num_layers=2)
     network = RNNLM(config, torch.bfloat16)
     ids = ids_of(config)
     model, exact = TorchModel(network), load_torch_model(config, to_weights(network), "cpu")
@@ -110,9 +116,9 @@ def test_precision_is_for_training_only(cell_options):
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
-def test_a_new_network_finds_all_tokens_about_equally_likely(cell_options, tie_weights):
+def test_a_new_network_finds_all_tokens_about_equally_likely(model_options, tie_weights):
     torch.manual_seed(0)
-    config = config_of(cell_options, vocab_size=50, embedding_dim=64, hidden_size=64, tie_weights=tie_weights)
+    config = config_of(model_options, vocab_size=50, embedding_dim=64, hidden_size=64, tie_weights=tie_weights)
     model, ids = TorchModel(RNNLM(config)), ids_of(config)
     logprobs, _ = model.logprobs(ids, np.roll(ids, -1, axis=1), model.initial_state(B))
     assert -logprobs.mean() == pytest.approx(math.log(50), abs=0.2)
@@ -128,8 +134,8 @@ def test_recurrent_matrices_start_orthogonal_and_forget_gates_open():
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
-def test_weights_have_the_names_and_shapes_of_a_checkpoint_and_are_a_copy(cell_options, tie_weights):
-    config = config_of(cell_options, num_layers=2, embedding_dim=8, tie_weights=tie_weights)
+def test_weights_have_the_names_and_shapes_of_a_checkpoint_and_are_a_copy(model_options, tie_weights):
+    config = config_of(model_options, num_layers=2, embedding_dim=8, tie_weights=tie_weights)
     network = RNNLM(config)
     weights = to_weights(network)
     assert {name: weight.shape for name, weight in weights.items()} == config.weight_shapes()
@@ -153,8 +159,8 @@ def test_dropout_drops_units_for_a_whole_window_and_scales_the_others():
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_dropout_acts_in_training_only(cell_options, num_layers):
-    network = RNNLM(config_of(cell_options, dropout=0.5, num_layers=num_layers)).train()
+def test_dropout_acts_in_training_only(model_options, num_layers):
+    network = RNNLM(config_of(model_options, dropout=0.5, num_layers=num_layers)).train()
     ids = torch.from_numpy(ids_of(network.config).T)
     once, twice = (network(ids, network.initial_state(B))[0] for _ in range(2))
     assert not torch.equal(once, twice)
@@ -176,19 +182,19 @@ LETTERS = "helo"
 INPUTS, TARGETS = ([LETTERS.index(letter) for letter in word] for word in ("hell", "ello"))
 
 
-def learn_hello(cell_options, shape: tuple[int, int]) -> np.ndarray:
+def learn_hello(model_options, shape: tuple[int, int]) -> np.ndarray:
     """Train on h -> e, e -> l, l -> l, l -> o; the engine's probabilities of the letter after each, [4, V].
 
     Args:
         shape: of the window, [T, B]: (4, 1) reads the four letters one after another, (1, 4) each from a zero state.
     """
     torch.manual_seed(0)
-    network = RNNLM(ModelConfig(vocab_size=4, embedding_dim=4, hidden_size=8, **cell_options)).train()
-    optimizer = make_optimizer("adamw", network, 0.02, 0.0)
+    network = RNNLM(ModelConfig(vocab_size=4, embedding_dim=4, hidden_size=8, **model_options)).train()
+    optimizer = make_optimizer("adamw", network.dense_parameters(), 0.02, 0.0)
     inputs, targets = torch.tensor(INPUTS).view(shape), torch.tensor(TARGETS)
     for _ in range(120):
         logits, _ = network(inputs, network.initial_state(shape[1]))
-        optimizer.zero_grad()
+        network.zero_grad()
         functional.cross_entropy(logits.flatten(0, 1), targets).backward()
         optimizer.step()
     engine = Engine(network.config, to_weights(network))
@@ -196,13 +202,13 @@ def learn_hello(cell_options, shape: tuple[int, int]) -> np.ndarray:
     return np.exp(logits.reshape(4, 4)) / np.exp(logits.reshape(4, 4)).sum(axis=1, keepdims=True)
 
 
-def test_hello_is_learned_until_each_next_letter_is_the_likely_one(cell_options):
-    probs = learn_hello(cell_options, (4, 1))
+def test_hello_is_learned_until_each_next_letter_is_the_likely_one(model_options):
+    probs = learn_hello(model_options, (4, 1))
     assert "".join(LETTERS[id] for id in probs.argmax(axis=1)) == "ello"
     assert (probs.max(axis=1) > 0.9).all()
 
 
-def test_without_the_recurrent_state_the_letter_after_l_is_a_coin_toss(cell_options):
-    probs = learn_hello(cell_options, (1, 4))
+def test_without_the_recurrent_state_the_letter_after_l_is_a_coin_toss(model_options):
+    probs = learn_hello(model_options, (1, 4))
     assert (probs[[0, 1], TARGETS[:2]] > 0.9).all()
     assert probs[2:, TARGETS[2:]] == pytest.approx(np.full((2, 2), 0.5), abs=0.05)

@@ -21,7 +21,7 @@ def test_weight_decay_shrinks_matrices_and_leaves_biases(name):
     with torch.no_grad():
         layer.weight.fill_(1.0)
         layer.bias.fill_(1.0)
-    optimizer = make_optimizer(name, layer, 0.1, weight_decay=0.5)
+    optimizer = make_optimizer(name, layer.parameters(), 0.1, weight_decay=0.5)
     for parameter in layer.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
@@ -34,7 +34,7 @@ def test_every_optimizer_goes_downhill(name):
     place = torch.nn.Parameter(torch.tensor([[3.0, -2.0]]))
     holder = torch.nn.Module()
     holder.place = place
-    optimizer = make_optimizer(name, holder, 0.05, 0.0)
+    optimizer = make_optimizer(name, holder.parameters(), 0.05, 0.0)
     for _ in range(100):
         optimizer.zero_grad()
         place.square().sum().backward()

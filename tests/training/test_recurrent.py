@@ -52,7 +52,8 @@ class Pair:
         w_hh = layer.weight_hh_l0.detach().clone().requires_grad_()
         b_n = layer.bias_hh_l0.detach()[2 * H :].clone().requires_grad_() if cell == "gru" else None
         mine = gates.clone().requires_grad_()
-        outputs, last = run_layer(cell, nonlinearity, mine, state, w_hh, b_n, low)
+        by_gate = mine.view(T, B, -1, H).permute(2, 0, 1, 3).contiguous()
+        outputs, last = run_layer(cell, nonlinearity, by_gate, state, w_hh, b_n, low)
         loss(outputs, weights).backward()
 
         theirs = gates.clone().requires_grad_()

@@ -1,0 +1,110 @@
+"""`python -m bench`: run the items, print the table, write the JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from bench import ceilings, drawing, processes, quality, scoring, steps, tokenizing
+from bench.rows import BenchError, Row, machine, table
+from bench.setting import Setting
+from bench.timing import ROOT
+
+Item = Callable[[Setting], Iterator[Row]]
+
+ITEMS: dict[str, Item] = {
+    "help": processes.help_text,
+    "sample-start": processes.sample_start,
+    "draw": drawing.draw,
+    "sample-many": drawing.sample_many,
+    "score": scoring.score,
+    **{name: partial(steps.step, name, shape) for name, shape in steps.SHAPES.items()},
+    **{name: partial(tokenizing.tokenize, name, level) for name, level in tokenizing.LEVELS.items()},
+    "ceilings": ceilings.ceilings,
+    "quality": quality.quality,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for; the exit code is 1 when an item failed, whatever the others reached."""
+    options = _parser().parse_args(arguments)
+    if options.list:
+        print("\n".join(ITEMS))
+        return 0
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        setting = Setting(options.text.resolve(), Path(folder), options.quick, options.seeds)
+        rows, failed = _run(_chosen(options.names), setting)
+    result = {
+        "machine": machine(),
+        "text": options.text.name,
+        "quick": options.quick,
+        "seconds": round(time.monotonic() - start, 1),
+        "rows": [row.to_dict() for row in rows],
+        "failed": failed,
+    }
+    content = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    if options.json == "-":
+        sys.stdout.write(content)
+    else:
+        print(table(rows))
+        Path(options.json).write_text(content, "utf-8")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m bench", description="Measure rnngen beside its references.")
+    parser.add_argument("names", nargs="*", metavar="NAME", type=_name,
+                        help="items to run, or their first word (step, tokenize); all without one")  # fmt: skip
+    parser.add_argument("--list", action="store_true", help="name the items")
+    parser.add_argument("--text", type=_text, default=ROOT / "corpora" / "marrowmere.txt",
+                        help="to train on, score and tokenize (some targets are for tinyshakespeare.txt)")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="short rounds, to see that everything runs")
+    parser.add_argument("--seeds", type=int, default=1, help="training runs of the quality item")
+    parser.add_argument("--json", default="bench.json", metavar="FILE", help="where the numbers go; - is stdout")
+    return parser
+
+
+def _chosen(names: list[str]) -> list[str]:
+    return [item for item in ITEMS if not names or item in names or item.split("-")[0] in names]
+
+
+def _name(name: str) -> str:
+    if not _chosen([name]):
+        raise argparse.ArgumentTypeError(f"there is no item {name!r}; there are {', '.join(ITEMS)}")
+    return name
+
+
+def _text(path: str) -> Path:
+    if not Path(path).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {path}")
+    return Path(path)
+
+
+def _run(names: list[str], setting: Setting) -> tuple[list[Row], dict[str, str]]:
+    rows: list[Row] = []
+    failed: dict[str, str] = {}
+    for name in names:
+        start = time.monotonic()
+        try:
+            for row in ITEMS[name](setting):
+                rows.append(row)
+                print(" | ".join(row.cells()), file=sys.stderr)
+        except Exception as error:  # the others are still worth their time
+            if not isinstance(error, BenchError):
+                traceback.print_exc()
+            failed[name] = str(error)
+            print(f"{name} FAILED: {error}", file=sys.stderr)
+        print(f"({name}: {time.monotonic() - start:.0f} s)", file=sys.stderr, flush=True)
+    return rows, failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
