@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.config import NGRAM_WEIGHT, ModelConfig
-from rnngen.engine.cells import Array, make_layer
-from rnngen.ngrams import context_rows
+from rnngen.engine.cells import Array, make_layer, run
+from rnngen.ngrams import backwards, context_rows
 
 # What a model carries from token to token: arrays whose axis 1 is the batch, otherwise opaque to callers.
 State = tuple[npt.NDArray[Any], ...]
@@ -64,7 +64,7 @@ class Engine:
         self._layers = [make_layer(config, weights, layer) for layer in range(config.num_layers)]
         self._embedding = weights["embedding.weight"]
         output = weights["embedding.weight" if config.tie_weights else "output.weight"]
-        self._w_output = np.ascontiguousarray(output.T)  # [H, V]
+        self._w_output = output.T  # [H, V]
         self._b_output = weights["output.bias"]
         self._ngrams = weights.get(NGRAM_WEIGHT)
         first = self._layers[0]
@@ -92,8 +92,10 @@ class Engine:
         logits = logits.reshape(T, B, -1)
         if self._ngrams is not None:
             known = np.concatenate([state[-1], ids.T])
-            for rows in context_rows(self._config, known):
-                logits += self._ngrams[rows]
+            back = backwards(self._config, known)
+            # Of one token the rows are found by whole numbers: in arrays of one number each operation takes longer.
+            for row in context_rows(self._config, back if T * B > 1 else [part.item() for part in back]):
+                logits += self._ngrams[row]
             after = (*after, known[T:])
         return logits.transpose(1, 0, 2), after  # [B, T, V]
 
@@ -119,7 +121,7 @@ class Engine:
                 gates = inputs.reshape(-1, inputs.shape[2]) @ layer.w_input
                 gates += layer.b_input
                 gates = gates.reshape(*time_major.shape, -1)  # [T, B, G*H]
-            outputs, last = layer.run(gates, tuple(array[number] for array in state[: layer.n_states]))
+            outputs, last = run(layer, gates, tuple(array[number] for array in state[: layer.n_states]))
             after.append(last)
         if len(after) == 1:
             return outputs, tuple(array[None] for array in after[0])

@@ -44,7 +44,9 @@ def distribution(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]
 
 
 def odds(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
-    """Numbers in proportion to the probabilities to draw from: temperature first, then top-k, min-p and top-p, each on what the last one left.
+    """Numbers in proportion to the probabilities to draw from.
+
+    Temperature comes first, then top-k, min-p and top-p, each on what the last one left.
 
     Ties at the border of top-k all stay. top-p keeps the smallest set of the most likely tokens whose probability
     reaches p (Holtzman et al. 2020); with [0.5, 0.3, 0.15, 0.05] and p = 0.7 it keeps the first two.
@@ -88,6 +90,8 @@ def draw(probs: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -> n
     Rows of `probs` may have any sum above 0.
     """
     cumulative = probs.cumsum(axis=-1)
+    if len(cumulative) == 1:  # half the time
+        return np.searchsorted(cumulative[0], uniforms * cumulative[0, -1:], side="right")
     drawn: npt.NDArray[np.int64] = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=-1)
     return drawn
 

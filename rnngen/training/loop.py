@@ -19,7 +19,7 @@ from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
 from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
-from rnngen.training.ngrams import RowAdam
+from rnngen.training.ngrams import RowAdagrad
 from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
 from rnngen.training.plan import VALIDATE_AFTER, Plan
 from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
@@ -27,7 +27,7 @@ from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
 LEARNT_AFTER = 2  # validations without a better one: a time budget's level phase ends early
-NGRAM_LEARNING_RATE = 1.2e-2  # peak; the schedule is the network's
+NGRAM_LEARNING_RATE = 0.4  # peak; the schedule is the network's
 SMOOTHING = 0.98  # of the training loss that events carry
 
 
@@ -135,7 +135,7 @@ class _Run:
         self._dense = self._network.dense_parameters()
         self._optimizers = [make_optimizer(plan.optimizer, self._dense, plan.learning_rate, plan.weight_decay)]
         if self._network.ngram is not None:
-            self._optimizers.append(RowAdam(self._network.ngram.weight, NGRAM_LEARNING_RATE))
+            self._optimizers.append(RowAdagrad(self._network.ngram.weight, NGRAM_LEARNING_RATE))
         self._peak = plan.learning_rate
         self._state = self._network.initial_state(plan.batch_size)
         self._step = 0

@@ -1,8 +1,7 @@
-"""The rows of logits of n-grams in training: a sparse parameter, and Adam on the rows that a window has met."""
+"""The rows of logits of n-grams in training: a sparse parameter, and Adagrad on the rows that a window has met."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnngen.config import ModelConfig
-from rnngen.ngrams import context_rows
+from rnngen.ngrams import backwards, context_rows
 
-BETA = 0.999
-EPSILON = 1e-8
+EPSILON = 1e-10
 
 
 class NGrams(nn.Module):
@@ -33,35 +31,34 @@ class NGrams(nn.Module):
     def forward(self, ids: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
         """[T, B] and [N - 1, B] -> logits [T, B, V] and the history after the window."""
         known = torch.cat([history, ids])
-        rows = torch.stack(context_rows(self._config, known), -1)  # [T, B, orders]
+        rows = torch.stack(context_rows(self._config, backwards(self._config, known)), -1)  # [T, B, orders]
         logits = functional.embedding_bag(rows.flatten(0, 1), self.weight, mode="sum", sparse=True)
         return logits.view(*ids.shape, -1), known[len(ids) :]
 
 
-class RowAdam(torch.optim.Optimizer):
-    """Adam without momentum on the rows that a sparse gradient names; the mean squares of the others wait.
+class RowAdagrad(torch.optim.Optimizer):
+    """Adagrad (Duchi et al. 2011) on the rows that a sparse gradient names, with one sum of squares for a whole row.
 
-    Source: Kingma and Ba 2015, algorithm 1, with beta1 = 0 (CONTRIBUTING.md, "Defaults", has what momentum does to rows).
+    A row's first step has the length of the learning rate, and the n-th about 1 / sqrt(n) of it: a rare context is
+    learnt in few looks, and a frequent one comes to rest. A sum for each logit (Adagrad proper, Adam) would make the
+    steps of the tokens that did not follow as long as that of the one that did. CONTRIBUTING.md, "Defaults", has both.
     """
 
     def __init__(self, weight: nn.Parameter, lr: float) -> None:
         super().__init__([weight], {"lr": lr})
-        self.state[weight] = {"step": 0, "mean_square": torch.zeros_like(weight)}
+        self.state[weight]["sum_of_squares"] = weight.new_zeros(len(weight), 1)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Go one step down the gradient."""
         (group,) = self.param_groups
         (weight,) = group["params"]
-        state, gradient = self.state[weight], weight.grad
+        sums, gradient = self.state[weight]["sum_of_squares"], weight.grad
         rows, places = _unique(gradient._indices()[0])
         values = gradient._values()
         total = values.new_zeros(len(rows), values.shape[1]).index_add_(0, places, values)
-        state["step"] += 1
-        square = state["mean_square"].index_select(0, rows).mul_(BETA).addcmul_(total, total, value=1 - BETA)
-        state["mean_square"].index_copy_(0, rows, square)
-        correction = math.sqrt(1 - BETA ** state["step"])
-        weight.index_add_(0, rows, total.div_(square.sqrt_().add_(EPSILON)), alpha=-group["lr"] * correction)
+        sums.index_add_(0, rows, total.square().sum(dim=1, keepdim=True))
+        weight.index_add_(0, rows, total.div_(sums.index_select(0, rows).sqrt_().add_(EPSILON)), alpha=-group["lr"])
 
 
 def _unique(rows: Tensor) -> tuple[Tensor, Tensor]:

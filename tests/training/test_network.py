@@ -14,7 +14,7 @@ from rnngen.config import ModelConfig
 from rnngen.engine import model as model_module
 from rnngen.engine.model import Engine
 from rnngen.errors import ConfigError
-from rnngen.ngrams import context_rows
+from rnngen.ngrams import backwards, context_rows
 from rnngen.training import network as network_module
 from rnngen.training.network import LARGEST_TABLE, RNNLM, TorchModel, check_device, load_torch_model, to_weights
 from rnngen.training.optimize import make_optimizer
@@ -74,7 +74,7 @@ def through_torch_nn(network: RNNLM, ids, state):
     outputs, _ = network.rnn(network.embedding(ids), recurrent if len(recurrent) > 1 else recurrent[0])
     logits = network.output(outputs)
     if network.ngram is not None:
-        for rows in context_rows(network.config, torch.cat([state[-1], ids])):
+        for rows in context_rows(network.config, backwards(network.config, torch.cat([state[-1], ids]))):
             logits = logits + network.ngram.weight[rows]
     return logits
 
