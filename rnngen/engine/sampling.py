@@ -91,9 +91,9 @@ def draw(probs: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -> n
     """
     cumulative = probs.cumsum(axis=-1)
     if len(cumulative) == 1:  # half the time
-        return np.searchsorted(cumulative[0], uniforms * cumulative[0, -1:], side="right")
-    drawn: npt.NDArray[np.int64] = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=-1)
-    return drawn
+        drawn: npt.NDArray[np.int64] = np.searchsorted(cumulative[0], uniforms * cumulative[0, -1:], side="right")
+        return drawn
+    return np.asarray((cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=-1), np.int64)
 
 
 @dataclass(frozen=True)

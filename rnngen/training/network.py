@@ -19,6 +19,7 @@ from rnngen.checkpoint import Weights
 from rnngen.config import NGRAM_WEIGHT, Device, ModelConfig, weight_dtype
 from rnngen.errors import ConfigError
 from rnngen.training.ngrams import NGrams
+from rnngen.training.products import product, sum_of_products
 from rnngen.training.recurrent import run_layer
 
 # Up to this vocabulary the embedding and the input weights of the first layer are multiplied as a whole, once a
@@ -97,10 +98,7 @@ class RNNLM(nn.Module):
         recurrent = state if self.ngram is None else state[:-1]
         outputs, after = (self._run if ids.device.type == "cpu" else self._run_torch)(ids, recurrent)
         low = self.low if self.training and self.config.vocab_size >= LARGE_VOCABULARY else torch.float32
-        if low == torch.float32:
-            logits = self.output(outputs)  # [T, B, V]
-        else:
-            logits = _blocks(outputs, self.output.weight, self.output.bias, 1, low)[0]
+        logits = _blocks(outputs, self.output.weight, self.output.bias, 1, low)[0]  # [T, B, V]
         if self.ngram is None:
             return logits, after
         direct, history = self.ngram(ids, state[-1])
@@ -163,20 +161,18 @@ class _LowLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, blocks: int, low: torch.dtype) -> Any:
-        x, weight = x.to(low), weight.to(low)
+        x, weight = x.to(low), weight.detach().to(low)
         ctx.save_for_backward(x, weight)
-        rows = torch.mm(x, weight.t()).view(len(x), blocks, -1).transpose(0, 1)
-        result = torch.empty(rows.shape)
-        return result.copy_(rows).add_(bias.view(blocks, 1, -1))
+        rows = product(weight)(x).view(len(x), blocks, -1).transpose(0, 1)
+        return rows.float().contiguous().add_(bias.view(blocks, 1, -1))
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         x, weight = ctx.saved_tensors
         grad = grads[0]  # [blocks, N, O]
-        rows = torch.empty(len(x), len(weight), dtype=weight.dtype)
-        rows.view(len(x), len(grad), -1).copy_(grad.transpose(0, 1))
-        d_bias = grad.sum(1).flatten()
-        return torch.mm(rows, weight).float(), torch.mm(rows.t(), x).float(), d_bias, None, None
+        rows = grad.to(weight.dtype).transpose(0, 1).reshape(len(x), -1)
+        d_x = product(weight.t().contiguous())(rows).float()
+        return d_x, sum_of_products(rows, x), grad.sum(1).flatten(), None, None
 
 
 def _blocks(x: Tensor, weight: Tensor, bias: Tensor, blocks: int, low: torch.dtype) -> Tensor:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from rnngen.config import Cell, Nonlinearity
+from rnngen.training.products import product, sum_of_products
 
 _MINUS_ONE = torch.tensor(-1.0)
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -39,7 +40,8 @@ def run_layer(
     """Run one layer over a window.
 
     Args:
-        gates: [G, T, B, H].
+        gates: [G, T, B, H]; overwritten, with the gates' values and then, on the way back, with their gradients. With
+            arrays of their own these three would not fit into a cache, and a step took an eighth longer.
         state: h, and for lstm c, each [B, H]; no gradient flows into it (truncated backpropagation).
         w_hh: [G*H, H].
         b_n: [H], the bias inside the reset gate's product; gru only.
@@ -74,31 +76,24 @@ def _states(T: int, h0: Tensor, low: torch.dtype) -> tuple[Tensor, Tensor]:
     return hs, lows
 
 
-class _Product:
-    """h W^T, gate by gate in float32: a product [B, G*H] of operands in `low`, and its columns as [G, B, H]."""
+class _Gates:
+    """h W^T, gate by gate in float32: [B, H] in the type of W -> [G, B, H], in the same memory every time."""
 
     def __init__(self, w: Tensor, B: int) -> None:
         GH, H = w.shape
-        self._w_t = w.t()
-        self._out = w.new_empty(B, GH)
-        self._columns = self._out.view(B, GH // H, H).transpose(0, 1)
-        self._wide = torch.empty(GH // H, B, H)
+        self._product = product(w)
+        self._shape = (B, GH // H, H)
+        self.gates = torch.empty(GH // H, B, H)
 
     def __call__(self, h: Tensor) -> Tensor:
-        torch.mm(h, self._w_t, out=self._out)
         # A mixed sum would convert too, and into memory of its own.
-        return self._wide.copy_(self._columns)
+        return self.gates.copy_(self._product(h).view(self._shape).transpose(0, 1))
 
 
 def _by_columns(rows: Tensor, G: int) -> tuple[Tensor, ...]:
     """[T, B, G*H] as T views [G, B, H]."""
-    T, B, GH = rows.shape
-    return rows.view(T, B, G, GH // G).transpose(1, 2).unbind(0)
-
-
-def _weight_gradient(d_products: Tensor, h_low: Tensor) -> Tensor:
-    """Sum over all steps and rows of d_product x h: [T, B, G*H], [T, B, H] -> [G*H, H]."""
-    return torch.mm(d_products.flatten(0, 1).t(), h_low.flatten(0, 1)).float()
+    views: tuple[Tensor, ...] = rows.unflatten(2, (G, -1)).transpose(1, 2).unbind(0)
+    return views
 
 
 class _GRU(torch.autograd.Function):
@@ -108,56 +103,49 @@ class _GRU(torch.autograd.Function):
     def forward(ctx: Any, gates: Tensor, h0: Tensor, w_hh: Tensor, b_n: Tensor, low: torch.dtype) -> Any:
         _, T, B, H = gates.shape
         w = w_hh.detach().to(low)
-        product = _Product(w, B)
+        recurrent = _Gates(w, B)
         hs, lows = _states(T, h0, low)
-        rz = gates.new_empty(2, T, B, H)
         inner = gates.new_empty(T, B, H)  # W_n h + b_n
-        n = gates.new_empty(T, B, H)
-        for h, h_low, g_rz, g_n, rz_t, inner_t, n_t, h_next, low_next in zip(
-            hs[:T], lows[:T], gates[:2].unbind(1), gates[2], rz.unbind(1), inner, n, hs[1:], lows[1:], strict=True
+        a_rz, a_n = recurrent.gates[:2], recurrent.gates[2]
+        for h, h_low, rz, r, z, n, inner_t, h_next, low_next in zip(
+            hs[:T], lows[:T], gates[:2].unbind(1), *gates, inner, hs[1:], lows[1:], strict=True
         ):
-            a = product(h_low)
-            torch.add(g_rz, a[:2], out=rz_t).sigmoid_()
-            torch.add(a[2], b_n, out=inner_t)
-            _tanh_(torch.addcmul(g_n, rz_t[0], inner_t, out=n_t))
-            torch.lerp(n_t, h, rz_t[1], out=h_next)
+            recurrent(h_low)
+            rz.add_(a_rz).sigmoid_()
+            torch.add(a_n, b_n, out=inner_t)
+            _tanh_(n.addcmul_(r, inner_t))
+            torch.lerp(n, h, z, out=h_next)
             if lows is not hs:
                 low_next.copy_(h_next)
         last = hs[T].clone()
-        ctx.save_for_backward(w, hs, lows, rz, inner, n)
+        ctx.save_for_backward(w, hs, lows, gates, inner)
         ctx.mark_non_differentiable(last)
         return hs[1:], last
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        w, hs, lows, rz, inner, n = ctx.saved_tensors
-        T, B, H = n.shape
-        d_gates = n.new_empty(3, T, B, H)
+        w, hs, lows, gates, inner = ctx.saved_tensors
+        T, B, H = inner.shape
         d_product = torch.empty(T, B, 3 * H, dtype=w.dtype)
-        dh = n.new_zeros(B, H)
-        a = n.new_empty(B, H)
-        through = torch.empty(B, H, dtype=w.dtype)
-        steps = zip(
-            grads[0], hs[:T], rz.unbind(1), inner, n, d_gates.unbind(1), d_product, _by_columns(d_product, 3),
-            strict=True,
-        )  # fmt: skip
-        for grad, h, (r, z), inner_t, n_t, d_gates_t, d_product_t, d_columns in reversed(list(steps)):
-            d_r, d_z, d_n = d_gates_t
+        dh, dh_z, a = (hs.new_zeros(B, H) for _ in range(3))
+        through = product(w.t().contiguous())
+        d_rz, d_inner = _by_columns(d_product[:, :, : 2 * H], 2), d_product[:, :, 2 * H :]
+        steps = zip(grads[0], hs[:T], gates[:2].unbind(1), *gates, inner, d_product, d_rz, d_inner, strict=True)
+        for grad, h, rz, r, z, n, inner_t, d_product_t, d_rz_t, d_inner_t in reversed(list(steps)):
             dh += grad
-            torch.sub(h, n_t, out=a).mul_(dh)
-            _sigmoid_backward(a, z, grad_input=d_z)
-            dh_z = dh * z
+            torch.mul(dh, z, out=dh_z)
+            torch.sub(h, n, out=a).mul_(dh)
+            _sigmoid_backward(a, z, grad_input=z)
             torch.sub(dh, dh_z, out=a)
-            _tanh_backward(a, n_t, grad_input=d_n)
-            torch.mul(d_n, inner_t, out=a)
-            _sigmoid_backward(a, r, grad_input=d_r)
-            d_columns[:2].copy_(d_gates_t[:2])
-            d_columns[2].copy_(torch.mul(d_n, r, out=a))
-            torch.mm(d_product_t, w, out=through)
-            dh = dh_z.add_(through)
-        d_w = _weight_gradient(d_product, lows[:T])
+            _tanh_backward(a, n, grad_input=n)
+            d_inner_t.copy_(torch.mul(n, r, out=a))
+            torch.mul(n, inner_t, out=a)
+            _sigmoid_backward(a, r, grad_input=r)
+            d_rz_t.copy_(rz)
+            torch.add(dh_z, a.copy_(through(d_product_t)), out=dh)
+        d_w = sum_of_products(d_product.flatten(0, 1), lows[:T].flatten(0, 1))
         d_b = d_product[:, :, 2 * H :].sum(dim=(0, 1), dtype=torch.float32)
-        return d_gates, None, d_w, d_b, None
+        return gates, None, d_w, d_b, None
 
 
 class _LSTM(torch.autograd.Function):
@@ -167,18 +155,17 @@ class _LSTM(torch.autograd.Function):
     def forward(ctx: Any, gates: Tensor, h0: Tensor, c0: Tensor, w_hh: Tensor, low: torch.dtype) -> Any:
         _, T, B, H = gates.shape
         w = w_hh.detach().to(low)
-        product = _Product(w, B)
+        recurrent = _Gates(w, B)
         hs, lows = _states(T, h0, low)
         cs, _ = _states(T, c0, c0.dtype)
-        ifgo = torch.empty_like(gates)
         tanh_c = gates.new_empty(T, B, H)
-        for h_low, c, g_t, ifgo_t, tanh_t, c_next, h_next, low_next in zip(
-            lows[:T], cs[:T], gates.unbind(1), ifgo.unbind(1), tanh_c, cs[1:], hs[1:], lows[1:], strict=True
+        for h_low, c, ifgo, tanh_t, c_next, h_next, low_next in zip(
+            lows[:T], cs[:T], gates.unbind(1), tanh_c, cs[1:], hs[1:], lows[1:], strict=True
         ):
-            torch.add(g_t, product(h_low), out=ifgo_t)
-            i, f, g, o = ifgo_t
+            ifgo.add_(recurrent(h_low))
+            i, f, g, o = ifgo
             g.mul_(2)
-            ifgo_t.sigmoid_()
+            ifgo.sigmoid_()
             torch.add(_MINUS_ONE, g, alpha=2, out=g)
             torch.mul(c, f, out=c_next).addcmul_(i, g)
             _tanh_(tanh_t.copy_(c_next))
@@ -186,39 +173,35 @@ class _LSTM(torch.autograd.Function):
             if lows is not hs:
                 low_next.copy_(h_next)
         h_last, c_last = hs[T].clone(), cs[T].clone()
-        ctx.save_for_backward(w, lows, cs, ifgo, tanh_c)
+        ctx.save_for_backward(w, lows, cs, gates, tanh_c)
         ctx.mark_non_differentiable(h_last, c_last)
         return hs[1:], h_last, c_last
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        w, lows, cs, ifgo, tanh_c = ctx.saved_tensors
+        w, lows, cs, gates, tanh_c = ctx.saved_tensors
         T, B, H = tanh_c.shape
-        d_gates = torch.empty_like(ifgo)
         d_product = torch.empty(T, B, 4 * H, dtype=w.dtype)
-        dh, dc, a = (tanh_c.new_zeros(B, H) for _ in range(3))
-        through = torch.empty(B, H, dtype=w.dtype)
-        steps = zip(
-            grads[0], cs[:T], ifgo.unbind(1), tanh_c, d_gates.unbind(1), d_product, _by_columns(d_product, 4),
-            strict=True,
-        )  # fmt: skip
-        for grad, c, (i, f, g, o), tanh_t, d_gates_t, d_product_t, d_columns in reversed(list(steps)):
-            d_i, d_f, d_g, d_o = d_gates_t
+        dh, dc, a, b = (tanh_c.new_zeros(B, H) for _ in range(4))
+        through = product(w.t().contiguous())
+        steps = zip(grads[0], cs[:T], gates.unbind(1), tanh_c, d_product, _by_columns(d_product, 4), strict=True)
+        for grad, c, ifgo, tanh_t, d_product_t, d_columns in reversed(list(steps)):
+            i, f, g, o = ifgo
             dh += grad
             torch.mul(dh, tanh_t, out=a)
-            _sigmoid_backward(a, o, grad_input=d_o)
             dh.mul_(o)
+            _sigmoid_backward(a, o, grad_input=o)
             dc += _tanh_backward(dh, tanh_t, grad_input=a)
             torch.mul(dc, g, out=a)
-            _sigmoid_backward(a, i, grad_input=d_i)
+            torch.mul(dc, i, out=b)
+            _sigmoid_backward(a, i, grad_input=i)
+            _tanh_backward(b, g, grad_input=g)
             torch.mul(dc, c, out=a)
-            _sigmoid_backward(a, f, grad_input=d_f)
-            torch.mul(dc, i, out=a)
-            _tanh_backward(a, g, grad_input=d_g)
             dc.mul_(f)
-            d_columns.copy_(d_gates_t)
-            dh.copy_(torch.mm(d_product_t, w, out=through))
-        return d_gates, None, None, _weight_gradient(d_product, lows[:T]), None
+            _sigmoid_backward(a, f, grad_input=f)
+            d_columns.copy_(ifgo)
+            dh.copy_(through(d_product_t))
+        return gates, None, None, sum_of_products(d_product.flatten(0, 1), lows[:T].flatten(0, 1)), None
 
 
 class _RNN(torch.autograd.Function):
@@ -228,10 +211,10 @@ class _RNN(torch.autograd.Function):
     def forward(ctx: Any, gates: Tensor, h0: Tensor, w_hh: Tensor, relu: bool, low: torch.dtype) -> Any:
         T = gates.shape[1]
         w = w_hh.detach().to(low)
-        product = _Product(w, len(h0))
+        recurrent = _Gates(w, len(h0))
         hs, lows = _states(T, h0, low)
         for h_low, g, h_next, low_next in zip(lows[:T], gates[0], hs[1:], lows[1:], strict=True):
-            torch.add(g, product(h_low)[0], out=h_next)
+            torch.add(g, recurrent(h_low)[0], out=h_next)
             if relu:
                 h_next.relu_()
             else:
@@ -252,7 +235,7 @@ class _RNN(torch.autograd.Function):
         d_gates = hs.new_empty(1, T, B, H)
         d_product = d_gates[0] if w.dtype == d_gates.dtype else torch.empty_like(d_gates[0], dtype=w.dtype)
         dh = hs.new_zeros(B, H)
-        through = torch.empty(B, H, dtype=w.dtype)
+        through = product(w.t().contiguous())
         for t in range(T - 1, -1, -1):
             dh += grad_out[t]
             if ctx.relu:
@@ -261,5 +244,5 @@ class _RNN(torch.autograd.Function):
                 _tanh_backward(dh, hs[t + 1], grad_input=d_gates[0, t])
             if d_product.dtype != d_gates.dtype:
                 d_product[t] = d_gates[0, t]
-            dh.copy_(torch.mm(d_product[t], w, out=through))
-        return d_gates, None, _weight_gradient(d_product, lows[:T]), None, None
+            dh.copy_(through(d_product[t]))
+        return d_gates, None, sum_of_products(d_product.flatten(0, 1), lows[:T].flatten(0, 1)), None, None
