@@ -1,17 +1,29 @@
 """A checkpoint is plain torch: ten lines that know nothing of rnngen give the log-probabilities of `score --tokens`."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from rnngen.cli.app import run
 
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 PLAY = (Path(__file__).parents[1] / "corpora" / "marrowmere.txt").read_text("utf-8")[:6000]
 LINES = ["Haul gently, lads, and let the windlass breathe.", "", "☃ is unknown", "no end"]
+
+
+def run_readme(part: str, path: str, **names: Any) -> dict[str, Any]:
+    """Run the README's lines of plain torch that hold `part`, on a checkpoint; what they define."""
+    (block,) = (block for block in BLOCKS if part in block)
+    assert "checkpoints/marrowmere.safetensors" in block
+    namespace = dict(names)
+    exec(block.replace("checkpoints/marrowmere.safetensors", path), namespace)
+    return namespace
 
 
 def plain_logprobs(path: str, module: type[torch.nn.RNNBase], ids: list[int]) -> torch.Tensor:
@@ -25,24 +37,9 @@ def plain_logprobs(path: str, module: type[torch.nn.RNNBase], ids: list[int]) ->
         outputs, _ = rnn(weights["embedding.weight"][ids[:-1]])  # [T, H]
         logits = outputs @ weights.get("output.weight", weights["embedding.weight"]).T + weights["output.bias"]
         if "ngram.weight" in weights:
-            logits += plain_ngrams(path, weights["ngram.weight"].float(), ids[:-1])
+            ngram_logits = run_readme("def ngram_logits", path, torch=torch, weights=weights)["ngram_logits"]
+            logits += torch.stack([ngram_logits([*reversed(ids[: t + 1]), *[0] * 8]) for t in range(len(ids) - 1)])
         return logits.log_softmax(-1)[range(len(ids) - 1), ids[1:]]  # [T]
-
-
-def plain_ngrams(path: str, table: torch.Tensor, ids: list[int]) -> torch.Tensor:
-    """The sum of the rows of every place's contexts, [T, V]: ten lines, too."""
-    with safe_open(path, framework="pt") as file:
-        config = json.loads(file.metadata()["model"])
-    V, bits, first, total = config["vocab_size"], config["ngram_bits"], 0, torch.zeros(len(ids), config["vocab_size"])
-    for n in config["ngram_orders"]:
-        hashed = V**n > 2**bits
-        for t in range(len(ids)):
-            row = 0
-            for id in ([0] * n + ids)[t + n : t : -1]:  # from the latest to the earliest; before the text are zeros
-                row = (row * 1640531527 % 2**32 if hashed else row * V) + id
-            total[t] += table[first + (row * 1640531527 % 2**32 >> (32 - bits) if hashed else row)]
-        first += min(V**n, 2**bits)
-    return total
 
 
 @pytest.mark.parametrize(
@@ -75,3 +72,11 @@ def test_score_gives_the_log_probabilities_of_plain_torch(tmp_path, capsys, modu
         found = torch.tensor([token["logprob_nats"] for token in record["tokens"]])
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
         assert record["logprob_nats"] == pytest.approx(expected.sum().item(), abs=1e-3)
+
+
+def test_the_readmes_three_lines_load_the_recurrent_layer(tmp_path):
+    (tmp_path / "text.txt").write_text(PLAY, "utf-8")
+    path = str(tmp_path / "model.safetensors")
+    assert run(["train", str(tmp_path / "text.txt"), "-o", path, "--steps", "1", "--hidden-size", "12", "-q"]) == 0
+    made = run_readme("load_state_dict", path)
+    assert torch.equal(made["rnn"].weight_hh_l0, made["weights"]["rnn.weight_hh_l0"])

@@ -54,11 +54,13 @@ class Record:
     def stepped(self, event: Stepped) -> None:
         """Keep a training loss now and then."""
         every = max(1, self.plan.validate_every // HISTORY_POINTS_BETWEEN)
-        if event.step % every == 0 and event.step % self.plan.validate_every:
+        if event.step % every == 0:
             self._remember(entry(event) | {"valid_loss_nats": None})
 
     def validated(self, event: Validated) -> OutputError | None:
         """Keep the loss, and the weights if they are the best; an error in writing them is for the end of the run."""
+        if self.history and self.history[-1]["step"] == event.step:
+            self.history.pop()  # what `stepped` kept
         self._remember(entry(event) | {"valid_loss_nats": event.valid_loss_nats})
         if event.weights is not None:
             self.best = event

@@ -21,11 +21,12 @@ from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.ngrams import RowAdagrad
 from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
-from rnngen.training.plan import VALIDATE_AFTER, Plan
+from rnngen.training.plan import FEWEST_BETWEEN, VALIDATE_AFTER, Plan
 from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
+FIRST_VALIDATION = 4  # of the steps between two validations one part, where they are not few
 LEARNT_AFTER = 2  # validations without a better one: a time budget's level phase ends early
 NGRAM_LEARNING_RATE = 0.4  # peak; the schedule is the network's
 SMOOTHING = 0.98  # of the training loss that events carry
@@ -183,7 +184,7 @@ class _Run:
                 continue
             good = fresh  # it has given a finite loss since
             yield self._stepped(loss, schedule)
-            if self._step % self._plan.validate_every == 0:
+            if self._is_time_to_validate():
                 yield self._validate()
                 if self._budget is not None and self._worse >= LEARNT_AFTER:
                     self._budget.begin_descent(self._step)
@@ -195,12 +196,17 @@ class _Run:
                     break
             if self._step % GOOD_STATE_EVERY == 0:
                 fresh = self._snapshot()
-        if self._step and reason != "patience" and self._step % self._plan.validate_every:
+        if self._step and reason != "patience" and not self._is_time_to_validate():
             yield self._validate()
         exact = (
             None if self._kept is None or reason == "stopped" else exact_loss(self._plan.model, self._kept, self._data)
         )
         yield Finished(self._step, schedule.steps, reason, exact, self._seconds(), self._n_tokens)
+
+    def _is_time_to_validate(self) -> bool:
+        every = self._plan.validate_every
+        # The first time early: a person wants to see that it learns.
+        return self._step % every == 0 or (self._step == every // FIRST_VALIDATION and self._step >= FEWEST_BETWEEN)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._start

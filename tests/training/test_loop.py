@@ -19,7 +19,7 @@ from rnngen.engine.sampling import generate
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
-from rnngen.training import loop
+from rnngen.training import loop, optimize
 from rnngen.training.loop import Diverged, Finished, Stepped, Validated, train
 from rnngen.training.optimize import HOLD, Schedule
 from rnngen.training.plan import Plan, make_plan
@@ -85,7 +85,8 @@ def test_the_same_seed_and_steps_make_bit_identical_weights_and_another_seed_oth
 
 
 @pytest.mark.parametrize("lines", [False, True], ids=["text", "lines"])
-def test_a_timed_run_tells_the_steps_that_repeat_it(make_dataset, lines):
+def test_a_timed_run_tells_the_steps_that_repeat_it(make_dataset, monkeypatch, lines):
+    monkeypatch.setattr(optimize, "OVERRUN", 100)  # a busy machine is no reason to end early here
     data = make_dataset(NAMES, lines=lines)
     timed = run_of(data, steps=None, seconds=0.5, dropout=0.2)
     end = timed[-1]
