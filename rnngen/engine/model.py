@@ -66,7 +66,8 @@ class Engine:
         output = weights["embedding.weight" if config.tie_weights else "output.weight"]
         self._w_output = output.T  # [H, V]
         self._b_output = weights["output.bias"]
-        self._ngrams = weights.get(NGRAM_WEIGHT)
+        # In float32: adding float16 would take as long as the rest of the softmax.
+        self._ngrams = weights[NGRAM_WEIGHT].astype(np.float32) if config.ngram_orders else None
         first = self._layers[0]
         self._table: Array | None = None
         if config.vocab_size * first.w_input.shape[1] <= LARGEST_TABLE:
@@ -95,7 +96,7 @@ class Engine:
             back = backwards(self._config, known)
             # Of one token the rows are found by whole numbers: in arrays of one number each operation takes longer.
             for row in context_rows(self._config, back if T * B > 1 else [part.item() for part in back]):
-                logits += self._ngrams[row]
+                logits += self._ngrams.take(row, axis=0)
             after = (*after, known[T:])
         return logits.transpose(1, 0, 2), after  # [B, T, V]
 
@@ -115,7 +116,7 @@ class Engine:
         outputs = np.empty(0, np.float32)
         for number, layer in enumerate(self._layers):
             if number == 0 and self._table is not None:
-                gates = self._table[time_major]  # [T, B, G*H]
+                gates = self._table.take(time_major, axis=0)  # [T, B, G*H]
             else:
                 inputs = outputs if number else self._embedding[time_major]
                 gates = inputs.reshape(-1, inputs.shape[2]) @ layer.w_input

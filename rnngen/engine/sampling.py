@@ -58,11 +58,13 @@ def odds(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
     Returns:
         [B, V], float64; the largest of a row is 1.
     """
-    probs: npt.NDArray[np.float64] = np.zeros(logits.shape)
+    probs: npt.NDArray[np.float64] = logits.astype(np.float64)
     if config.temperature == 0:
-        probs[np.arange(len(logits)), logits.argmax(axis=-1)] = 1.0
+        most_likely = probs.argmax(axis=-1)
+        probs.fill(0)
+        probs[np.arange(len(probs)), most_likely] = 1
         return probs
-    np.subtract(logits, logits.max(axis=-1, keepdims=True), out=probs, dtype=np.float64)
+    probs -= np.maximum.reduce(probs, axis=-1, keepdims=True)
     if config.temperature != 1:
         probs /= max(config.temperature, _LEAST_TEMPERATURE)
     np.exp(probs, out=probs)
@@ -91,8 +93,7 @@ def draw(probs: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -> n
     """
     cumulative = probs.cumsum(axis=-1)
     if len(cumulative) == 1:  # half the time
-        drawn: npt.NDArray[np.int64] = np.searchsorted(cumulative[0], uniforms * cumulative[0, -1:], side="right")
-        return drawn
+        return cumulative[0].searchsorted(uniforms * cumulative[0, -1:], side="right")  # type: ignore[no-any-return]
     return np.asarray((cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=-1), np.int64)
 
 
