@@ -15,7 +15,7 @@ from torch import Tensor
 
 def product(weight: Tensor) -> Callable[[Tensor], Tensor]:
     """A function x -> x W^T, [N, I] -> [N, O], for a weight [O, I] that stays as it is; x has its type."""
-    if not _can_pack(weight.dtype):
+    if weight.device.type != "cpu" or not _can_pack(weight.dtype):
         transposed = weight.t()
         return lambda x: torch.mm(x, transposed)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)

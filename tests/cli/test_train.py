@@ -218,7 +218,8 @@ def test_the_repeat_line_gives_the_same_weights(rnngen, options, kept):
     assert weights_of("checkpoints/verse.safetensors") == weights_of("checkpoints/again.safetensors")
 
 
-def test_a_run_by_time_tells_the_steps_that_give_the_same_weights(rnngen):
+def test_a_run_by_time_tells_the_steps_that_give_the_same_weights(rnngen, monkeypatch):
+    monkeypatch.setattr("rnngen.training.optimize.OVERRUN", 100)  # a busy machine is no reason to end early here
     result = rnngen("train", "verse.txt", "--time", "1.5s", "--hidden-size", 16, "--threads", 1, "--seed", 3)
     [line] = [line for line in result.err.splitlines() if line.startswith("repeat: rnngen ")]
     command = shlex.split(line)[2:]
@@ -253,3 +254,39 @@ def test_lines_are_learned_one_by_one(rnngen, tmp_path):
     assert set(drawn.out.split("\n")[:-1]) <= {"ab", "cd", "ef"}
     first = next(iter(rnngen("score", "-", "--tokens", "--json", stdin=b"ab").records))["tokens"]
     assert np.exp(first[0]["logprob_nats"]) == pytest.approx(1 / 3, abs=0.15)
+
+
+@pytest.mark.parametrize(("orders", "shapes"), [("1,3", (1, 3)), ("none", ()), (None, (2, 3, 4))])
+def test_ngram_orders_are_in_the_checkpoint_and_in_the_line_that_repeats_the_run(rnngen, tmp_path, orders, shapes):
+    given = ["--ngram-orders", orders] if orders else []
+    result = rnngen("train", "verse.txt", *SMALL, *given)
+    first = checkpoint.load(tmp_path / result.out.strip())
+    assert first.config.ngram_orders == shapes
+    assert (f"n-grams of {','.join(map(str, shapes))}" in result.err) == bool(shapes)
+    assert (f"--ngram-orders {orders}" in result.err) == bool(orders)
+    (line,) = re.findall("repeat: rnngen (.*)", result.err)
+    again = rnngen(*shlex.split(line))
+    assert weights_of(tmp_path / again.out.strip()) == weights_of(tmp_path / "checkpoints/verse.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ngram-orders", "2,x"], "ngram_orders is '2,x': write it like 2,3,4, or none"),
+        (["--ngram-orders", "0,2"], "ngram_orders is (0, 2): it must be different whole numbers from 1 to 16"),
+        (["--ngram-orders", "17"], "ngram_orders is (17,): it must be"),
+        (["--ngram-bits", "25"], "ngram_bits is 25: it must be 1 to 24"),
+        (["--ngram-orders", "none", "--ngram-bits", "9"], "--ngram-bits is for n-grams: leave it out"),
+    ],
+)
+def test_ngrams_that_cannot_be_are_refused(rnngen, contents, arguments, message):
+    result = rnngen("train", "verse.txt", *SMALL, *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert contents() == {"verse.txt": TEXT.encode()}
+
+
+def test_what_makes_a_run_slower_is_said_before_and_after_it_and_in_info(rnngen):
+    result = rnngen("train", "verse.txt", *SMALL[:-1], 99)
+    assert len(re.findall(r"^slower: 99 threads share", result.err, re.MULTILINE)) == 2
+    assert "99 threads share" in rnngen("info").out

@@ -173,3 +173,46 @@ def test_the_plain_rnn_gets_a_lower_rate(make_dataset, optimizer):
     assert rates[0] < rates[1] == rates[2]
     model = make_plan(config_of(), ModelOptions("rnn"), make_dataset(TEXT)).model
     assert rates[0] == default_learning_rate(optimizer, model)
+
+
+def test_ngrams_are_for_small_vocabularies_and_take_bounded_room():
+    sizes = {}
+    for vocab_size in (2, 66, 256, 1024, 1025):
+        model = plan_module._model_config(ModelOptions(hidden_size=8), vocab_size, 1000, None, None)
+        assert model.ngram_orders == ((2, 3, 4) if vocab_size <= 1024 else ())
+        assert sum(model.ngram_rows) * vocab_size <= 1 << 23
+        sizes[vocab_size] = model.ngram_bits
+    assert sizes == {2: 14, 66: 14, 256: 13, 1024: 11, 1025: 14}
+
+
+def test_ngrams_that_were_asked_for_are_taken_as_they_are():
+    for orders, bits in (((1, 5), 18), ((), None)):
+        options = ModelOptions(hidden_size=8, ngram_orders=orders, ngram_bits=bits)
+        for vocab_size in (66, 5000):
+            model = plan_module._model_config(options, vocab_size, 1000, None, None)
+            assert (model.ngram_orders, model.ngram_bits) == (orders, bits or 14)
+
+
+@pytest.mark.parametrize(
+    ("options", "native", "reasons"),
+    [
+        ({}, True, []),
+        ({"precision": "float32"}, True, ["products are in float32; --precision bfloat16 is faster"]),
+        ({}, False, ["does not multiply bfloat16 itself; products are in float32"]),
+        ({"precision": "bfloat16"}, False, ["does not multiply bfloat16 itself; --precision float32 is faster"]),
+        ({"threads": 5}, True, ["5 threads share 2 cores and wait for one another; --threads 2 is faster"]),
+    ],
+)
+def test_a_plan_says_why_it_is_slower_than_it_might_be(make_dataset, monkeypatch, options, native, reasons):
+    monkeypatch.setattr(plan_module, "has_bfloat16", lambda: native)
+    monkeypatch.setattr(plan_module, "available_cores", lambda: 2)
+    threads = torch.get_num_threads()
+    try:
+        plan = make_plan(
+            config_of(**{"precision": "auto", "threads": None, **options}), ModelOptions(), make_dataset(TEXT)
+        )
+    finally:
+        torch.set_num_threads(threads)
+    assert len(plan.slower) == len(reasons)
+    for found, wanted in zip(plan.slower, reasons, strict=True):
+        assert wanted in found
