@@ -31,7 +31,8 @@ def draw(setting: Setting) -> Iterator[Row]:
               4, at_least=True, details=details)  # fmt: skip
     yield Row("draw", "drawing, GRU 512, by a loop around `torch.nn.LSTM`", unit, rates["ours"], rates["lstm"],
               10, at_least=True)  # fmt: skip
-    yield Row("draw", "drawing, LSTM 512, by a loop around `torch.nn.LSTM`", unit, rates["ours-lstm"], rates["lstm"])
+    yield Row("draw", "drawing, LSTM 512, by a loop around `torch.nn.LSTM` (the same cell)", unit,
+              rates["ours-lstm"], rates["lstm"])  # fmt: skip
     yield Row("draw", "drawing, GRU 512, a token by the bare float32 product h W of [512, 1536]", "µs",
               times["ours"] * 1e6, best(times, "product") * 1e6, 1.8)  # fmt: skip
     yield Row("draw", "drawing, GRU 512 with n-grams 2,3,4, by without", unit, rates["ours-ngrams"], rates["ours"])

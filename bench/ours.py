@@ -1,4 +1,4 @@
-"""rnngen itself, through its public functions, with its defaults. Contenders for `worker.py`."""
+"""rnngen itself, through its public functions. Contenders for `worker.py`."""
 
 from __future__ import annotations
 
@@ -38,8 +38,14 @@ def drawing(seconds: float, cell: str = "gru", streams: int = 1, ngram_orders: S
     return measure
 
 
-def make_plan(text: str, cell: str, hidden_size: int, num_layers: int, precision: str) -> tuple[Plan, Dataset]:
-    """The plan of a run without dropout and n-grams, and its data."""
+def make_plan(
+    text: str, cell: str, hidden_size: int, num_layers: int, precision: str, bare: bool = True
+) -> tuple[Plan, Dataset]:
+    """The plan of a run, and its data.
+
+    Args:
+        bare: without dropout and n-grams, which torch.nn's module does not have.
+    """
     from bench.data import BATCH_SIZE, BPTT, token_ids
     from rnngen.training import plan
 
@@ -48,15 +54,17 @@ def make_plan(text: str, cell: str, hidden_size: int, num_layers: int, precision
         {"seconds": None, "steps": MOST_STEPS, "batch_size": BATCH_SIZE, "bptt": BPTT, "precision": precision}
     )
     options = ModelOptions.from_dict(
-        {"cell": cell, "hidden_size": hidden_size, "embedding_dim": 128, "num_layers": num_layers, "dropout": 0.0,
-         "ngram_orders": ()}
+        {"cell": cell, "hidden_size": hidden_size, "embedding_dim": 128, "num_layers": num_layers}
+        | ({"dropout": 0.0, "ngram_orders": ()} if bare else {})
     )  # fmt: skip
     return plan.make_plan(config, options, data), data
 
 
-def training(text: str, cell: str, hidden_size: int, num_layers: int, precision: str, seconds: float) -> Round:
+def training(
+    text: str, cell: str, hidden_size: int, num_layers: int, precision: str, seconds: float, bare: bool = True
+) -> Round:
     """The steps of `rnngen train`, everything in them but the validations between them; seconds a token."""
-    plan, data = make_plan(text, cell, hidden_size, num_layers, precision)
+    plan, data = make_plan(text, cell, hidden_size, num_layers, precision, bare)
     from rnngen.training.loop import Stepped, train
 
     events = train(plan, data)

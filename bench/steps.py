@@ -41,9 +41,10 @@ SHAPES = {
 }
 
 
-def ours(shape: Shape, setting: Setting, precision: str) -> Task:
-    """The steps of `rnngen train`."""
-    return Task("bench.ours:training", {**shape.arguments(setting), "precision": precision, "seconds": setting.seconds})
+def ours(shape: Shape, setting: Setting, precision: str, bare: bool = True) -> Task:
+    """The steps of `rnngen train`, with dropout and n-grams or without."""
+    arguments = {"precision": precision, "seconds": setting.seconds, "bare": bare}
+    return Task("bench.ours:training", {**shape.arguments(setting), **arguments})
 
 
 def step(name: str, shape: Shape, setting: Setting) -> Iterator[Row]:
@@ -62,6 +63,7 @@ def step(name: str, shape: Shape, setting: Setting) -> Iterator[Row]:
     }
     if not setting.quick:
         tasks["float32"] = ours(shape, setting, "float32")
+        tasks["whole"] = ours(shape, setting, "auto", bare=False)
         tasks |= at_threads("autocast", threads, function, autocast=True, **arguments)
     times = compare(tasks, setting.rounds(9))
     rates = {kind: 1 / best(times, kind) for kind in {name.split("/")[0] for name in tasks}}
@@ -72,5 +74,6 @@ def step(name: str, shape: Shape, setting: Setting) -> Iterator[Row]:
     if setting.quick:
         return
     yield Row(name, f"{title}, float32, by {plain}", unit, rates["float32"], rates["torch"])
+    yield Row(name, f"{title}, with n-grams and dropout, by without", unit, rates["whole"], rates["auto"])
     yield Row(name, f"{title}, {precision} (auto), by {plain} under autocast to bfloat16", unit,
               rates["auto"], rates["autocast"])  # fmt: skip

@@ -44,7 +44,7 @@ def tokenize(name: str, level: Level, setting: Setting) -> Iterator[Row]:
             megabytes //= 10
     # A round is long, and the file has just been written: there is nothing to warm up.
     times = compare(_tasks(level, large_file(setting, megabytes), tokenizer), setting.rounds(3), warm_up=False)
-    what = f"{level.name} tokens of {megabytes} MB, by {level.by}"
+    what = f"{level.name} tokens of {megabytes} MB (the text over and over), by {level.by}"
     yield Row(name, what, "s", times["ours"], times["reference"], level.target, details={"vocab_size": vocab_size})
 
 

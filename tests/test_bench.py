@@ -69,7 +69,7 @@ def test_a_process_that_fails_is_no_measurement():
 def test_a_contender_waits_in_a_process_of_its_own(tmp_path):
     (tmp_path / "text").write_text("the bell\n" * 100)
     with started({"reading": Task("bench.references:reading", {"path": str(tmp_path / "text")})}) as workers:
-        assert 0 < workers["reading"]() < 10
+        assert workers["reading"]() > 0
 
 
 def test_a_contender_that_cannot_be_made_is_an_error(capfd):

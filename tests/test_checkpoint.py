@@ -122,6 +122,14 @@ def test_the_file_holds_the_weights_under_torchs_names_and_json_beside_them(path
     assert json.loads(metadata["tokenizer"]) == saved.tokenizer.to_dict()
 
 
+def test_a_checkpoint_from_before_ngrams_has_none(path: Path) -> None:
+    with safe_open(path, framework="np") as file:
+        model = json.loads(file.metadata()["model"])
+    del model["ngram_orders"], model["ngram_bits"]
+    rewrite(path, {"model": json.dumps(model)})
+    assert checkpoints.load(path).config == make().config
+
+
 def test_a_sentencepiece_model_rides_along_as_bytes(tmp_path: Path) -> None:
     tokenizer = TOKENIZERS["subword"]
     assert isinstance(tokenizer, SubwordTokenizer)

@@ -49,7 +49,7 @@ def train(
             "--valid-fraction",
             metavar="F",
             help="Part of the text, its end, to validate on.",
-            show_default="0.1, a million characters at most",
+            show_default="0.1, 250,000 characters at most",
         ),
     ] = None,
     patience: Annotated[
@@ -78,7 +78,7 @@ def train(
             "--ngram-orders",
             metavar="N,N|none",
             help="Contexts of the last N tokens that have logits of their own, added to the network's.",
-            show_default="2,3,4 for characters and bytes",
+            show_default="2,3,4 for vocabularies up to 1,024",
         ),
     ] = None,
     ngram_bits: Annotated[

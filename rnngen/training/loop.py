@@ -28,7 +28,7 @@ MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
 FIRST_VALIDATION = 4  # of the steps between two validations one part, where they are not few
 LEARNT_AFTER = 2  # validations without a better one: a time budget's level phase ends early
-NGRAM_LEARNING_RATE = 0.4  # peak; the schedule is the network's
+NGRAM_LEARNING_RATE = 0.15  # peak; the schedule is the network's
 SMOOTHING = 0.98  # of the training loss that events carry
 
 
@@ -117,7 +117,7 @@ def train(plan: Plan, data: Dataset, should_stop: Callable[[], bool] = lambda: F
         if isinstance(error, MemoryError) or any(word in str(error) for word in ("alloc", "out of memory", "overflow")):
             raise TrainingError(
                 f"not enough memory to train {plan.model.n_parameters:,} parameters with batches of "
-                f"{plan.batch_size} x {plan.bptt}: lower --hidden-size, --batch-size or --bptt"
+                f"{plan.batch_size} x {plan.bptt}: lower --hidden-size, --ngram-bits, --batch-size or --bptt"
             ) from None
         raise
 

@@ -164,7 +164,8 @@ class _LowLinear(torch.autograd.Function):
         x, weight = x.to(low), weight.detach().to(low)
         ctx.save_for_backward(x, weight)
         rows = product(weight)(x).view(len(x), blocks, -1).transpose(0, 1)
-        return rows.float().contiguous().add_(bias.view(blocks, 1, -1))
+        # Memory of its own, not a view: a recurrent layer writes into it.
+        return torch.add(rows, bias.view(blocks, 1, -1), out=torch.empty(rows.shape, device=x.device))
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

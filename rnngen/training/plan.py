@@ -20,10 +20,11 @@ from rnngen.training.products import product
 BATCH_SIZE = 32
 BPTT = 64
 DROPOUT = 0.1
-WEIGHT_DECAY = 0.01
+WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
 NGRAM_ORDERS = (2, 3, 4)
 NGRAM_BITS = 14
-MOST_NGRAM_LOGITS = 1 << 23  # 16 MiB of a checkpoint
+MOST_NGRAM_LOGITS = 1 << 23  # unasked: 16 MiB of a checkpoint
+LARGEST_NGRAM_LOGITS = 1 << 27  # asked for: 256 MiB of a checkpoint, and 2 GiB in training
 NARROW_EMBEDDING = 128  # of characters and bytes
 VALIDATE_AFTER = 15  # tokens trained on for each token of the validation text: a tenth of the time or less
 FEWEST_BETWEEN = 25  # steps between two validations
@@ -93,7 +94,7 @@ def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan
         bptt=bptt,
         learning_rate=config.learning_rate or default_learning_rate(config.optimizer, model),
         optimizer=config.optimizer,
-        weight_decay=WEIGHT_DECAY if config.weight_decay is None else config.weight_decay,
+        weight_decay=WEIGHT_DECAY[config.optimizer] if config.weight_decay is None else config.weight_decay,
         grad_clip=config.grad_clip,
         patience=config.patience,
         validate_every=max(FEWEST_BETWEEN, round(VALIDATE_AFTER * len(data.valid.ids) * n_windows / n_train)),
@@ -113,9 +114,9 @@ def _slower(config: TrainConfig, threads: int, precision: Literal["float32", "bf
         reasons.append(f"{threads} threads share {cores} cores and wait for one another; --threads {cores} is faster")
     if config.device == "cpu" and not has_bfloat16():
         if precision == "bfloat16":
-            reasons.append("this processor does not multiply bfloat16 itself; --precision float32 is faster")
+            reasons.append("torch finds no bfloat16 products in this processor; --precision float32 is faster")
         else:
-            reasons.append("this processor does not multiply bfloat16 itself; products are in float32")
+            reasons.append("torch finds no bfloat16 products in this processor; products are in float32")
     elif config.device == "cpu" and precision == "float32":
         reasons.append("products are in float32; --precision bfloat16 is faster on this processor")
     return tuple(reasons)
@@ -157,7 +158,11 @@ def _model_config(
     orders = options.ngram_orders
     if orders is None:
         orders = NGRAM_ORDERS if vocab_size <= LARGEST_TABLE else ()
-    return ModelConfig(
+        if options.ngram_bits and not orders:
+            raise ConfigError(
+                f"a vocabulary of {vocab_size} has no n-grams by itself: add --ngram-orders, or leave out --ngram-bits"
+            )
+    model = ModelConfig(
         ngram_orders=orders,
         ngram_bits=options.ngram_bits or _ngram_bits(vocab_size, orders),
         vocab_size=vocab_size,
@@ -169,6 +174,12 @@ def _model_config(
         dropout=DROPOUT if options.dropout is None else options.dropout,
         tie_weights=options.tie_weights,
     )
+    if sum(model.ngram_rows) * vocab_size > LARGEST_NGRAM_LOGITS:
+        raise ConfigError(
+            f"the n-grams would have {sum(model.ngram_rows) * vocab_size:,} logits: at most "
+            f"{LARGEST_NGRAM_LOGITS:,} fit; lower --ngram-bits (now {model.ngram_bits}) or name fewer --ngram-orders"
+        )
+    return model
 
 
 def _ngram_bits(vocab_size: int, orders: tuple[int, ...]) -> int:

@@ -41,7 +41,8 @@ def run_layer(
 
     Args:
         gates: [G, T, B, H]; overwritten, with the gates' values and then, on the way back, with their gradients. With
-            arrays of their own these three would not fit into a cache, and a step took an eighth longer.
+            arrays of their own these three would not fit into a cache, and a step took an eighth longer. What made
+            them must not need them for its own gradient.
         state: h, and for lstm c, each [B, H]; no gradient flows into it (truncated backpropagation).
         w_hh: [G*H, H].
         b_n: [H], the bias inside the reset gate's product; gru only.

@@ -286,7 +286,8 @@ def test_ngrams_that_cannot_be_are_refused(rnngen, contents, arguments, message)
     assert contents() == {"verse.txt": TEXT.encode()}
 
 
-def test_what_makes_a_run_slower_is_said_before_and_after_it_and_in_info(rnngen):
+def test_what_makes_a_run_slower_is_said_before_and_after_it_and_in_info(rnngen, monkeypatch):
+    monkeypatch.setattr("rnngen.training.plan.available_cores", lambda: 2)
     result = rnngen("train", "verse.txt", *SMALL[:-1], 99)
     assert len(re.findall(r"^slower: 99 threads share", result.err, re.MULTILINE)) == 2
     assert "99 threads share" in rnngen("info").out

@@ -153,12 +153,16 @@ def test_drawn_logprobs_are_those_of_the_model_before_temperature_and_truncation
     np.testing.assert_allclose(np.stack([step.logprobs for step in drawn], axis=1), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{}, {"ngram_orders": (2, 4), "ngram_bits": 5}], ids=["plain", "n-grams"])
 @pytest.mark.parametrize("length", [1, 256, 257, 700])
-def test_a_context_of_any_length_is_read_to_its_end(make_engine, length):
-    engine = make_engine()
+def test_a_context_of_any_length_is_read_to_its_end(make_engine, length, options):
+    engine = make_engine(**options)
     context = np.random.default_rng(0).integers(7, size=length)
-    logits, _ = engine.forward(context[None], engine.initial_state(1))
-    assert sample(engine, length=1, context=context, temperature=0).item() == logits[0, -1].argmax()
+    drawn = list(generate(engine, context, SampleConfig(length=4, seed=1)))
+    ids = np.concatenate([context, *(step.ids for step in drawn)])
+    logits, _ = engine.forward(ids[None], engine.initial_state(1))
+    for place, step in enumerate(drawn):
+        np.testing.assert_allclose(step.logits[0], logits[0, length - 1 + place], atol=1e-5)
 
 
 def test_a_strong_penalty_draws_every_token_before_one_comes_again(make_engine):

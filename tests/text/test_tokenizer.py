@@ -116,6 +116,7 @@ def test_unknown_symbols_are_counted_and_kept_or_left_out() -> None:
     first = Unknown("é", 1)
     assert parts(encode_known(tokenizer, "aébéx", "unk", "the text")) == ([2, 0, 3, 0, 0], 3, first)
     assert parts(encode_known(tokenizer, "aébéx", "skip", "the text")) == ([2, 3], 3, first)
+    assert encode_known(tokenizer, "aébéx", "unk", "the text", offset=100).first_unknown == Unknown("é", 101)
 
 
 @pytest.mark.parametrize("on_unknown", ["error", "unk", "skip"])

@@ -130,3 +130,15 @@ def test_decode_undoes_encode_for_split_text_with_single_spaces(words: list[str]
 def test_a_vocabulary_with_a_word_twice_or_an_empty_one_is_refused(words: list[str]) -> None:
     with pytest.raises(TokenizerError, match=r"^a word vocabulary needs distinct words, none empty$"):
         WordTokenizer(words, "punctuation")
+
+
+@pytest.mark.parametrize("split", ["punctuation", "whitespace"])
+def test_little_memory_for_runs_changes_neither_the_vocabulary_nor_the_ids(monkeypatch, split):
+    text = "one two, three four; two one five-six one\n" * 3
+    texts = text_of(*(text[start : start + 43] for start in range(0, len(text), 43)))
+    made = WordTokenizer.build(texts, 8, None, split)
+    ids = made.encode(text)
+    monkeypatch.setattr("rnngen.text.word._MOST_RUNS", 3)
+    again = WordTokenizer.build(texts, 8, None, split)
+    assert again.words == made.words
+    np.testing.assert_array_equal(again.encode(text), ids)

@@ -30,7 +30,11 @@ NAMES = "anna\nbob\nclaire\ndora\nemil\nfrida\n" * 4
 def plan_of(data: Dataset, steps: int | None = 60, validate_every: int = 20, **options: Any) -> Plan:
     """A small plan; options of TrainConfig and ModelOptions in one."""
     model = {"hidden_size": 16, "embedding_dim": 8, "dropout": 0.0}
-    model |= {name: options.pop(name) for name in ("dropout", "cell", "num_layers", "nonlinearity") if name in options}
+    model |= {
+        name: options.pop(name)
+        for name in ("dropout", "cell", "num_layers", "nonlinearity", "ngram_orders")
+        if name in options
+    }
     config = {"seconds": None, "steps": steps, "batch_size": 4, "bptt": 8, "learning_rate": 0.02, "threads": 1}
     config |= {"precision": "float32", "lines": data.lines, **options}
     return replace(make_plan(TrainConfig(**config), ModelOptions(**model), data), validate_every=validate_every)
@@ -318,3 +322,59 @@ def test_one_validation_that_is_not_a_number_does_not_hide_the_better_ones_after
     monkeypatch.setattr(loop, "validation_loss", lambda model, data: next(losses))
     events = run_of(make_dataset(NAMES), steps=80)
     assert [event.weights is not None for event in only(Validated, events)] == [True, False, True, False]
+
+
+def test_a_reader_that_starts_afresh_has_no_ids_before_it(make_dataset, monkeypatch):
+    monkeypatch.setattr("rnngen.training.bptt.RESET_PROBABILITY", 0.3)
+    data, seen, forward = make_dataset(NAMES), [], loop.RNNLM.forward
+
+    def spy(network: Any, ids: torch.Tensor, state: tuple[torch.Tensor, ...]) -> Any:
+        logits, after = forward(network, ids, state)
+        seen.append((state[0][0], state[-1], after[-1]))
+        return logits, after
+
+    monkeypatch.setattr(loop.RNNLM, "forward", spy)
+    run_of(data, steps=40, validate_every=99, ngram_orders=(3,))
+    n_fresh = 0
+    for (_, _, last), (h, history, _) in pairwise(seen[:40]):
+        fresh = ~h.any(dim=1)
+        assert not history[:, fresh].any()
+        assert torch.equal(history[:, ~fresh], last[:, ~fresh])
+        n_fresh += int(fresh.sum())
+    assert n_fresh > 20
+
+
+def test_going_back_takes_the_rows_of_ngrams_and_their_sums_along(make_dataset, monkeypatch):
+    poison(monkeypatch, {110})
+    monkeypatch.setattr(loop, "MOST_RETRIES", 1)
+    kept, restore = [], loop._Run._restore
+
+    def watch(run: loop._Run, good: dict[str, Any], attempt: int) -> None:
+        restore(run, good, attempt)
+        sums = run._optimizers[1].state_dict()["state"][0]["sum_of_squares"]
+        assert torch.equal(run._network.ngram.weight, good["network"]["ngram.weight"])
+        assert torch.equal(sums, good["optimizers"][1]["state"][0]["sum_of_squares"])
+        kept.append(sums.any())
+
+    monkeypatch.setattr(loop._Run, "_restore", watch)
+    assert only(Diverged, run_of(make_dataset(NAMES), steps=120, ngram_orders=(2,)))
+    assert kept == [True]
+
+
+def test_the_rows_of_ngrams_follow_the_schedule_at_a_rate_of_their_own(make_dataset, monkeypatch):
+    rates, step = [], loop.RowAdagrad.step
+
+    def watch(optimizer: Any) -> None:
+        rates.append(optimizer.param_groups[0]["lr"])
+        step(optimizer)
+
+    monkeypatch.setattr(loop.RowAdagrad, "step", watch)
+    events = run_of(make_dataset(NAMES), steps=60, ngram_orders=(2,))
+    ratio = loop.NGRAM_LEARNING_RATE / 0.02
+    assert rates == pytest.approx([ratio * event.learning_rate for event in only(Stepped, events)])
+
+
+def test_the_first_validation_comes_early_where_validations_are_far_apart(make_dataset):
+    for every, steps in ((120, [30, 120, 150]), (96, [96, 150])):
+        events = run_of(make_dataset(NAMES), steps=150, validate_every=every)
+        assert [event.step for event in only(Validated, events)] == steps

@@ -106,6 +106,15 @@ def test_logits_and_all_gradients_are_those_of_torch_nn(model_options, random_we
         assert (gradient - wanted_gradients[name]).norm() < tolerance * wanted_gradients[name].norm(), name
 
 
+@pytest.mark.parametrize("vocab_size", [9, LARGE])
+@pytest.mark.parametrize("low", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_a_window_of_one_token_of_one_row_has_a_gradient_too(model_options, low, vocab_size):
+    network = RNNLM(config_of(model_options, num_layers=2, vocab_size=vocab_size), low).train()
+    ids = torch.zeros(1, 1, dtype=torch.int64)
+    logits, _ = network(ids, network.initial_state(1))
+    assert all(gradient.isfinite().all() for gradient in gradients(network, logits, ids).values())
+
+
 def test_precision_is_for_training_only(model_options):
     config = config_of(model_options, vocab_size=LARGE, num_layers=2)
     network = RNNLM(config, torch.bfloat16)

@@ -186,7 +186,7 @@ def test_ngrams_are_for_small_vocabularies_and_take_bounded_room():
 
 
 def test_ngrams_that_were_asked_for_are_taken_as_they_are():
-    for orders, bits in (((1, 5), 18), ((), None)):
+    for orders, bits in (((1, 3), 12), ((), None)):
         options = ModelOptions(hidden_size=8, ngram_orders=orders, ngram_bits=bits)
         for vocab_size in (66, 5000):
             model = plan_module._model_config(options, vocab_size, 1000, None, None)
@@ -198,8 +198,8 @@ def test_ngrams_that_were_asked_for_are_taken_as_they_are():
     [
         ({}, True, []),
         ({"precision": "float32"}, True, ["products are in float32; --precision bfloat16 is faster"]),
-        ({}, False, ["does not multiply bfloat16 itself; products are in float32"]),
-        ({"precision": "bfloat16"}, False, ["does not multiply bfloat16 itself; --precision float32 is faster"]),
+        ({}, False, ["no bfloat16 products in this processor; products are in float32"]),
+        ({"precision": "bfloat16"}, False, ["no bfloat16 products in this processor; --precision float32 is faster"]),
         ({"threads": 5}, True, ["5 threads share 2 cores and wait for one another; --threads 2 is faster"]),
     ],
 )
@@ -216,3 +216,15 @@ def test_a_plan_says_why_it_is_slower_than_it_might_be(make_dataset, monkeypatch
     assert len(plan.slower) == len(reasons)
     for found, wanted in zip(plan.slower, reasons, strict=True):
         assert wanted in found
+
+
+@pytest.mark.parametrize(
+    ("options", "vocab_size", "message"),
+    [
+        ({"ngram_bits": 12}, 1025, "a vocabulary of 1025 has no n-grams by itself: add --ngram-orders"),
+        ({"ngram_orders": (3,), "ngram_bits": 24}, 256, "the n-grams would have 4,294,967,296 logits: at most"),
+    ],
+)
+def test_ngrams_that_would_not_be_or_not_fit_are_refused_before_any_work(options, vocab_size, message):
+    with pytest.raises(ConfigError, match=message):
+        plan_module._model_config(ModelOptions(hidden_size=8, **options), vocab_size, 1000, None, None)
