@@ -329,4 +329,4 @@ def test_waiting_threads_of_numpy_sleep_soon_unless_the_user_has_set_otherwise(g
     env |= {"OPENBLAS_THREAD_TIMEOUT": given} if given else {}
     code = "import sys, os, rnngen.cli.app; print('numpy' in sys.modules, os.environ['OPENBLAS_THREAD_TIMEOUT'])"
     found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert found.stdout == f"False {given or 14}\n"
+    assert found.stdout == f"False {given or 18}\n"
