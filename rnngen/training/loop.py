@@ -20,13 +20,14 @@ from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
 from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.ngrams import RowAdagrad
-from rnngen.training.optimize import Schedule, TimeBudget, make_optimizer
+from rnngen.training.optimize import Schedule, TimeBudget
+from rnngen.training.optimizers import DenseOptimizer
 from rnngen.training.plan import FEWEST_BETWEEN, VALIDATE_AFTER, Plan
 from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
-FIRST_VALIDATION = 4  # of the steps between two validations one part, where they are not few
+FIRST_VALIDATION = 5  # of the steps between two validations one part, where they are not few
 LEARNT_AFTER = 2  # validations without a better one: a time budget's level phase ends early
 NGRAM_LEARNING_RATE = 0.15  # peak; the schedule is the network's
 SMOOTHING = 0.98  # of the training loss that events carry
@@ -134,7 +135,9 @@ class _Run:
         low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
         self._network = RNNLM(plan.model, low).to(device)
         self._dense = self._network.dense_parameters()
-        self._optimizers = [make_optimizer(plan.optimizer, self._dense, plan.learning_rate, plan.weight_decay)]
+        self._optimizers: list[DenseOptimizer | RowAdagrad] = [
+            DenseOptimizer(plan.optimizer, self._dense, plan.learning_rate, plan.weight_decay)
+        ]
         if self._network.ngram is not None:
             self._optimizers.append(RowAdagrad(self._network.ngram.weight, NGRAM_LEARNING_RATE))
         self._peak = plan.learning_rate
@@ -235,9 +238,7 @@ class _Run:
         if not math.isfinite(value) or not math.isfinite(norm.item()):
             return None
         for optimizer in self._optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = optimizer.defaults["lr"] * rate / self._plan.learning_rate
-            optimizer.step()
+            optimizer.step(rate / self._plan.learning_rate)
         self._state = state
         self._step += 1
         self._n_tokens += window.n_tokens
@@ -288,16 +289,15 @@ class _Run:
             "n_tokens": self._n_tokens,
             "smooth": self._smooth,
             "network": copy.deepcopy(self._network.state_dict()),
-            "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in self._optimizers],
+            "optimizers": [optimizer.state() for optimizer in self._optimizers],
         }
 
     def _restore(self, good: dict[str, Any], attempt: int) -> None:
         """Go back, halve the learning rate, and go on with other windows."""
         self._step, self._n_tokens, self._smooth = good["step"], good["n_tokens"], good["smooth"]
         self._network.load_state_dict(good["network"])
-        # An optimizer goes on in the very tensors that it loads; the copy may be needed again.
         for optimizer, state in zip(self._optimizers, good["optimizers"], strict=True):
-            optimizer.load_state_dict(copy.deepcopy(state))
+            optimizer.restore(state)
         self._peak /= 2
         self._state = self._network.initial_state(self._plan.batch_size)
         self._windows = self._make_windows(attempt)

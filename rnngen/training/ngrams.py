@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -36,7 +33,7 @@ class NGrams(nn.Module):
         return logits.view(*ids.shape, -1), known[len(ids) :]
 
 
-class RowAdagrad(torch.optim.Optimizer):
+class RowAdagrad:
     """Adagrad (Duchi et al. 2011) on the rows that a sparse gradient names, with one sum of squares for a whole row.
 
     A row's first step has the length of the learning rate, and the n-th about 1 / sqrt(n) of it: a rare context is
@@ -44,21 +41,30 @@ class RowAdagrad(torch.optim.Optimizer):
     steps of the tokens that did not follow as long as that of the one that did. CONTRIBUTING.md, "Defaults", has both.
     """
 
-    def __init__(self, weight: nn.Parameter, lr: float) -> None:
-        super().__init__([weight], {"lr": lr})
-        self.state[weight]["sum_of_squares"] = weight.new_zeros(len(weight), 1)
+    def __init__(self, weight: nn.Parameter, learning_rate: float) -> None:
+        self._weight = weight
+        self._lr = learning_rate
+        self._sums = weight.new_zeros(len(weight), 1)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Go one step down the gradient."""
-        (group,) = self.param_groups
-        (weight,) = group["params"]
-        sums, gradient = self.state[weight]["sum_of_squares"], weight.grad
+    def step(self, share: float = 1.0) -> None:
+        """One step down the gradient, at this share of the peak learning rate."""
+        weight, gradient = self._weight, self._weight.grad
+        assert gradient is not None
         rows, places = _unique(gradient._indices()[0])
         values = gradient._values()
         total = values.new_zeros(len(rows), values.shape[1]).index_add_(0, places, values)
-        sums.index_add_(0, rows, total.square().sum(dim=1, keepdim=True))
-        weight.index_add_(0, rows, total.div_(sums.index_select(0, rows).sqrt_().add_(EPSILON)), alpha=-group["lr"])
+        self._sums.index_add_(0, rows, total.square().sum(dim=1, keepdim=True))
+        length = self._sums.index_select(0, rows).sqrt_().add_(EPSILON)
+        weight.index_add_(0, rows, total.div_(length), alpha=-share * self._lr)
+
+    def state(self) -> Tensor:
+        """A copy of what has been gathered, for `restore`."""
+        return self._sums.clone()
+
+    def restore(self, state: Tensor) -> None:
+        """Go back to a state; it may be used again."""
+        self._sums.copy_(state)
 
 
 def _unique(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,39 +1,16 @@
-"""Optimizers, the learning rate's schedule, and the time budget."""
+"""The learning rate's schedule, and the time budget."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-import torch
-
-from rnngen.config import Optimizer
 
 WARM_UP_STEPS = 50
 HOLD = 0.4  # of the run at the peak rate, before the straight line down
 EARLIEST = 0.3  # of the time: before that, what the steps took says too little of those to come
 OVERRUN = 0.15  # of the time: a run that is later than that ends before its last step
 FINAL = 0.01  # of the peak rate, at the end
-
-
-def make_optimizer(
-    name: Optimizer, parameters: Iterable[torch.nn.Parameter], learning_rate: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """Weight decay falls on matrices only, not on biases."""
-    weights = list(parameters)
-    groups = [
-        {"params": [p for p in weights if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    match name:
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), fused=True)
-        case "rmsprop":
-            return torch.optim.RMSprop(groups, lr=learning_rate, alpha=0.99)
-        case "sgd":
-            return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True)
 
 
 @dataclass(frozen=True)

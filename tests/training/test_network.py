@@ -17,7 +17,7 @@ from rnngen.errors import ConfigError
 from rnngen.ngrams import backwards, context_rows
 from rnngen.training import network as network_module
 from rnngen.training.network import LARGEST_TABLE, RNNLM, TorchModel, check_device, load_torch_model, to_weights
-from rnngen.training.optimize import make_optimizer
+from rnngen.training.optimizers import DenseOptimizer
 
 B, T = 3, 11
 LARGE = LARGEST_TABLE + 1
@@ -199,7 +199,7 @@ def learn_hello(model_options, shape: tuple[int, int]) -> np.ndarray:
     """
     torch.manual_seed(0)
     network = RNNLM(ModelConfig(vocab_size=4, embedding_dim=4, hidden_size=8, **model_options)).train()
-    optimizer = make_optimizer("adamw", network.dense_parameters(), 0.02, 0.0)
+    optimizer = DenseOptimizer("adamw", network.dense_parameters(), 0.02, 0.0)
     inputs, targets = torch.tensor(INPUTS).view(shape), torch.tensor(TARGETS)
     for _ in range(120):
         logits, _ = network(inputs, network.initial_state(shape[1]))

@@ -48,7 +48,7 @@ def test_a_window_of_one_token_keeps_what_the_longest_context_needs():
 
 def test_the_steps_of_a_row_computed_by_hand():
     weight = nn.Parameter(torch.zeros(3, 2))
-    optimizer = RowAdagrad(weight, lr=0.5)
+    optimizer = RowAdagrad(weight, learning_rate=0.5)
     for row, gradient in ((1, [3.0, -4.0]), (1, [0.0, 12.0])):
         weight.grad = torch.sparse_coo_tensor([[row]], [gradient], weight.shape)
         optimizer.step()
@@ -61,21 +61,21 @@ def test_a_row_that_a_window_names_twice_takes_one_step_along_the_sum():
     once, twice = (nn.Parameter(torch.zeros(3, 2)) for _ in range(2))
     for weight, rows, values in ((once, [[2]], [[4.0, 1.0]]), (twice, [[2, 2]], [[1.0, 1.0], [3.0, 0.0]])):
         weight.grad = torch.sparse_coo_tensor(rows, values, weight.shape)
-        RowAdagrad(weight, lr=1.0).step()
+        RowAdagrad(weight, learning_rate=1.0).step()
     assert torch.equal(once, twice)
 
 
 def test_a_row_with_no_gradient_stays_finite():
     weight = nn.Parameter(torch.ones(2, 2))
     weight.grad = torch.sparse_coo_tensor([[0]], [[0.0, 0.0]], weight.shape)
-    RowAdagrad(weight, lr=1.0).step()
+    RowAdagrad(weight, learning_rate=1.0).step()
     assert torch.equal(weight.detach(), torch.ones(2, 2))
 
 
 def test_counts_of_pairs_are_learnt_without_a_network():
     # After a come b, b, b and c; a row of logits can hold the logarithms of 3/4 and 1/4.
     ngrams = NGrams(ModelConfig(3, 1, 1, ngram_orders=(1,)))
-    optimizer = RowAdagrad(ngrams.weight, lr=1.0)
+    optimizer = RowAdagrad(ngrams.weight, learning_rate=1.0)
     targets = torch.tensor([1, 1, 1, 2])
     for _ in range(300):
         logits, _ = ngrams(torch.zeros(4, 1, dtype=torch.int64), ngrams.initial_history(1))
