@@ -19,7 +19,7 @@ from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
 from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
-from rnngen.training.ngrams import RowAdagrad
+from rnngen.training.ngram_rows import RowAdagrad
 from rnngen.training.optimize import Schedule, TimeBudget
 from rnngen.training.optimizers import DenseOptimizer
 from rnngen.training.plan import FEWEST_BETWEEN, VALIDATE_AFTER, Plan

@@ -18,7 +18,7 @@ from torch.nn import functional
 from rnngen.checkpoint import Weights
 from rnngen.config import NGRAM_WEIGHT, Device, ModelConfig, weight_dtype
 from rnngen.errors import ConfigError
-from rnngen.training.ngrams import NGrams
+from rnngen.training.ngram_rows import NGrams
 from rnngen.training.products import product, sum_of_products
 from rnngen.training.recurrent import run_layer
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from rnngen.config import ModelConfig
-from rnngen.training.ngrams import NGrams, RowAdagrad
+from rnngen.training.ngram_rows import NGrams, RowAdagrad
 
 CONFIG = ModelConfig(5, 1, 1, ngram_orders=(1, 2))
 
@@ -50,7 +50,7 @@ def test_the_steps_of_a_row_computed_by_hand():
     weight = nn.Parameter(torch.zeros(3, 2))
     optimizer = RowAdagrad(weight, learning_rate=0.5)
     for row, gradient in ((1, [3.0, -4.0]), (1, [0.0, 12.0])):
-        weight.grad = torch.sparse_coo_tensor([[row]], [gradient], weight.shape)
+        weight.grad = torch.sparse_coo_tensor([[row]], [gradient], weight.shape, check_invariants=True)
         optimizer.step()
     # |(3, -4)| = 5; then sqrt(25 + 144) = 13.
     expected = [-0.5 * 3 / 5, 0.5 * 4 / 5 - 0.5 * 12 / 13]
@@ -60,14 +60,14 @@ def test_the_steps_of_a_row_computed_by_hand():
 def test_a_row_that_a_window_names_twice_takes_one_step_along_the_sum():
     once, twice = (nn.Parameter(torch.zeros(3, 2)) for _ in range(2))
     for weight, rows, values in ((once, [[2]], [[4.0, 1.0]]), (twice, [[2, 2]], [[1.0, 1.0], [3.0, 0.0]])):
-        weight.grad = torch.sparse_coo_tensor(rows, values, weight.shape)
+        weight.grad = torch.sparse_coo_tensor(rows, values, weight.shape, check_invariants=True)
         RowAdagrad(weight, learning_rate=1.0).step()
     assert torch.equal(once, twice)
 
 
 def test_a_row_with_no_gradient_stays_finite():
     weight = nn.Parameter(torch.ones(2, 2))
-    weight.grad = torch.sparse_coo_tensor([[0]], [[0.0, 0.0]], weight.shape)
+    weight.grad = torch.sparse_coo_tensor([[0]], [[0.0, 0.0]], weight.shape, check_invariants=True)
     RowAdagrad(weight, learning_rate=1.0).step()
     assert torch.equal(weight.detach(), torch.ones(2, 2))
 
