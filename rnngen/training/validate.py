@@ -14,7 +14,7 @@ from rnngen.engine.scoring import score_lines, score_text
 from rnngen.text.dataset import Dataset
 from rnngen.training.network import TorchModel
 
-SEGMENTS = 16
+SEGMENTS = 32
 RUN_UP = 512  # tokens that a segment's state comes from; their own loss does not count
 SHORTEST_SEGMENT = 2 * RUN_UP
 PROBE_TOKENS = 256
