@@ -33,15 +33,8 @@ def ceilings(setting: Setting) -> Iterator[Row]:
     for name, title in TITLES.items():
         for precision in PRECISIONS:
             yield Row("ceilings", f"{title}, {precision}", "GFLOP/s", rates[f"{name} {precision}"])
-    weights = weights_met(found["vocab_size"])
     for precision in PRECISIONS:
         if precision in steps:
-            speed = 6 * weights / times[precision] / 1e9
+            speed = found["flops_per_token"] / times[precision] / 1e9
             what = f"training step, {GRU_512.title}, {precision}, by the large product"
             yield Row("ceilings", what, "GFLOP/s", speed, rates[f"large {precision}"])
-
-
-def weights_met(vocab_size: int) -> int:
-    """That each token is multiplied with: the recurrent matrices and the softmax; the embedding is looked up."""
-    H = GRU_512.hidden_size
-    return 3 * H * H + vocab_size * H

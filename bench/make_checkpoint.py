@@ -11,7 +11,7 @@ import numpy as np
 from bench.data import VOCAB_SIZE
 from rnngen import checkpoint
 from rnngen.checkpoint import Checkpoint, Weights
-from rnngen.config import ModelConfig, TokenizerConfig
+from rnngen.config import ModelConfig, TokenizerConfig, weight_dtype
 from rnngen.text import tokenizer as tokenizers
 from rnngen.text.corpus import FileText
 
@@ -33,7 +33,7 @@ def random_weights(config: ModelConfig) -> Weights:
     weights: Weights = {}
     for name, shape in config.weight_shapes().items():
         values = generator.normal(0, 1 / math.sqrt(shape[-1]), shape)
-        weights[name] = values.astype(np.float16 if name.startswith("ngram") else np.float32)
+        weights[name] = values.astype(weight_dtype(name))
     return weights
 
 

@@ -124,9 +124,12 @@ def gradients(text: str, cell: str, hidden_size: int, num_layers: int) -> Callab
 
 
 def choices(text: str) -> Callable[[], dict[str, Any]]:
-    """The precision that `auto` picks, and the vocabulary's size."""
+    """The precision that `auto` picks for a GRU of 512, and its operations a token in training."""
     plan, _ = make_plan(text, "gru", 512, 1, "auto")
-    return lambda: {"precision": plan.precision, "vocab_size": plan.model.vocab_size}
+    from rnngen.training.plan import flops_per_token
+
+    flops = flops_per_token(ModelOptions("gru"), plan.model.vocab_size, plan.model.hidden_size)
+    return lambda: {"precision": plan.precision, "flops_per_token": flops}
 
 
 def save_tokenizer(text: str, path: str, level: str) -> Callable[[], int]:

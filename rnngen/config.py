@@ -64,7 +64,8 @@ class _Settings:
         strangers = sorted(set(values) - known)
         _check(not strangers, f"{cls.__name__} field", ", ".join(map(str, strangers)), "a known one")
         try:
-            return cls(**values)
+            # JSON has no tuples.
+            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
         except TypeError as error:
             raise ConfigError(f"{cls.__name__}: {error}") from None
 
@@ -137,8 +138,6 @@ class ModelConfig(_Settings):
                 f"tie_weights needs equal sizes: embedding_dim is {self.embedding_dim}, "
                 f"hidden_size is {self.hidden_size}; set both alike"
             )
-        if isinstance(self.ngram_orders, list):
-            object.__setattr__(self, "ngram_orders", tuple(self.ngram_orders))
         _check_ngrams(self.ngram_orders, self.ngram_bits)
 
     @property

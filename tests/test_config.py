@@ -50,7 +50,10 @@ def test_tied_weights_are_counted_once() -> None:
     "config",
     [
         ModelConfig(7, 3, 3, 2, "lstm", "relu", 0.25, True),
+        ModelConfig(7, 3, 3, ngram_orders=(2, 3), ngram_bits=5),
         ModelOptions(cell="rnn", hidden_size=5, dropout=0.5),
+        ModelOptions(ngram_orders=(2, 4)),
+        SampleConfig(stop=("a", "bc")),
         TokenizerConfig("word", 100, 2, "whitespace"),
         TokenizerConfig("subword", 300, subword_model="bpe"),
         TrainConfig(seconds=None, epochs=1.5, patience=3, lines=True),

@@ -70,7 +70,7 @@ def _shown(value: Any) -> str:
         return {True: "yes", False: "no", None: "-"}[value]
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return ", ".join(map(_shown, value))
     return str(value)
 

@@ -36,13 +36,6 @@ def penalize(logits: Array, recent: Sequence[npt.NDArray[np.integer]], penalty: 
         row[seen] = np.where(np.isfinite(scores), np.clip(penalized, -_LARGEST_LOGIT, _LARGEST_LOGIT), scores)
 
 
-def distribution(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
-    """The probabilities to draw from: `odds` whose rows sum to 1."""
-    probs = odds(logits, config)
-    probs /= probs.sum(axis=-1, keepdims=True)
-    return probs
-
-
 def odds(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
     """Numbers in proportion to the probabilities to draw from.
 

@@ -174,9 +174,10 @@ def _model_config(
         dropout=DROPOUT if options.dropout is None else options.dropout,
         tie_weights=options.tie_weights,
     )
-    if sum(model.ngram_rows) * vocab_size > LARGEST_NGRAM_LOGITS:
+    n_logits = sum(model.ngram_rows) * vocab_size
+    if n_logits > LARGEST_NGRAM_LOGITS:
         raise ConfigError(
-            f"the n-grams would have {sum(model.ngram_rows) * vocab_size:,} logits: at most "
+            f"the n-grams would have {n_logits:,} logits: at most "
             f"{LARGEST_NGRAM_LOGITS:,} fit; lower --ngram-bits (now {model.ngram_bits}) or name fewer --ngram-orders"
         )
     return model

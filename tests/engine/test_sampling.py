@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from rnngen.config import SampleConfig
-from rnngen.engine.sampling import PENALTY_WINDOW, distribution, draw, generate, penalize
+from rnngen.engine.sampling import PENALTY_WINDOW, draw, generate, odds, penalize
 
 LOGITS = np.log(np.array([[0.15, 0.5, 0.05, 0.3]], np.float32))
 NEWLINE = np.array([0])
+
+
+def distribution(logits, config):
+    """The probabilities to draw from: odds whose rows sum to 1."""
+    found = odds(logits, config)
+    return found / found.sum(axis=-1, keepdims=True)
 
 
 def kept(**options) -> list[float]:
