@@ -22,38 +22,48 @@ MASK = 0xFFFFFFFF
 Ids = TypeVar("Ids", bound=Any)
 
 
-def context_rows(config: ModelConfig, back: Sequence[Ids]) -> list[Ids]:
-    """The rows of the matrix that belong to a place's contexts.
+class Contexts:
+    """The rows of the matrix that belong to the contexts of a place, or of many places."""
 
-    Args:
-        back: the place's id, the id before it, and so on, as many as the largest order; each a number, or an array of
-            int64 for many places.
+    def __init__(self, config: ModelConfig) -> None:
+        self._vocab_size, self._shift = config.vocab_size, 32 - config.ngram_bits
+        self._before = config.ngram_history
+        sizes = dict(zip(config.ngram_orders, config.ngram_rows, strict=True))
+        # Of each order up to the largest: whether its contexts have rows of their own, and the first of its rows,
+        # None where the model does not have the order.
+        self._orders: list[tuple[bool, int | None]] = []
+        first = 0
+        for order in range(1, self._before + 2):
+            fits = config.vocab_size**order <= 1 << config.ngram_bits
+            self._orders.append((fits, first if order in sizes else None))
+            first += sizes.get(order, 0)
 
-    Returns:
-        A row for each order, of the same form.
-    """
-    rows: list[Ids] = []
-    # The context from the latest id to the earliest as one number: of base V, and folded into 32 bits.
-    exact = folded = back[0]
-    sizes = dict(zip(config.ngram_orders, config.ngram_rows, strict=True))
-    first = 0
-    for order in range(1, len(back) + 1):
-        hashed = (folded * MULTIPLIER) & MASK
-        fits = config.vocab_size**order <= 1 << config.ngram_bits
-        if order in sizes:
-            rows.append((exact if fits else hashed >> (32 - config.ngram_bits)) + first)
-            first += sizes[order]
-        if order < len(back):
-            exact = exact * config.vocab_size + back[order] if fits else exact
-            folded = hashed + back[order]
-    return rows
+    def rows(self, back: Sequence[Ids]) -> list[Ids]:
+        """A row for each order of the model.
 
+        Args:
+            back: the place's id, the id before it, and so on, as many as the largest order; each a number, or an
+                array of int64 for many places.
+        """
+        rows: list[Ids] = []
+        # The context from the latest id to the earliest as one number: of base V, and folded into 32 bits.
+        exact: Any = 0
+        folded: Any = 0
+        for id, (fits, first) in zip(back, self._orders, strict=True):
+            if fits:
+                exact = exact * self._vocab_size + id
+            folded = ((folded + id) * MULTIPLIER) & MASK
+            if first is not None:
+                rows.append((exact if fits else folded >> self._shift) + first)
+        return rows
 
-def backwards(config: ModelConfig, known: Ids) -> list[Ids]:
-    """The first argument of `context_rows` for a window: the ids of all places, and those 1, 2, ... before them.
+    def rows_of_window(self, known: Ids) -> list[Ids]:
+        """The same for all places of a window.
 
-    Args:
-        known: int64, time first: [N - 1 + T, ...], the ids before the window and those of the window.
-    """
-    before = config.ngram_history
-    return [known[before - back : len(known) - back] for back in range(before + 1)]
+        Args:
+            known: int64, time first: [N - 1 + T, ...], the ids before the window and those of the window.
+
+        Returns:
+            For each order [T, ...].
+        """
+        return self.rows([known[self._before - back : len(known) - back] for back in range(self._before + 1)])

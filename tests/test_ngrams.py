@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rnngen.config import ModelConfig
-from rnngen.ngrams import backwards, context_rows
+from rnngen.ngrams import Contexts
 
 
 def config_of(*orders: int, bits: int = 14, vocab_size: int = 7) -> ModelConfig:
@@ -17,7 +17,7 @@ def config_of(*orders: int, bits: int = 14, vocab_size: int = 7) -> ModelConfig:
 
 
 def rows_of(config: ModelConfig, known):
-    return context_rows(config, backwards(config, known))
+    return Contexts(config).rows_of_window(known)
 
 
 def column(*ids: int) -> np.ndarray:
@@ -81,4 +81,4 @@ def test_whole_numbers_find_the_rows_of_arrays(bits):
     arrays = rows_of(config, ids)
     for place in range(50):
         back = [int(ids[3 + place - earlier, 0]) for earlier in range(4)]
-        assert context_rows(config, back) == [int(rows[place, 0]) for rows in arrays]
+        assert Contexts(config).rows(back) == [int(rows[place, 0]) for rows in arrays]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,25 +20,28 @@ _LARGEST_LOGIT = 1e30
 _LEAST_TEMPERATURE = 1e-200  # divides the difference of any two float32 without overflow
 
 
-def penalize(logits: Array, recent: Sequence[npt.NDArray[np.integer]], penalty: float) -> None:
-    """Make the recent tokens of each row less likely, in place: divide positive logits, multiply negative ones.
+Scores = npt.NDArray[np.float64]
+
+
+def penalize(scores: Scores, recent: Sequence[npt.NDArray[np.integer]], penalty: float) -> None:
+    """Make the recent tokens of each row less likely, in place: divide positive scores, multiply negative ones.
 
     Source: Keskar et al. 2019 (CTRL), section 4.1.
 
     Args:
-        logits: [B, V].
+        scores: [B, V], logits.
         recent: for each row its recent ids.
     """
-    for row, ids in zip(logits, recent, strict=True):
+    for row, ids in zip(scores, recent, strict=True):
         seen = np.unique(ids)
-        scores = row[seen].astype(np.float64)
-        penalized = np.where(scores > 0, scores / penalty, scores * penalty)
+        before = row[seen]
+        penalized = np.where(before > 0, before / penalty, before * penalty)
         # However large the penalty, a token stays possible that was so before.
-        row[seen] = np.where(np.isfinite(scores), np.clip(penalized, -_LARGEST_LOGIT, _LARGEST_LOGIT), scores)
+        row[seen] = np.where(np.isfinite(before), np.clip(penalized, -_LARGEST_LOGIT, _LARGEST_LOGIT), before)
 
 
-def odds(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
-    """Numbers in proportion to the probabilities to draw from.
+def odds(scores: Scores, config: SampleConfig) -> Scores:
+    """Turn logits into numbers in proportion to the probabilities to draw from, in place.
 
     Temperature comes first, then top-k, min-p and top-p, each on what the last one left.
 
@@ -46,18 +50,25 @@ def odds(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
     At temperature 0 the most likely token has all the probability; of equal ones the first.
 
     Args:
-        logits: [B, V]; -inf where a token must not be drawn.
+        scores: [B, V], logits; -inf where a token must not be drawn.
 
     Returns:
-        [B, V], float64; the largest of a row is 1.
+        `scores`; the largest of a row is 1.
+
+    Raises:
+        CheckpointError: a row's largest logit is not finite.
     """
-    probs: npt.NDArray[np.float64] = logits.astype(np.float64)
+    probs = scores
+    largest = np.maximum.reduce(probs, axis=-1, keepdims=True)
+    # A NaN is the largest number too; by Python's floats, as numpy's isfinite and all take four times as long.
+    if not all(map(math.isfinite, largest.ravel().tolist())):
+        raise CheckpointError("the model's logits are not finite: its weights are too large; train it again")
     if config.temperature == 0:
         most_likely = probs.argmax(axis=-1)
         probs.fill(0)
         probs[np.arange(len(probs)), most_likely] = 1
         return probs
-    probs -= np.maximum.reduce(probs, axis=-1, keepdims=True)
+    probs -= largest
     if config.temperature != 1:
         probs /= max(config.temperature, _LEAST_TEMPERATURE)
     np.exp(probs, out=probs)
@@ -71,7 +82,7 @@ def odds(logits: Array, config: SampleConfig) -> npt.NDArray[np.float64]:
     return probs
 
 
-def _keep_nucleus(probs: npt.NDArray[np.float64], top_p: float) -> None:
+def _keep_nucleus(probs: Scores, top_p: float) -> None:
     order = np.argsort(-probs, axis=-1, kind="stable")
     ranked = np.take_along_axis(probs, order, axis=-1)
     before = np.cumsum(ranked, axis=-1) - ranked
@@ -79,18 +90,19 @@ def _keep_nucleus(probs: npt.NDArray[np.float64], top_p: float) -> None:
     np.put_along_axis(probs, order, ranked, axis=-1)
 
 
-def draw(probs: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def draw(probs: Scores, uniforms: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Invert the cumulative distribution: [B, V] and [B] numbers in [0, 1) -> [B] ids, none of probability 0.
 
     Rows of `probs` may have any sum above 0.
     """
-    cumulative = probs.cumsum(axis=-1)
-    if len(cumulative) == 1:  # half the time
-        return cumulative[0].searchsorted(uniforms * cumulative[0, -1:], side="right")  # type: ignore[no-any-return]
+    if len(probs) == 1:  # half the time
+        total = np.add.accumulate(probs[0])
+        return total.searchsorted(uniforms * total[-1], side="right")  # type: ignore[no-any-return]
+    cumulative = np.add.accumulate(probs, axis=-1)
     return np.asarray((cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=-1), np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Drawn:
     """One step of all streams.
 
@@ -129,21 +141,21 @@ def generate(
     B = len(streams)
     uniforms = _Uniforms(config.seed, streams)
     logits, state = _read_context(model, np.asarray(context), B)
+    step = model.stepper(state)
     recent = [np.asarray(context)[-PENALTY_WINDOW:] for _ in streams]
-    barred = np.zeros(model.config.vocab_size, np.float32)
-    barred[list(never)] = -np.inf
+    barred = np.zeros((B, model.config.vocab_size))
+    barred[:, list(never)] = -np.inf
     for _ in range(config.length):
-        if not np.isfinite(logits).all():
-            raise CheckpointError("the model's logits are not finite: its weights are too large; train it again")
-        scores = logits + barred
+        scores = logits.astype(np.float64)
+        if never:
+            scores += barred
         if config.repetition_penalty != 1:
             penalize(scores, recent, config.repetition_penalty)
         ids = draw(odds(scores, config), uniforms.next())
         yield Drawn(ids, logits)
         if config.repetition_penalty != 1:
             recent = [np.append(old, id)[-PENALTY_WINDOW:] for old, id in zip(recent, ids, strict=True)]
-        step, state = model.forward(ids[:, None], state)
-        logits = step[:, -1]
+        logits = step(ids)
 
 
 def _read_context(model: LanguageModel, context: Ids, B: int) -> tuple[Array, State]:

@@ -7,6 +7,7 @@ through `recurrent.py`, elsewhere through torch.nn.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,16 @@ class TorchModel:
     ) -> tuple[npt.NDArray[np.float32], tuple[npt.NDArray[np.float32], ...]]:
         logits, after = self._run(ids, state)
         return logits.transpose(0, 1).cpu().numpy(), tuple(part.cpu().numpy() for part in after)
+
+    def stepper(
+        self, state: tuple[npt.NDArray[np.float32], ...]
+    ) -> Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float32]]:
+        def step(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+            nonlocal state
+            logits, state = self.forward(ids[:, None], state)
+            return logits[:, 0]
+
+        return step
 
     def logprobs(
         self, ids: npt.NDArray[np.integer], targets: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]

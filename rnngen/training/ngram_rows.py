@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnngen.config import ModelConfig
-from rnngen.ngrams import backwards, context_rows
+from rnngen.ngrams import Contexts
 
 EPSILON = 1e-10
 
@@ -18,17 +18,18 @@ class NGrams(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self._config = config
+        self._history = config.ngram_history
+        self._contexts = Contexts(config)
         self.weight = nn.Parameter(torch.zeros(sum(config.ngram_rows), config.vocab_size))
 
     def initial_history(self, batch_size: int) -> Tensor:
         """[N - 1, B], int64: before any text there were ids of 0."""
-        return torch.zeros(self._config.ngram_history, batch_size, dtype=torch.int64, device=self.weight.device)
+        return torch.zeros(self._history, batch_size, dtype=torch.int64, device=self.weight.device)
 
     def forward(self, ids: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
         """[T, B] and [N - 1, B] -> logits [T, B, V] and the history after the window."""
         known = torch.cat([history, ids])
-        rows = torch.stack(context_rows(self._config, backwards(self._config, known)), -1)  # [T, B, orders]
+        rows = torch.stack(self._contexts.rows_of_window(known), -1)  # [T, B, orders]
         logits = functional.embedding_bag(rows.flatten(0, 1), self.weight, mode="sum", sparse=True)
         return logits.view(*ids.shape, -1), known[len(ids) :]
 

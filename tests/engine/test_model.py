@@ -38,6 +38,22 @@ def test_a_whole_sequence_is_any_split_of_it(make_engine, model_options, ids, nu
         assert_close(found, wanted)
 
 
+@pytest.mark.parametrize("rows", [1, B])
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_a_stepper_gives_the_logits_of_the_whole_sequence_and_leaves_the_state(
+    make_engine, model_options, ids, num_layers, rows
+):
+    engine, ids = make_engine(num_layers=num_layers, **model_options), ids[:rows]
+    _, start = engine.forward(ids[:, :4], engine.initial_state(rows))
+    before = [part.copy() for part in start]
+    whole, _ = engine.forward(ids[:, 4:], start)
+    step = engine.stepper(start)
+    steps = [step(column) for column in ids[:, 4:].T]  # kept: a step must not overwrite the last one's logits
+    assert_close(np.stack(steps, axis=1), whole)
+    for part, kept in zip(start, before, strict=True):
+        np.testing.assert_array_equal(part, kept)
+
+
 def test_a_row_of_a_batch_is_that_row_alone(make_engine, model_options, ids):
     engine = make_engine(num_layers=2, **model_options)
     logits, _ = engine.forward(ids, engine.initial_state(B))

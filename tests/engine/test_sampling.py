@@ -14,7 +14,7 @@ NEWLINE = np.array([0])
 
 def distribution(logits, config):
     """The probabilities to draw from: odds whose rows sum to 1."""
-    found = odds(logits, config)
+    found = odds(logits.astype(np.float64), config)
     return found / found.sum(axis=-1, keepdims=True)
 
 

@@ -14,7 +14,7 @@ from rnngen.config import ModelConfig
 from rnngen.engine import model as model_module
 from rnngen.engine.model import Engine
 from rnngen.errors import ConfigError
-from rnngen.ngrams import backwards, context_rows
+from rnngen.ngrams import Contexts
 from rnngen.training import network as network_module
 from rnngen.training.network import LARGEST_TABLE, RNNLM, TorchModel, check_device, load_torch_model, to_weights
 from rnngen.training.optimizers import DenseOptimizer
@@ -55,6 +55,9 @@ def test_the_numpy_engine_computes_the_logits_of_the_torch_network(
         assert logits.dtype == twin_logits.dtype == np.float32
     for found, wanted in zip(state, twin_state, strict=True):
         assert_close(found, wanted)
+    step, twin_step = engine.stepper(state), twin.stepper(state)
+    for column in ids[:, :3].T:
+        assert_close(step(column), twin_step(column))
 
 
 def test_engine_and_network_agree_on_a_large_vocabulary_and_a_text_of_many_windows(model_options, random_weights):
@@ -74,7 +77,7 @@ def through_torch_nn(network: RNNLM, ids, state):
     outputs, _ = network.rnn(network.embedding(ids), recurrent if len(recurrent) > 1 else recurrent[0])
     logits = network.output(outputs)
     if network.ngram is not None:
-        for rows in context_rows(network.config, backwards(network.config, torch.cat([state[-1], ids]))):
+        for rows in Contexts(network.config).rows_of_window(torch.cat([state[-1], ids])):
             logits = logits + network.ngram.weight[rows]
     return logits
 
