@@ -32,9 +32,12 @@ class Schedule:
 
     def rate(self, step: int) -> float:
         """The learning rate of the step with this number, counted from 0."""
-        warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+        return min(1.0, (step + 1) / WARM_UP_STEPS) * self.rate_at_once(step)
+
+    def rate_at_once(self, step: int) -> float:
+        """The same without the way up, for what can take large steps from the first one on."""
         left = (self.steps - step) / (self.steps - self.hold)
-        return self.peak * warm_up * (FINAL + (1 - FINAL) * min(1.0, left))
+        return self.peak * (FINAL + (1 - FINAL) * min(1.0, left))
 
 
 class TimeBudget:

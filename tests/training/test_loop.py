@@ -356,7 +356,7 @@ def test_going_back_takes_the_rows_of_ngrams_and_their_sums_along(make_dataset, 
     assert kept == [True]
 
 
-def test_the_rows_of_ngrams_follow_the_schedule_at_a_rate_of_their_own(make_dataset, monkeypatch):
+def test_the_rows_of_ngrams_follow_the_schedule_at_a_rate_of_their_own_and_at_once(make_dataset, monkeypatch):
     rates, step = [], loop.RowAdagrad.step
 
     def watch(optimizer: Any, share: float) -> None:
@@ -364,12 +364,13 @@ def test_the_rows_of_ngrams_follow_the_schedule_at_a_rate_of_their_own(make_data
         step(optimizer, share)
 
     monkeypatch.setattr(loop.RowAdagrad, "step", watch)
-    events = run_of(make_dataset(NAMES), steps=60, ngram_orders=(2,))
-    ratio = loop.NGRAM_LEARNING_RATE / 0.02
-    assert rates == pytest.approx([ratio * event.learning_rate for event in only(Stepped, events)])
+    list(run_of(make_dataset(NAMES), steps=60, ngram_orders=(2,)))
+    schedule = Schedule.of_steps(loop.NGRAM_LEARNING_RATE, 60)
+    assert rates == pytest.approx([schedule.rate_at_once(step) for step in range(60)])
+    assert rates[0] == loop.NGRAM_LEARNING_RATE
 
 
 def test_the_first_validation_comes_early_where_validations_are_far_apart(make_dataset):
-    for every, steps in ((125, [25, 125, 150]), (120, [120, 150])):
-        events = run_of(make_dataset(NAMES), steps=150, validate_every=every)
+    for every, steps in ((150, [25, 150, 160]), (149, [149, 160])):
+        events = run_of(make_dataset(NAMES), steps=160, validate_every=every)
         assert [event.step for event in only(Validated, events)] == steps
