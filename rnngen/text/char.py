@@ -14,6 +14,7 @@ from rnngen.text.corpus import Text
 from rnngen.text.symbols import NEWLINE, UNK, Unknown
 
 Ids = npt.NDArray[np.int32]
+Spans = npt.NDArray[np.int64]  # [n, 2]
 _CODE_POINTS = 0x110000
 
 
@@ -52,6 +53,9 @@ class CharTokenizer:
     def encode(self, text: str) -> Ids:
         return self._id_of[np.minimum(_code_points(text), len(self._id_of) - 1)]
 
+    def spans(self, text: str) -> Spans:
+        return _single_spans(np.arange(len(text), dtype=np.int64))
+
     def decode(self, ids: npt.ArrayLike) -> str:
         return self._code_of[np.asarray(ids, np.int64)].tobytes().decode("utf-32-le", "surrogatepass")
 
@@ -71,6 +75,10 @@ class CharTokenizer:
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def _single_spans(places: npt.NDArray[np.int64]) -> Spans:
+    return np.stack([places, places + 1], axis=1)
 
 
 class CharDecoder:
@@ -94,6 +102,11 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> Ids:
         return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int32)
+
+    def spans(self, text: str) -> Spans:
+        codes = _code_points(text)
+        n_bytes = 1 + (codes >= 0x80) + (codes >= 0x800) + (codes >= 0x10000)
+        return _single_spans(np.repeat(np.arange(len(text), dtype=np.int64), n_bytes))
 
     def decode(self, ids: npt.ArrayLike) -> str:
         return np.asarray(ids, np.uint8).tobytes().decode("utf-8", "replace")

@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from rnngen.config import SubwordModel
 from rnngen.errors import TokenizerError
-from rnngen.text.char import ByteDecoder
+from rnngen.text.char import ByteDecoder, ByteTokenizer, Ids, Spans
 from rnngen.text.corpus import Text
 from rnngen.text.symbols import NEWLINE, SPACE_MARK, Unknown
 
-Ids = npt.NDArray[np.int32]
 MOST_SENTENCES = 500_000  # that SentencePiece trains on; a larger text is sampled
 LONGEST_SENTENCE = 2_000  # characters; longer lines are cut for training only
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # of an argument that is not UTF-8; SentencePiece refuses it
@@ -66,7 +65,9 @@ class SubwordTokenizer:
     def encode(self, text: str) -> Ids:
         lines = _LONE_SURROGATE.sub("\ufffd", text).split(NEWLINE)
         ids: list[int] = []
-        for turn, line_ids in enumerate(self._processor.EncodeAsIds(lines) if SPACE_MARK not in text
+        # A list is shared among threads, which take longer to start than a line to encode.
+        together = len(lines) > 1 and SPACE_MARK not in text
+        for turn, line_ids in enumerate(self._processor.EncodeAsIds(lines) if together
                                         else map(self._encode_marked, lines)):  # fmt: skip
             if turn:
                 ids.append(self.newline_id)
@@ -80,6 +81,18 @@ class SubwordTokenizer:
             ids += self._mark_ids * bool(turn)
             ids += self._processor.EncodeAsIds(part)
         return ids
+
+    def spans(self, text: str) -> Spans:
+        ids = self.encode(text)
+        if self.decode(ids) != _LONE_SURROGATE.sub("\ufffd", text):
+            raise TokenizerError(
+                "the SentencePiece model changes the text, so its tokens have no place in it; train another"
+            )
+        # The bytes of the pieces are the bytes of the text.
+        n_bytes = np.fromiter(map(len, map(self._bytes_of.__getitem__, ids.tolist())), np.int64)
+        ends = np.cumsum(n_bytes)
+        characters = ByteTokenizer().spans(text)
+        return np.stack([characters[ends - n_bytes, 0], characters[ends - 1, 1]], axis=1)
 
     def decode(self, ids: npt.ArrayLike) -> str:
         return b"".join(map(self._bytes_of.__getitem__, np.asarray(ids).tolist())).decode("utf-8", "replace")

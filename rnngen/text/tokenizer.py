@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rnngen.config import OnUnknown, TokenizerConfig
 from rnngen.errors import TokenizerError
 from rnngen.files import write_atomically
-from rnngen.text.char import ByteTokenizer, CharTokenizer, Ids
+from rnngen.text.char import ByteTokenizer, CharTokenizer, Ids, Spans
 from rnngen.text.corpus import Text
 from rnngen.text.subword import SubwordTokenizer
 from rnngen.text.symbols import Unknown
@@ -55,6 +55,15 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> Ids:
         """Ids of a text, int32; the unknown symbol for what the vocabulary lacks."""
+
+    def spans(self, text: str) -> Spans:
+        """Where the tokens stand in a text, so that `text[start:end]` is what was written, of an unknown symbol too.
+
+        White space that tokens imply is in no span; a byte has the whole character that it is a part of.
+
+        Returns:
+            For each id of `encode(text)`, in order, its first character and the one after its last.
+        """
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of ids; for known symbols the inverse of encode."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rnngen.errors import TokenizerError
@@ -78,6 +78,13 @@ def test_unknown_characters_are_those_that_encode_makes_the_unknown_symbol(text:
     assert list(tokenizer.unknowns(text)) == [Unknown(text[place], place) for place in places]
 
 
+@given(any_text | st.text(st.characters()))
+def test_a_char_token_stands_where_its_character_stands_even_an_unknown_one(text: str) -> None:
+    spans = CharTokenizer("ab").spans(text)
+    assert spans.dtype == np.int64
+    assert [text[start:end] for start, end in spans.tolist()] == list(text)
+
+
 @pytest.mark.parametrize("characters", ["aba", "a\n"])
 def test_a_char_vocabulary_with_a_character_twice_or_the_line_break_is_refused(characters: str) -> None:
     with pytest.raises(TokenizerError, match=r"^a char vocabulary needs distinct characters without the line break$"):
@@ -101,6 +108,21 @@ def test_decode_undoes_encode_for_the_bytes_of_any_text(text: str) -> None:
     assert list(tokenizer.unknowns(text)) == []
     decoder = tokenizer.decoder()
     assert "".join(map(decoder.push, ids.tolist())) == text
+
+
+def test_every_byte_of_a_character_has_the_span_of_the_character() -> None:
+    spans = ByteTokenizer().spans("aé\n\u3000\U0001f600\ud800").tolist()
+    one, two, three, four = [[0, 1]], [[1, 2]] * 2, [[3, 4]] * 3, [[4, 5]] * 4
+    assert spans == [*one, *two, [2, 3], *three, *four, *[[5, 6]] * 3]
+
+
+@given(any_text | st.text(st.characters()))
+@example("\x7f\x80\u07ff\u0800\uffff\U00010000")
+def test_a_character_has_as_many_byte_spans_as_utf8_gives_it_bytes(text: str) -> None:
+    spans = ByteTokenizer().spans(text)
+    assert spans.shape == (len(ByteTokenizer().encode(text)), 2)
+    sizes = [len(character.encode("utf-8", "surrogatepass")) for character in text]
+    assert spans.tolist() == [[place, place + 1] for place, size in enumerate(sizes) for _ in range(size)]
 
 
 def test_bytes_are_held_back_until_their_character_is_whole() -> None:

@@ -23,18 +23,17 @@ def text_of(*chunks: str) -> Any:
 
 TEXT = text_of(*(f"the cat number {n} sat on the mat,\n\n  counting {7 * n} mice.\n" for n in range(150)))
 MANY_CHARACTERS = text_of("".join(map(chr, range(0x4E00, 0x4E00 + 300))) + "\n")
+any_text = st.text(
+    st.characters(exclude_categories=["Cs"])
+    | st.sampled_from("the cat\0\t\n\r \u2581\u0301\u200d\ufeff\ufffd\U0001f600\U0010ffff")
+)
 TOKENIZERS = {model: SubwordTokenizer.build(TEXT, 320, model) for model in ("unigram", "bpe")}
 each_model = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 
 
 @each_model
 @settings(deadline=None)
-@given(
-    st.text(
-        st.characters(exclude_categories=["Cs"])
-        | st.sampled_from("the cat\0\t\n\r \u2581\u0301\u200d\ufeff\ufffd\U0001f600\U0010ffff")
-    )
-)
+@given(any_text)
 @example("<unk><s></s>\n<0x0A> <0xE2>")
 @example(" \u2581 \u2581\u2581the\u2581cat ")
 @example("  the  cat\t\t\n\n \n")
@@ -71,6 +70,54 @@ def test_what_has_no_piece_goes_as_its_bytes_and_streams_as_whole_characters(tok
     assert [tokenizer.token(id) for id in ids] == ["<0xF0>", "<0x9F>", "<0x98>", "<0x80>"]
     decoder = tokenizer.decoder()
     assert [decoder.push(id) for id in ids] == ["", "", "", "\U0001f600"]
+
+
+@each_model
+@pytest.mark.parametrize(
+    ("text", "surfaces"),
+    [
+        ("\u2581", ["\u2581"] * 3),
+        ("\ud800\n\U0001f600", ["\ud800"] * 3 + ["\n"] + ["\U0001f600"] * 4),
+        ("\n\n", ["\n", "\n"]),
+        ("", []),
+    ],
+)
+def test_the_bytes_of_a_character_without_a_piece_have_the_span_of_the_character(
+    tokenizer: SubwordTokenizer, text: str, surfaces: list[str]
+) -> None:
+    spans = tokenizer.spans(text)
+    assert (spans.dtype, spans.shape) == (np.int64, (len(surfaces), 2))
+    assert [text[start:end] for start, end in spans.tolist()] == surfaces
+
+
+@each_model
+@settings(deadline=None)
+@given(any_text | st.text(st.sampled_from("the cat \u2581\ud800\udfff\n\u3000")))
+@example("the cat\u2581the\ud800 mat\n\n  the cat ")
+def test_a_piece_stands_where_its_own_characters_stand(tokenizer: SubwordTokenizer, text: str) -> None:
+    spans = tokenizer.spans(text)
+    written = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    covered = 0
+    for id, (start, end) in zip(tokenizer.encode(text).tolist(), spans.tolist(), strict=True):
+        byte = re.fullmatch("<0x(..)>", tokenizer.token(id))
+        if byte:
+            assert end == start + 1
+            assert int(byte[1], 16) in written[start].encode()
+        else:
+            assert written[start:end] == tokenizer.token(id)
+        assert start in (covered, covered - 1)  # the next character, or another byte of this one
+        covered = end
+    assert covered == len(text)
+
+
+def test_a_model_that_changes_the_text_cannot_say_where_its_tokens_stand() -> None:
+    model = io.BytesIO()
+    SentencePieceTrainer.Train(
+        sentence_iterator=TEXT.chunks(), model_writer=model, vocab_size=320, model_type="bpe", minloglevel=2,
+        byte_fallback=True, user_defined_symbols=["\n"],
+    )  # fmt: skip
+    with pytest.raises(TokenizerError, match=r"^the SentencePiece model changes the text, .*; train another$"):
+        SubwordTokenizer(model.getvalue()).spans("the  cat")
 
 
 @pytest.mark.parametrize("model", ["unigram", "bpe"])

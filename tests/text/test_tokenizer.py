@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rnngen.config import TokenizerConfig
 from rnngen.errors import TokenizerError
@@ -28,6 +32,7 @@ CONFIGS = {
 }
 
 
+@cache
 def build(config: TokenizerConfig) -> Tokenizer:
     text: Any = SimpleNamespace(chunks=lambda: iter([TEXT]))
     return tokenizers.build(config, text)
@@ -50,6 +55,24 @@ def test_a_line_break_is_one_token_at_every_level(config: TokenizerConfig) -> No
     assert tokenizer.encode("\n").tolist() == [tokenizer.newline_id]
     assert tokenizer.encode(TEXT).tolist().count(tokenizer.newline_id) == TEXT.count("\n")
     assert tokenizer.token(tokenizer.newline_id) == tokenizer.decode([tokenizer.newline_id]) == "\n"
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@settings(deadline=None)
+@given(st.text(st.characters() | st.sampled_from("to be,\t\n\x1c\u2581\u3000\u0301\ufeff\U0001f600♜")))
+def test_each_id_has_a_span_and_spans_run_on_through_the_text(config: TokenizerConfig, text: str) -> None:
+    tokenizer = build(config)
+    ids, spans = tokenizer.encode(text), tokenizer.spans(text)
+    assert spans.dtype == np.int64
+    assert spans.shape == (len(ids), 2)
+    assert (spans[:, 0] < spans[:, 1]).all()
+    assert (np.diff(spans, axis=0) >= 0).all()
+    surfaces = [text[start:end] for start, end in spans.tolist()]
+    assert [place for place, id in enumerate(ids.tolist()) if id == tokenizer.newline_id] == [
+        place for place, surface in enumerate(surfaces) if surface == "\n"
+    ]
+    covered = {place for start, end in spans.tolist() for place in range(start, end)}
+    assert all(text[place].isspace() for place in set(range(len(text))) - covered)
 
 
 def test_the_settings_reach_the_tokenizer() -> None:

@@ -76,16 +76,68 @@ def test_decode_undoes_encode_within_the_word_vocabulary(text: str) -> None:
 @example("\ta")
 def test_the_named_unknowns_are_as_many_as_encode_makes_and_stand_at_their_places(text: str) -> None:
     tokenizer = WordTokenizer(["a", "b", JOINER + ",", "\t"], "punctuation")
-    unknowns = list(tokenizer.unknowns(text))
-    assert len(unknowns) == np.count_nonzero(tokenizer.encode(text) == 0)
-    for unknown in unknowns:
-        assert unknown.symbol == text[unknown.offset :][: len(unknown.symbol)] != ""
+    spans = tokenizer.spans(text)[tokenizer.encode(text) == 0].tolist()
+    assert list(tokenizer.unknowns(text)) == [Unknown(text[start:end], start) for start, end in spans]
+    assert all(start < end for start, end in spans)
+
+
+@pytest.mark.parametrize(
+    ("split", "text", "surfaces"),
+    [
+        ("punctuation", "Ay, my lord!", ["Ay", ",", "my", "lord", "!"]),
+        ("punctuation", " a  b\tc\n\n d ", [" ", "a", "  ", "b", "\t", "c", "\n", "\n", " ", "d", " "]),
+        ("punctuation", "a a,a ,a", ["a", "a", ",", "a", ",", "a"]),
+        ("punctuation", f"{JOINER}a {JOINER}{JOINER}", [JOINER, "a", JOINER, JOINER]),
+        ("whitespace", "  Ay, my\u3000lord!\n <unk> \n", ["Ay,", "my", "lord!", "\n", "<unk>", "\n"]),
+        ("whitespace", " \t ", []),
+        ("punctuation", "", []),
+        ("whitespace", "", []),
+    ],
+)
+def test_a_word_stands_where_it_was_written_without_the_spaces_that_it_implies(
+    split: Any, text: str, surfaces: list[str]
+) -> None:
+    spans = WordTokenizer(["a", "my"], split).spans(text)
+    assert (spans.dtype, spans.shape) == (np.int64, (len(surfaces), 2))
+    assert [text[start:end] for start, end in spans.tolist()] == surfaces
+
+
+def test_a_word_met_again_has_the_place_of_its_own() -> None:
+    tokenizer = WordTokenizer([], "punctuation")
+    assert tokenizer.spans("a an a,a\na").tolist() == [[0, 1], [2, 4], [5, 6], [6, 7], [7, 8], [8, 9], [9, 10]]
+
+
+@settings(deadline=None)
+@given(running_text, st.sampled_from(["punctuation", "whitespace"]))
+@example("a ", "punctuation")
+@example("\ta", "punctuation")
+def test_outside_of_all_spans_there_is_only_white_space_and_in_running_text_only_single_spaces(
+    text: str, split: Any
+) -> None:
+    tokenizer = WordTokenizer(["a", "b"], split)
+    spans = tokenizer.spans(text).tolist()
+    assert len(spans) == len(tokenizer.encode(text))
+    assert "".join("".join(text[start:end] for start, end in spans).split()) == "".join(text.split())
+    ends = [0, *(end for _, end in spans)]
+    starts = [*(start for start, _ in spans), len(text)]
+    between = [text[end:start] for end, start in zip(ends, starts, strict=True)]
+    assert all(end <= start for end, start in zip(ends, starts, strict=True))
+    if split == "punctuation":
+        assert set(between) <= {"", " "}
+        assert between[0] == between[-1] == ""
+    else:
+        assert not "".join(between).strip()
 
 
 def test_unknown_words_are_named_with_their_places() -> None:
     tokenizer = WordTokenizer(["so", "be", JOINER + ","], "punctuation")
     assert list(tokenizer.unknowns("so, bee\nbe; so")) == [Unknown("bee", 4), Unknown(";", 10)]
     assert tokenizer.decode(tokenizer.encode("so, bee be")) == "so, <unk> be"
+
+
+def test_in_running_text_a_written_unk_is_a_word_between_two_unknown_signs() -> None:
+    tokenizer = WordTokenizer(["so", JOINER + "unk"], "punctuation")
+    assert list(tokenizer.unknowns("so <unk>")) == [Unknown("<", 3), Unknown(">", 7)]
 
 
 @pytest.mark.parametrize(
