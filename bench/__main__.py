@@ -25,6 +25,7 @@ ITEMS: dict[str, Item] = {
     "draw": drawing.draw,
     "sample-many": drawing.sample_many,
     "score": scoring.score,
+    "formats": scoring.formats,
     **{name: partial(steps.step, name, shape) for name, shape in steps.SHAPES.items()},
     **{name: partial(tokenizing.tokenize, name, level) for name, level in tokenizing.LEVELS.items()},
     "ceilings": ceilings.ceilings,

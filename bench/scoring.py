@@ -1,4 +1,4 @@
-"""The item of `rnngen score`: a whole process beside a script that does the same with torch."""
+"""The items of `rnngen score`: a whole process beside a script that does the same with torch; its formats."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ from bench.timing import ROOT, Spent, alternate, best, medians, run_process
 
 RELATIVE_ERROR = 1e-4
 QUICK_LINES = 300
+FORMATS = {
+    "--json": ["--json"],
+    "--tokens": ["--tokens"],
+    "--tokens --json": ["--tokens", "--json"],
+    "--words": ["--words"],
+    "--format kenlm": ["--format", "kenlm"],
+    "--format srilm": ["--format", "srilm"],
+    "--format srilm --words": ["--format", "srilm", "--words"],
+    "--sort perplexity": ["--sort", "perplexity"],
+}
 
 
 def score(setting: Setting) -> Iterator[Row]:
     """Time and peak memory; that both find the same log-probabilities is checked first."""
     text, outputs = _text(setting), {"ours": setting.folder / "ours.tsv", "torch": setting.folder / "torch.tsv"}
-    ours = [rnngen(), "score", "--quiet", "--model", str(setting.checkpoint), str(text)]
+    ours = _ours(setting, text)
     plain = [sys.executable, str(ROOT / "bench" / "score_with_torch.py"), str(setting.checkpoint), str(text)]
     contenders = {"ours": partial(run_process, ours, None, outputs["ours"])}
     for threads in setting.threads:
@@ -33,6 +43,22 @@ def score(setting: Setting) -> Iterator[Row]:
     what = "`rnngen score`, GRU 512, all lines, by a script with `torch.nn.GRU`"
     yield Row("score", what, "s", times["ours"], best(times, "torch"), 1, details=details)
     yield Row("score", f"{what}: peak memory", "MB", memory["ours"], best(memory, "torch"), 1 / 3)
+
+
+def formats(setting: Setting) -> Iterator[Row]:
+    """What each format costs beside the plain columns."""
+    plain = _ours(setting, _text(setting))
+    contenders = {"plain": partial(run_process, plain)}
+    contenders |= {name: partial(run_process, [*plain, *options]) for name, options in FORMATS.items()}
+    measured = alternate(contenders, setting.rounds(1))
+    times = medians({name: [run.seconds for run in runs] for name, runs in measured.items()})
+    for name in FORMATS:
+        what = f"`rnngen score {name}`, all lines, by plain columns"
+        yield Row("formats", what, "s", times[name], times["plain"], 1.5, details={"seconds": times})
+
+
+def _ours(setting: Setting, text: Path) -> list[str]:
+    return [rnngen(), "score", "--quiet", "--model", str(setting.checkpoint), str(text)]
 
 
 def _memory(runs: list[Spent]) -> float:
@@ -49,7 +75,10 @@ def _text(setting: Setting) -> Path:
 
 
 def _logprobs(path: Path) -> list[float]:
-    return [float(line.split("\t")[0]) for line in path.read_text("utf-8").removesuffix("\n").split("\n")]
+    """The column of that name, or the first of rows without a header."""
+    rows = [line.split("\t") for line in path.read_text("utf-8").removesuffix("\n").split("\n")]
+    column = rows.pop(0).index("logprob_nats") if "logprob_nats" in rows[0] else 0
+    return [float(row[column]) for row in rows]
 
 
 def check_same(ours: list[float], reference: list[float]) -> float:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnngen.cli import models
-from rnngen.config import OnUnknown
+from rnngen.config import OnUnknown, ScoreState
 
 if TYPE_CHECKING:
     from rnngen.engine.cells import Array
-    from rnngen.text.tokenizer import Encoded
+    from rnngen.text.char import Spans
+    from rnngen.text.tokenizer import Encoded, Tokenizer
 
 MOST_LINES = 2048  # that are scored together
 MOST_CHARS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Where a line begins and ends for the model.
+
+    Attributes:
+        bos: the line follows a line break. Without it nothing stands before the first token, which then is context
+            only and has no probability.
+        eos: the line break that ends it is one of its tokens.
+        state: "reset" scores each line by itself; "carry" after all lines before it.
+    """
+
+    bos: bool = True
+    eos: bool = True
+    state: ScoreState = "reset"
 
 
 @dataclass(frozen=True)
@@ -25,13 +42,15 @@ class ScoredLine:
     Attributes:
         number: counted from 1.
         text: without its line break.
-        logprobs: natural, one for each id and one for the line break.
+        encoded: its ids, without the line break.
+        logprobs: natural, one for each token that `boundaries` give it.
     """
 
     number: int
     text: str
     encoded: Encoded
     logprobs: Array
+    boundaries: Boundaries = Boundaries()
 
     @property
     def first_unknown(self) -> str | None:
@@ -39,28 +58,111 @@ class ScoredLine:
         found = self.encoded.first_unknown
         return None if found is None else f"{found} of line {self.number}"
 
+    @property
+    def start(self) -> int:
+        """How many of the line's ids come before the first one that has a log-probability."""
+        return 0 if self.boundaries.bos else 1
+
+
+class Units(NamedTuple):
+    """The tokens or words of a line that have a log-probability, the line's end among them as a line break.
+
+    Attributes:
+        surfaces: as they stand in the text.
+        ids: of words that are several tokens, or a part of one, None.
+        logprobs: natural.
+        n_tokens: of each.
+        unknown: whether it is, or holds, an unknown symbol.
+    """
+
+    surfaces: list[str]
+    ids: list[int | None]
+    logprobs: list[float]
+    n_tokens: list[int]
+    unknown: list[bool]
+
+
+def token_units(line: ScoredLine, tokenizer: Tokenizer) -> Units:
+    """The tokens of a line."""
+    ids: list[int | None] = line.encoded.ids.tolist()
+    surfaces = [line.text[start:end] for start, end in spans_of(line, tokenizer).tolist()]
+    if line.boundaries.eos:
+        ids.append(tokenizer.newline_id)
+        surfaces.append("\n")
+    ids, surfaces = ids[line.start :], surfaces[line.start :]
+    unknown = [id == tokenizer.unk_id for id in ids] if line.encoded.n_unknown else [False] * len(ids)
+    return Units(surfaces, ids, line.logprobs.tolist(), [1] * len(ids), unknown)
+
+
+def word_units(line: ScoredLine, tokenizer: Tokenizer) -> Units:
+    """The words of a line: what white space separates, each with the white space before it (`text/words.py`)."""
+    import numpy as np
+
+    from rnngen.text.words import line_words
+
+    words, word_of = line_words(line.text, spans_of(line, tokenizer))
+    surfaces = [*words, "\n"]
+    ids = line.encoded.ids
+    if line.boundaries.eos:
+        ids, word_of = np.append(ids, tokenizer.newline_id), np.append(word_of, len(words))
+    ids, word_of = ids[line.start :], word_of[line.start :]
+    sums = np.bincount(word_of, line.logprobs.astype(np.float64), len(surfaces)).tolist()
+    counts = np.bincount(word_of, minlength=len(surfaces)).tolist()
+    strange = np.bincount(word_of[ids == tokenizer.unk_id], minlength=len(surfaces)).tolist()
+    only_id = dict(zip(word_of.tolist(), ids.tolist(), strict=True))
+    # Words of which every token was left out as unknown, or came before the first that is scored, are not there.
+    there = [number for number in range(len(surfaces)) if counts[number]]
+    return Units(
+        [surfaces[number] for number in there],
+        [only_id[number] if counts[number] == 1 else None for number in there],
+        [sums[number] for number in there],
+        [counts[number] for number in there],
+        [strange[number] > 0 for number in there],
+    )
+
+
+def spans_of(line: ScoredLine, tokenizer: Tokenizer) -> Spans:
+    """Where the line's ids stand in its text: [n, 2]."""
+    spans = tokenizer.spans(line.text)
+    if len(spans) != len(line.encoded.ids):  # unknown symbols were left out
+        spans = spans[tokenizer.encode(line.text) != tokenizer.unk_id]
+    return spans
+
 
 def score_in_blocks(
-    loaded: models.Loaded, arriving: Iterator[list[str]], on_unknown: OnUnknown
+    loaded: models.Loaded,
+    arriving: Iterator[list[str]],
+    on_unknown: OnUnknown,
+    boundaries: Boundaries = Boundaries(),
 ) -> Iterator[list[ScoredLine]]:
-    """Score lines, each by itself, in order.
+    """Score lines in order.
 
     Args:
         arriving: lines with their line breaks, those together that came together.
     """
-    from rnngen.engine.scoring import score_lines
     from rnngen.text.tokenizer import encode_known
 
     tokenizer = loaded.checkpoint.tokenizer
     numbers = itertools.count(1)
+    score = _scorer(loaded, boundaries)
     for block in _blocks(arriving):
         numbered = [(next(numbers), line.removesuffix("\n")) for line in block]
         encoded = [encode_known(tokenizer, line, on_unknown, f"line {number}") for number, line in numbered]
-        scored = score_lines(loaded.model, [line.ids for line in encoded], tokenizer.newline_id)
+        scored = score([line.ids for line in encoded])
         yield [
-            ScoredLine(number, line, ids, logprobs)
+            ScoredLine(number, line, ids, logprobs if boundaries.eos else logprobs[:-1], boundaries)
             for (number, line), ids, logprobs in zip(numbered, encoded, scored, strict=True)
         ]
+
+
+def _scorer(loaded: models.Loaded, boundaries: Boundaries) -> Callable[[Sequence[Any]], list[Array]]:
+    """Ids of lines to log-probabilities, the line break's included."""
+    from rnngen.engine.scoring import carry_through, score_lines
+
+    model, newline_id = loaded.model, loaded.checkpoint.tokenizer.newline_id
+    if boundaries.state == "carry":
+        return carry_through(model, newline_id)
+    return lambda lines: score_lines(model, lines, newline_id, boundaries.bos)
 
 
 def _blocks(arriving: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from rnngen import __version__, checkpoint
 from rnngen.checkpoint import Checkpoint
 from rnngen.cli import options
 from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
-from rnngen.engine.scoring import Totals
+from rnngen.engine.scoring import perplexity
 from rnngen.errors import OutputError
 from rnngen.text.dataset import Dataset
 
@@ -87,13 +88,11 @@ class Record:
         checkpoint.save(made, self.job.output, replace=self.saved or self.job.force)
         self.saved = True
 
-    def totals(self) -> Totals:
-        """Of the validation text under the best model."""
+    def valid_loss_nats(self) -> float:
+        """Nats a token of the validation text under the best model."""
         assert self.best is not None
         exact = self.finished.valid_loss_nats if self.finished else None
-        loss = self.best.valid_loss_nats if exact is None else exact
-        n_tokens = len(self.dataset.valid.ids)
-        return Totals(-loss * n_tokens, n_tokens, self.dataset.valid.n_unknown, n_chars=self.dataset.valid_chars)
+        return self.best.valid_loss_nats if exact is None else exact
 
     def training(self) -> dict[str, Any]:
         """How the model was made, for the checkpoint and `rnngen info`."""
@@ -101,7 +100,7 @@ class Record:
         assert best is not None
         settings = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "model"}
         last = self.finished or best
-        totals = self.totals()
+        loss, n_valid_tokens = self.valid_loss_nats(), len(dataset.valid.ids)
         return {
             "rnngen_version": __version__,
             "torch_version": version("torch"),
@@ -109,7 +108,7 @@ class Record:
             "text_sha256": dataset.found.sha256,
             "n_chars": dataset.found.n_chars,
             "n_train_tokens": len(dataset.train.ids),
-            "n_valid_tokens": len(dataset.valid.ids),
+            "n_valid_tokens": n_valid_tokens,
             **settings,
             "steps": last.step,
             "best_step": best.step,
@@ -117,9 +116,9 @@ class Record:
             "n_tokens": last.n_tokens,
             "tokens_per_second": round(last.n_tokens / max(last.seconds, 1e-9)),
             "train_loss_nats": best.train_loss_nats,
-            "valid_loss_nats": totals.loss_nats,
-            "valid_bits_per_char": totals.bits_per_char,
-            "valid_perplexity": totals.perplexity,
+            "valid_loss_nats": loss,
+            "valid_bits_per_char": loss * n_valid_tokens / dataset.valid_chars / math.log(2),
+            "valid_perplexity": perplexity(-loss, 1),
             "stopped_by": self.finished.reason if self.finished else None,
             "repeat": self._repeat() if self.finished and self.finished.reason in ("budget", "patience") else None,
         }

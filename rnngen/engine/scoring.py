@@ -1,116 +1,88 @@
-"""Ids to log-probabilities, line by line or over a whole text, and the totals that are made of them.
-
-All logarithms are natural; the names of totals say their unit.
-"""
+"""Ids to log-probabilities, line by line or over a whole text. All logarithms are natural."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from rnngen.engine.cells import Array
-from rnngen.engine.model import Ids, LanguageModel
+from rnngen.engine.model import Ids, LanguageModel, log_softmax_at
 
 BATCH_TOKENS = 1 << 14  # places of a batch of lines, padding included
 MOST_ROWS = 256
+# Of a steady batch. With OpenBLAS a row of a product depends on how many rows there are, and of 5, 12, 16 or more also
+# on where it stands (its kernels for AVX2 take 12 rows, then 4, and add in another order). Of 8 rows every row comes
+# out the same everywhere: on its kernels for SSE, AVX, AVX2 and AVX-512, with 1, 2 and 4 threads.
+STEADY_ROWS = 8
 WINDOW_TOKENS = 1 << 12  # of a text at a time
 
-
-@dataclass(frozen=True)
-class Totals:
-    """What a text is and how likely a model finds it.
-
-    Attributes:
-        logprob_nats: of all `n_tokens`, the unknown ones and the line breaks included.
-        n_words: what white space separates, whatever the model's tokens are.
-        n_bytes: in UTF-8.
-    """
-
-    logprob_nats: float = 0.0
-    n_tokens: int = 0
-    n_unknown: int = 0
-    n_words: int = 0
-    n_chars: int = 0
-    n_bytes: int = 0
-
-    def __add__(self, other: Totals) -> Totals:
-        return Totals(
-            self.logprob_nats + other.logprob_nats,
-            self.n_tokens + other.n_tokens,
-            self.n_unknown + other.n_unknown,
-            self.n_words + other.n_words,
-            self.n_chars + other.n_chars,
-            self.n_bytes + other.n_bytes,
-        )
-
-    @property
-    def loss_nats(self) -> float:
-        """Nats a token."""
-        return _ratio(-self.logprob_nats, self.n_tokens)
-
-    @property
-    def perplexity(self) -> float:
-        """exp(nats a token)."""
-        return _exp(self.loss_nats)
-
-    @property
-    def perplexity_per_word(self) -> float:
-        """exp(all nats, those of the line breaks too, / words): comparable between tokenizers."""
-        return _exp(_ratio(-self.logprob_nats, self.n_words))
-
-    @property
-    def bits_per_char(self) -> float:
-        return _ratio(-self.logprob_nats, self.n_chars) / math.log(2)
-
-    @property
-    def bits_per_byte(self) -> float:
-        return _ratio(-self.logprob_nats, self.n_bytes) / math.log(2)
+# Ids of a whole text and the line break's id to natural log-probabilities, in arrays that together have one entry for
+# each id. The text begins as if after a line break, and the state is carried to its end: `score_text` less its model.
+Scorer = Callable[[Ids, int], Iterator[Array]]
 
 
-def count_text(text: str) -> Totals:
-    """The counts of a text that need no model."""
-    return Totals(n_words=len(text.split()), n_chars=len(text), n_bytes=len(text.encode("utf-8", "surrogatepass")))
-
-
-def _ratio(amount: float, count: int) -> float:
-    return amount / count if count else math.nan
-
-
-def _exp(nats: float) -> float:
+def perplexity(logprob_nats: float, count: int) -> float:
+    """exp(nats / count); NaN where nothing is counted, infinite where it is beyond floats."""
+    if not count:
+        return math.nan
     try:
-        return math.exp(nats)
+        return math.exp(-logprob_nats / count)
     except OverflowError:
         return math.inf
 
 
-def score_lines(model: LanguageModel, lines: Sequence[Ids], newline_id: int) -> list[Array]:
+def score_lines(
+    model: LanguageModel, lines: Sequence[Ids], newline_id: int, bos: bool = True, steady: bool = False
+) -> list[Array]:
     """Log-probabilities of lines, each from a line break to a line break, the state reset.
 
-    Lines of like length share a batch; a row is as it would be alone.
+    Lines of like length share a batch; a row is as it would be alone, up to rounding.
 
     Args:
         lines: ids without the line break.
+        bos: else nothing stands before a line, and its first token is context only.
+        steady: not even rounding depends on the other lines: with the same model, machine and number of threads the
+            same line has the same numbers to the last bit. It takes almost twice the time. It holds for the numpy
+            engine; what a GPU's products do has not been measured.
 
     Returns:
-        For each line, in order, an array one longer than it: its tokens and the line break that ends it.
+        For each line, in order, an array one longer than it (without `bos` as long as it): its tokens and the line
+        break that ends it.
     """
+    begin = [newline_id] if bos else []
+    sequences = [np.concatenate([begin, ids, [newline_id]]).astype(np.int64) for ids in lines]
     results: list[Array] = [np.empty(0, np.float32)] * len(lines)
     by_length = sorted(range(len(lines)), key=lambda number: len(lines[number]))
-    for batch in _batches(by_length, lines):
-        longest = len(lines[batch[-1]]) + 1
-        inputs = np.full((len(batch), longest), newline_id, np.int64)
-        targets = np.full((len(batch), longest), newline_id, np.int64)
+    for batch in _steady_batches(by_length) if steady else _batches(by_length, lines):
+        rows = STEADY_ROWS if steady else len(batch)
+        padded = np.full((rows, len(sequences[batch[-1]])), newline_id, np.int64)
         for row, number in enumerate(batch):
-            inputs[row, 1 : len(lines[number]) + 1] = lines[number]
-            targets[row, : len(lines[number])] = lines[number]
-        logprobs, _ = model.logprobs(inputs, targets, model.initial_state(len(batch)))
+            padded[row, : len(sequences[number])] = sequences[number]
+        inputs, targets = padded[:, :-1], padded[:, 1:]
+        if steady:
+            logprobs = _token_by_token(model, inputs, targets)
+        else:
+            logprobs, _ = model.logprobs(inputs, targets, model.initial_state(rows))
         for row, number in enumerate(batch):
-            results[number] = logprobs[row, : len(lines[number]) + 1].copy()
+            results[number] = logprobs[row, : len(sequences[number]) - 1].copy()
     return results
+
+
+def _token_by_token(model: LanguageModel, inputs: Ids, targets: Ids) -> Array:
+    """[B, T] and [B, T] -> [B, T]; every product has B rows, whatever T is."""
+    step = model.stepper(model.initial_state(len(inputs)))
+    logprobs = np.empty(inputs.shape, np.float32)
+    for place in range(inputs.shape[1]):
+        logits = step(inputs[:, place])[:, None]  # [B, 1, V]
+        logprobs[:, place] = log_softmax_at(logits, targets[:, place, None])[:, 0]
+    return logprobs
+
+
+def _steady_batches(by_length: list[int]) -> Iterator[list[int]]:
+    return (by_length[start : start + STEADY_ROWS] for start in range(0, len(by_length), STEADY_ROWS))
 
 
 def _batches(by_length: list[int], lines: Sequence[Ids]) -> Iterator[list[int]]:
@@ -130,11 +102,37 @@ def score_text(model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: i
     Yields:
         Arrays that together have one entry for each id.
     """
+    go_on = _carried(model, newline_id)
+    for start in range(0, len(ids), WINDOW_TOKENS):
+        yield go_on(ids[start : start + WINDOW_TOKENS])
+
+
+def carry_through(model: LanguageModel, newline_id: int) -> Callable[[Sequence[Ids]], list[Array]]:
+    """A function that scores lines as `score_lines` does, but each after all lines before it, also those of its
+    earlier calls.
+    """
+    go_on = _carried(model, newline_id)
+
+    def score(lines: Sequence[Ids]) -> list[Array]:
+        ids = np.concatenate([part for line in lines for part in (line, [newline_id])])
+        windows = [go_on(ids[start : start + WINDOW_TOKENS]) for start in range(0, len(ids), WINDOW_TOKENS)]
+        return np.split(np.concatenate(windows), np.cumsum([len(line) + 1 for line in lines])[:-1])
+
+    return score
+
+
+def _carried(model: LanguageModel, newline_id: int) -> Callable[[Ids], Array]:
+    """Ids that follow those of the call before -> their log-probabilities."""
     previous = newline_id
     state = model.initial_state(1)
-    for start in range(0, len(ids), WINDOW_TOKENS):
-        targets = np.asarray(ids[start : start + WINDOW_TOKENS], np.int64)
+
+    def go_on(ids: Ids) -> Array:
+        nonlocal previous, state
+        targets = np.asarray(ids, np.int64)
         inputs = np.concatenate([[previous], targets[:-1]])
         logprobs, state = model.logprobs(inputs[None], targets[None], state)
         previous = int(targets[-1])
-        yield logprobs[0]
+        row: Array = logprobs[0]
+        return row
+
+    return go_on

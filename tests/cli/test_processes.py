@@ -88,10 +88,10 @@ def test_a_closed_pipe_ends_the_command_quietly(start, models, tmp_path, command
 
 
 def test_the_pipeline_of_the_readme_works(shell, models):
-    line = "rnngen sample -q -n 100 --length 60 | rnngen score -q - | sort -k1,1nr | head -n 5"
+    line = "rnngen sample -q -n 100 --length 60 | rnngen score -q --no-header - | sort -k2,2gr | head -n 5"
     result = shell(f"export RNNGEN_MODEL={models['lines']}; {line}")
     assert (result.code, result.err) == (0, "")
-    best = [float(row[0]) for row in result.rows]
+    best = [float(row[1]) for row in result.rows]
     assert len(best) == 5
     assert best == sorted(best, reverse=True)
 

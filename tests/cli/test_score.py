@@ -1,6 +1,7 @@
 """`rnngen score`: one record a line, in order, whose numbers add up."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from rnngen import checkpoint
 
 UNKNOWN = "☃"
-KEYS = ["line", "logprob_nats", "n_tokens", "n_unknown", "perplexity", "text"]
+KEYS = ["line", "logprob_nats", "n_tokens", "perplexity", "n_unknown", "known_logprob_nats", "known_perplexity", "text"]
 LINES = ["Haul gently, lads", "", "  ", "and\ta tab", "She is no load of hay", "", "\u2028 and \x0c", "no end"]
 
 
@@ -33,12 +34,15 @@ def test_there_is_one_record_a_line_in_order_blank_and_unterminated_ones_include
         assert record["perplexity"] == pytest.approx(math.exp(-record["logprob_nats"] / record["n_tokens"]))
 
 
-def test_columns_are_separated_by_tabs_with_fixed_digits_and_say_what_json_says(score):
-    lines = score("-q").out.split("\n")
-    for line, record in zip(lines, score("--json").records, strict=False):
-        numbers = f"{record['logprob_nats']:.4f}\t{record['n_tokens']}\t{record['n_unknown']}"
-        assert line == f"{numbers}\t{record['perplexity']:.4f}\t{record['text']}"
-    assert lines[len(LINES) :] == [""]
+def test_columns_stand_under_their_names_with_fixed_digits_and_say_what_json_says(score):
+    header, *rows = score("-q").rows
+    assert header == KEYS
+    assert score("-q", "--no-header").rows == rows
+    for row, record in zip(rows, score("--json").records, strict=True):
+        # A tab of the text itself is the last column's.
+        numbers, text = row[: len(KEYS) - 1], "\t".join(row[len(KEYS) - 1 :])
+        wanted = [f"{value:.4f}" if isinstance(value, float) else str(value) for value in record.values()]
+        assert [*numbers, text] == wanted
 
 
 def test_a_line_is_scored_by_itself(score):
@@ -63,7 +67,8 @@ def test_the_tokens_of_a_line_sum_to_the_line_and_spell_it(score, model):
     for record in score("--json", "--tokens", model=model).records:
         tokens = record["tokens"]
         assert list(record) == [*KEYS, "tokens"]
-        assert [list(token) for token in tokens] == [["token", "id", "logprob_nats", "surprisal_bits"]] * len(tokens)
+        keys = ["token", "id", "text", "logprob_nats", "surprisal_bits"]
+        assert [list(token) for token in tokens] == [keys] * len(tokens)
         assert sum(token["logprob_nats"] for token in tokens) == pytest.approx(record["logprob_nats"], abs=1e-4)
         assert len(tokens) == record["n_tokens"]
         assert tokens[-1]["token"] == "\n"
@@ -71,17 +76,66 @@ def test_the_tokens_of_a_line_sum_to_the_line_and_spell_it(score, model):
             assert token["surprisal_bits"] == pytest.approx(-token["logprob_nats"] / math.log(2))
         if model in ("char", "lstm") and not record["n_unknown"]:
             assert "".join(token["token"] for token in tokens) == record["text"] + "\n"
+        if model in ("char", "lstm"):
+            assert "".join(token["text"] for token in tokens) == record["text"] + "\n"
 
 
-def test_token_rows_name_line_place_token_and_bits(score):
-    rows = score("--tokens", text="a b\n\nc").rows
-    assert [row[:3] for row in rows] == [
-        ["1", "1", "a"], ["1", "2", "▁"], ["1", "3", "b"], ["1", "4", r"\n"],
-        ["2", "1", r"\n"],
-        ["3", "1", "c"], ["3", "2", r"\n"],
+def test_token_rows_name_line_place_token_text_and_bits(score):
+    header, *rows = score("--tokens", text="a b\n\n☃").rows
+    assert header == ["line", "token_number", "token", "text", "surprisal_bits"]
+    assert [row[:4] for row in rows] == [
+        ["1", "1", "a", "a"], ["1", "2", "▁", "▁"], ["1", "3", "b", "b"], ["1", "4", r"\n", r"\n"],
+        ["2", "1", r"\n", r"\n"],
+        ["3", "1", "<unk>", "☃"], ["3", "2", r"\n", r"\n"],
     ]  # fmt: skip
-    tokens = [token for record in score("--tokens", "--json", text="a b\n\nc").records for token in record["tokens"]]
-    assert [row[3] for row in rows] == [f"{token['surprisal_bits']:.4f}" for token in tokens]
+    tokens = [token for record in score("--tokens", "--json", text="a b\n\n☃").records for token in record["tokens"]]
+    assert [row[4] for row in rows] == [f"{token['surprisal_bits']:.4f}" for token in tokens]
+
+
+@pytest.mark.parametrize("model", ["char", "lstm", "word", "subword", "byte"])
+def test_words_are_what_white_space_separates_and_sum_to_the_line(score, model):
+    tokens = score("--json", "--tokens", model=model).records
+    for record, by_tokens in zip(score("--json", "--words", model=model).records, tokens, strict=True):
+        assert [word["word"] for word in record["words"]] == [*record["text"].split(), "\n"]
+        assert record["n_words"] == len(record["text"].split())
+        assert sum(word["n_tokens"] for word in record["words"]) == record["n_tokens"]
+        assert sum(word["logprob_nats"] for word in record["words"]) == pytest.approx(record["logprob_nats"], abs=1e-4)
+        per_word = -record["logprob_nats"] / (record["n_words"] + 1)
+        assert record["perplexity_per_word"] == pytest.approx(math.exp(per_word))
+        if model == "byte":  # one byte a character: the first word's are the line's first ones
+            [first, *_] = record["words"]
+            known = [token["logprob_nats"] for token in by_tokens["tokens"][: first["n_tokens"]]]
+            assert first["logprob_nats"] == pytest.approx(sum(known), abs=1e-4)
+
+
+def test_word_rows_name_line_place_word_tokens_and_bits(score):
+    header, *rows = score("--words", text="ab  c \n").rows
+    assert header == ["line", "word_number", "word", "n_tokens", "surprisal_bits"]
+    assert [row[:4] for row in rows] == [["1", "1", "ab", "2"], ["1", "2", "c", "3"], ["1", "3", r"\n", "2"]]
+
+
+@pytest.mark.parametrize(("base", "unit", "one"), [("e", "nats", 1), ("2", "bits", math.log(2)),
+                                                   ("10", "log10", math.log(10))])  # fmt: skip
+def test_the_base_of_the_logarithms_is_in_the_name_of_every_number(score, base, unit, one):
+    for plain, record in zip(
+        score("--json", "--tokens").records, score("--json", "--tokens", "--base", base).records, strict=True
+    ):
+        assert record[f"logprob_{unit}"] == pytest.approx(plain["logprob_nats"] / one)
+        assert record[f"known_logprob_{unit}"] == pytest.approx(plain["known_logprob_nats"] / one)
+        assert record["perplexity"] == plain["perplexity"]
+        for mine, token in zip(record["tokens"], plain["tokens"], strict=True):
+            assert mine[f"logprob_{unit}"] == pytest.approx(token["logprob_nats"] / one)
+            assert mine[f"surprisal_{unit}"] == pytest.approx(-token["logprob_nats"] / one)
+    assert score("--base", base).rows[0][1] == f"logprob_{unit}"
+    assert score("--base", base, "--tokens").rows[0][4] == f"surprisal_{unit}"
+
+
+def test_what_is_known_is_summed_by_itself(score):
+    for record in score("--json", "--tokens", text="ab\nc☃d\n☃☃\n").records:
+        known = [token["logprob_nats"] for token in record["tokens"] if token["token"] != "<unk>"]
+        assert record["known_logprob_nats"] == pytest.approx(sum(known), abs=1e-4)
+        assert record["known_perplexity"] == pytest.approx(math.exp(-sum(known) / len(known)), rel=1e-4)
+        assert len(known) + record["n_unknown"] == record["n_tokens"]
 
 
 def test_the_probabilities_of_all_next_tokens_sum_to_one(score, models):
@@ -157,3 +211,66 @@ def test_without_a_text_it_reads_standard_input(rnngen, models):
     assert rnngen("score", "-m", models["char"], stdin=b"Haul\n") == rnngen(
         "score", "-", "-m", models["char"], stdin=b"Haul\n"
     )
+
+
+def test_boundaries_that_are_left_out_leave_out_their_tokens(score):
+    text = "Haul\n\nx\n"
+    whole, headless, endless = (
+        score("--json", "--tokens", *options, text=text).records for options in ((), ("--no-bos",), ("--no-eos",))
+    )
+    for record, with_end in zip(endless, whole, strict=True):
+        assert record["tokens"] == with_end["tokens"][:-1]
+    assert [[token["text"] for token in record["tokens"]] for record in headless] == [
+        ["a", "u", "l", "\n"],
+        [],
+        ["\n"],
+    ]
+    # What begins the text for the model is not a line break any more.
+    assert headless[0]["tokens"][1]["logprob_nats"] != pytest.approx(whole[0]["tokens"][2]["logprob_nats"], abs=1e-3)
+    assert headless[1]["logprob_nats"] == 0
+    assert headless[1]["perplexity"] is None
+    [neither] = score("--json", "--no-bos", "--no-eos", text="x").records
+    assert neither["n_tokens"] == 0
+
+
+def test_headless_lines_are_those_after_their_first_token(score, models):
+    from rnngen.engine.model import Engine
+
+    loaded = checkpoint.load(Path(models["char"]))
+    engine, ids = Engine(loaded.config, loaded.weights), loaded.tokenizer.encode("Haul away\n")
+    wanted, _ = engine.logprobs(ids[None, :-1], ids[None, 1:], engine.initial_state(1))
+    texts = "no\nHaul away\na longer line than that\n"
+    records = score("--json", "--no-bos", text=texts).records
+    assert records[1]["logprob_nats"] == pytest.approx(float(wanted.sum()), abs=1e-4)
+
+
+def test_a_carried_state_scores_the_lines_as_one_text(score, models):
+    from rnngen.engine.model import Engine
+
+    loaded = checkpoint.load(Path(models["char"]))
+    lines = ["Haul gently", "", "She is no load of hay"] * 900  # more than are scored together
+    text = "\n".join(lines) + "\n"
+    engine, ids = Engine(loaded.config, loaded.weights), loaded.tokenizer.encode("\n" + text)
+    wanted, _ = engine.logprobs(ids[None, :-1], ids[None, 1:], engine.initial_state(1))
+    records = score("--json", "--state", "carry", text=text).records
+    assert [record["text"] for record in records] == lines
+    ends = [0, *(place + 1 for place, id in enumerate(ids[1:]) if id == loaded.tokenizer.newline_id)]
+    for record, start, end in zip(records, ends, ends[1:], strict=False):
+        assert record["logprob_nats"] == pytest.approx(float(wanted[0, start:end].sum()), abs=1e-3)
+
+
+@pytest.mark.parametrize("model", ["word", "char"])
+@pytest.mark.parametrize("name", ["kenlm", "srilm"])
+def test_other_tools_formats_sum_to_the_lines_totals(score, model, name):
+    records = score("--json", model=model).records
+    totals = [
+        record[{"kenlm": "logprob_nats", "srilm": "known_logprob_nats"}[name]] / math.log(10) for record in records
+    ]
+    for words in ((), ("--words",)):
+        out = score("--format", name, *words, model=model).out
+        pattern = r"Total: (\S+) OOV" if name == "kenlm" else r"logprob= (\S+) ppl"
+        found = [float(total) for total in re.findall(pattern, out)]
+        if name == "kenlm":
+            assert found == pytest.approx(totals, rel=1e-4)
+        elif not words:
+            assert found == pytest.approx([*totals, sum(totals)], rel=1e-4)

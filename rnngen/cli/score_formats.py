@@ -1,0 +1,228 @@
+"""How `score` writes lines: tab-separated columns and JSON lines. Other tools' formats are in `field_formats.py`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from rnngen.cli import models
+from rnngen.cli.output import json_line
+from rnngen.cli.scored_lines import ScoredLine, Units, token_units, word_units
+from rnngen.cli.surprising import alternatives_record, places_of_line
+from rnngen.config import LogBase
+
+if TYPE_CHECKING:
+    from rnngen.text.tokenizer import Tokenizer
+
+Detail = Literal["line", "token", "word"]
+UNIT_OF_BASE = {"e": "nats", "2": "bits", "10": "log10"}
+NATS_IN_ONE = {"e": 1.0, "2": math.log(2), "10": math.log(10)}
+
+
+class Writer(Protocol):
+    """Scored lines to text."""
+
+    def begin(self) -> str:
+        """What stands before the first line."""
+
+    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
+        """All that is written of a line."""
+
+    def end(self) -> str:
+        """What stands after the last line."""
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The unit of the logarithms that are written.
+
+    Attributes:
+        base: of log-probabilities, and of surprisals if it was asked for; else those are in bits.
+    """
+
+    base: LogBase | None = None
+
+    @property
+    def logprob(self) -> str:
+        """The name of a log-probability."""
+        return f"logprob_{UNIT_OF_BASE[self.base or 'e']}"
+
+    @property
+    def surprisal(self) -> str:
+        """The name of a surprisal."""
+        return f"surprisal_{UNIT_OF_BASE[self.base or '2']}"
+
+    def of(self, logprob_nats: float) -> float:
+        return logprob_nats / NATS_IN_ONE[self.base or "e"]
+
+    def surprisal_of(self, logprob_nats: float) -> float:
+        return -logprob_nats / NATS_IN_ONE[self.base or "2"]
+
+
+@dataclass(frozen=True)
+class LineNumbers:
+    """The totals of a line, all tokens and without the unknown ones; natural logarithms."""
+
+    logprob_nats: float
+    n_tokens: int
+    n_unknown: int
+    known_logprob_nats: float
+    n_known: int
+
+    @classmethod
+    def of(cls, line: ScoredLine, tokenizer: Tokenizer) -> LineNumbers:
+        import numpy as np
+
+        logprobs = line.logprobs
+        total, n_tokens = float(logprobs.sum(dtype=np.float64)), len(logprobs)
+        if not line.encoded.n_unknown or tokenizer.unk_id is None:
+            return cls(total, n_tokens, 0, total, n_tokens)
+        strange = line.encoded.ids[line.start :] == tokenizer.unk_id
+        known = total - float(logprobs[: len(strange)][strange].sum(dtype=np.float64))
+        return cls(total, n_tokens, line.encoded.n_unknown, known, n_tokens - int(strange.sum()))
+
+    @property
+    def perplexity(self) -> float:
+        from rnngen.engine.scoring import perplexity
+
+        return perplexity(self.logprob_nats, self.n_tokens)
+
+    @property
+    def known_perplexity(self) -> float:
+        from rnngen.engine.scoring import perplexity
+
+        return perplexity(self.known_logprob_nats, self.n_known)
+
+
+class Columns:
+    """Tab-separated columns under a header; a row for each line, token or word."""
+
+    def __init__(self, tokenizer: Tokenizer, detail: Detail, logs: Logs, header: bool) -> None:
+        self._tokenizer, self._detail, self._logs, self._header = tokenizer, detail, logs, header
+
+    def begin(self) -> str:
+        if not self._header:
+            return ""
+        logprob, surprisal = self._logs.logprob, self._logs.surprisal
+        columns = {
+            "line": ["line", logprob, "n_tokens", "perplexity", "n_unknown", f"known_{logprob}", "known_perplexity",
+                     "text"],
+            "token": ["line", "token_number", "token", "text", surprisal],
+            "word": ["line", "word_number", "word", "n_tokens", surprisal],
+        }  # fmt: skip
+        return "\t".join(columns[self._detail]) + "\n"
+
+    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
+        if self._detail == "line":
+            return self._row(line, numbers)
+        return self._token_rows(line) if self._detail == "token" else self._word_rows(line)
+
+    def end(self) -> str:
+        return ""
+
+    def _row(self, line: ScoredLine, numbers: LineNumbers) -> str:
+        logs = self._logs
+        return (
+            f"{line.number}\t{logs.of(numbers.logprob_nats):.4f}\t{numbers.n_tokens}\t{numbers.perplexity:.4f}\t"
+            f"{numbers.n_unknown}\t{logs.of(numbers.known_logprob_nats):.4f}\t{numbers.known_perplexity:.4f}\t"
+            f"{line.text}\n"
+        )
+
+    def _token_rows(self, line: ScoredLine) -> str:
+        from rnngen.text.symbols import visible
+
+        units, name = token_units(line, self._tokenizer), self._tokenizer.token
+        return "".join(
+            f"{line.number}\t{place}\t{visible(name(id or 0))}\t{visible(surface)}\t{surprisal:.4f}\n"
+            for place, (surface, id, surprisal) in enumerate(self._surprisals(units), 1 + line.start)
+        )
+
+    def _word_rows(self, line: ScoredLine) -> str:
+        from rnngen.text.symbols import visible
+
+        units = word_units(line, self._tokenizer)
+        return "".join(
+            f"{line.number}\t{place}\t{visible(surface)}\t{n_tokens}\t{surprisal:.4f}\n"
+            for place, ((surface, _, surprisal), n_tokens) in enumerate(
+                zip(self._surprisals(units), units.n_tokens, strict=True), 1
+            )
+        )
+
+    def _surprisals(self, units: Units) -> list[tuple[str, int | None, float]]:
+        surprisals = map(self._logs.surprisal_of, units.logprobs)
+        return list(zip(units.surfaces, units.ids, surprisals, strict=True))
+
+
+class Kept:
+    """The lines themselves."""
+
+    def begin(self) -> str:
+        return ""
+
+    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
+        return line.text + "\n"
+
+    def end(self) -> str:
+        return ""
+
+
+class JsonLines:
+    """A JSON object a line, with its tokens or words where they are asked for."""
+
+    def __init__(self, loaded: models.Loaded, detail: Detail, logs: Logs, alternatives: int | None) -> None:
+        self._loaded, self._tokenizer = loaded, loaded.checkpoint.tokenizer
+        self._detail, self._logs, self._alternatives = detail, logs, alternatives
+
+    def begin(self) -> str:
+        return ""
+
+    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
+        logs = self._logs
+        record: dict[str, Any] = {
+            "line": line.number,
+            logs.logprob: logs.of(numbers.logprob_nats),
+            "n_tokens": numbers.n_tokens,
+            "perplexity": numbers.perplexity,
+            "n_unknown": numbers.n_unknown,
+            f"known_{logs.logprob}": logs.of(numbers.known_logprob_nats),
+            "known_perplexity": numbers.known_perplexity,
+            "text": line.text,
+        }
+        if self._detail == "token":
+            record["tokens"] = self._tokens(token_units(line, self._tokenizer))
+        if self._detail == "word":
+            from rnngen.engine.scoring import perplexity
+
+            units = word_units(line, self._tokenizer)
+            n_words = len(units.surfaces) - line.boundaries.eos
+            record |= {
+                "n_words": n_words,
+                "perplexity_per_word": perplexity(numbers.logprob_nats, len(units.surfaces)),
+                "words": self._words(units),
+            }
+        if self._alternatives is not None:
+            places = places_of_line(line, self._loaded, self._alternatives)
+            record["alternatives"] = alternatives_record(places)
+        return json_line(record)
+
+    def end(self) -> str:
+        return ""
+
+    def _tokens(self, units: Units) -> list[dict[str, Any]]:
+        return [
+            {"token": self._tokenizer.token(id or 0), "id": id, "text": surface, **self._logs_of(logprob)}
+            for surface, id, logprob in zip(units.surfaces, units.ids, units.logprobs, strict=True)
+        ]
+
+    def _words(self, units: Units) -> list[dict[str, Any]]:
+        return [
+            {"word": surface, "n_tokens": n_tokens, "unknown": unknown, **self._logs_of(logprob)}
+            for surface, n_tokens, unknown, logprob in zip(
+                units.surfaces, units.n_tokens, units.unknown, units.logprobs, strict=True
+            )
+        ]
+
+    def _logs_of(self, logprob_nats: float) -> dict[str, float]:
+        logs = self._logs
+        return {logs.logprob: logs.of(logprob_nats), logs.surprisal: logs.surprisal_of(logprob_nats)}

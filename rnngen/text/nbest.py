@@ -1,0 +1,178 @@
+"""n-best lists: the lines that decoders write about their hypotheses, in the forms of Moses, SRILM and Kaldi.
+
+Nothing here knows of models: a line is taken apart, and put together again around a new number.
+
+The words of a hypothesis are what ASCII white space separates, as the three tools have it; its text is these words with
+one space between, so that hypotheses which differ in their spacing only are the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rnngen.config import NbestForm
+from rnngen.errors import DataError
+from rnngen.text.symbols import visible
+
+FEATURE = "RNNLM="
+SHAPES: dict[NbestForm, str] = {
+    "moses": "ID ||| words ||| Name= value ... ||| total",
+    "srilm": "ascore lscore nwords words",
+    "kaldi": "uttid words",
+}
+SHOWN_CHARS = 60  # of a malformed line
+
+_SEPARATOR = re.compile(r"(?<!\S)\|\|\|(?!\S)")
+_WORD = re.compile(r"[^ \t\v\f\r]+")
+_SRILM = re.compile(r"[ \t\v\f\r]*(?P<ascore>\S+)[ \t\v\f\r]+(?P<lscore>\S+)[ \t\v\f\r]+(?P<n_words>\S+)(?P<words>.*)")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.IGNORECASE)
+_COUNT = re.compile(r"\d{1,18}", re.ASCII)
+_NUMBERED = re.compile(r"(.+)-\d+", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A line of an n-best list.
+
+    Attributes:
+        list_id: the list that it belongs to; those of one list stand together.
+        text: its words with one space between; may be empty.
+        score: what it has already, in the unit of the list: the total of Moses, the ascore of SRILM, 0 for Kaldi.
+        before: the line up to the place of the new number, and
+        after: the line behind it.
+        if_best: what is written when it is the best of its list.
+    """
+
+    list_id: str
+    text: str
+    score: float
+    before: str
+    after: str
+    if_best: str
+
+    def with_number(self, number: str) -> str:
+        """The line with the new number, without a line break."""
+        return f"{self.before}{number}{self.after}"
+
+
+def parse(line: str, form: NbestForm, number: int) -> Hypothesis | None:
+    """Take a line of an n-best list apart.
+
+    Args:
+        line: without its line break.
+        number: of the line, for errors.
+
+    Returns:
+        None for a blank line of SRILM's form, which separates lists.
+
+    Raises:
+        DataError: the line has not this form.
+    """
+    try:
+        match form:
+            case "moses":
+                return _moses(line)
+            case "srilm":
+                return _srilm(line) if _WORD.search(line) else None
+            case "kaldi":
+                return _kaldi(line)
+    except _FormError as error:
+        shown = visible(line[:SHOWN_CHARS]) + ("..." if len(line) > SHOWN_CHARS else "")
+        raise DataError(f"line {number} {error}: '{shown}'; {_remedy(line, form)}") from None
+
+
+class _FormError(Exception):
+    """What is wrong with a line."""
+
+
+def _moses(line: str) -> Hypothesis:
+    """`ID ||| words ||| Name= value ... ||| total`, perhaps with fields behind it; the number becomes a feature.
+
+    Source: the manual of Moses, "Generating n-best lists". The features of its own language models are natural
+    logarithms; a weight, which is tuned anyway, takes up the factor.
+    """
+    bars = list(_SEPARATOR.finditer(line))
+    if len(bars) < 3:
+        raise _FormError(f"has {len(bars)} separators ' ||| ' where a Moses list has 3 or more")
+    starts = [0, *(bar.end() for bar in bars)]
+    ends = [*(bar.start() for bar in bars), len(line)]
+    list_id, hypothesis, features, total = (line[start:end] for start, end in zip(starts[:4], ends[:4], strict=True))
+    if not _WORD.search(list_id):
+        raise _FormError("has no ID in its first field")
+    kept = starts[2] + len(features.rstrip())
+    behind = line[kept : ends[2]] or " "
+    text = _text(hypothesis)
+    before = f"{line[:kept]} {FEATURE} "
+    return Hypothesis(list_id.strip(), text, _number(total, "total"), before, behind + line[ends[2] :], text)
+
+
+def _srilm(line: str) -> Hypothesis:
+    """`ascore lscore nwords words`; the number takes the place of lscore.
+
+    Source: nbest-format(5) of SRILM, its third format. nwords may count a `<s>` and `</s>` among the words or not.
+    """
+    fields = _SRILM.fullmatch(line)
+    if fields is None:
+        raise _FormError(f"has {len(_WORD.findall(line))} fields where a SRILM list has 3 or more")
+    ascore = _number(fields["ascore"], "ascore")
+    _number(fields["lscore"], "lscore")
+    if not _COUNT.fullmatch(fields["n_words"]):
+        raise _FormError(f"has '{visible(fields['n_words'][:20])}' where the number of words (nwords) must be")
+    marked = _WORD.findall(fields["words"])
+    words = marked[bool(marked[:1] == ["<s>"]) :]
+    words = words[: len(words) - (words[-1:] == ["</s>"])]
+    if int(fields["n_words"]) not in (len(words), len(marked)):
+        raise _FormError(f"says nwords {int(fields['n_words'])} and has {len(words)} words")
+    text = " ".join(words)
+    return Hypothesis("", text, ascore, line[: fields.start("lscore")], line[fields.end("lscore") :], text)
+
+
+def _kaldi(line: str) -> Hypothesis:
+    """`uttid words`, of which `uttid cost` is made; utt-1 and utt-2 are one list, an uttid without number is a list.
+
+    Source: the archives of Kaldi's lattice-to-nbest and nbest-to-linear, which number the hypotheses so.
+    """
+    found = _WORD.search(line)
+    if found is None:
+        raise _FormError("is blank where a Kaldi list has an uttid")
+    if _SEPARATOR.search(line):
+        raise _FormError("has the separators ' ||| ' of a Moses list")
+    if _looks_like_srilm(line):
+        raise _FormError("has the scores of a SRILM list in front of its words")
+    numbered = _NUMBERED.fullmatch(found[0])
+    list_id = numbered[1] if numbered else found[0]
+    text = _text(line[found.end() :])
+    return Hypothesis(list_id, text, 0.0, f"{found[0]} ", "", f"{list_id} {text}".rstrip(" "))
+
+
+def _text(words: str) -> str:
+    return " ".join(_WORD.findall(words))
+
+
+def _number(field: str, name: str) -> float:
+    stripped = field.strip()
+    if not _NUMBER.fullmatch(stripped):
+        raise _FormError(f"has '{visible(stripped[:20])}' where a number ({name}) must be")
+    return float(stripped)
+
+
+def _looks_like_srilm(line: str) -> bool:
+    """Whether two scores, with a point or a minus as an uttid and a word have not, and the right count come first."""
+    fields = _SRILM.fullmatch(line)
+    if fields is None or not _COUNT.fullmatch(fields["n_words"]):
+        return False
+    scores = (fields["ascore"], fields["lscore"])
+    if not all(_NUMBER.fullmatch(score) and ("." in score or score[0] == "-") for score in scores):
+        return False
+    n_marked = len(_WORD.findall(fields["words"]))
+    return n_marked - 2 <= int(fields["n_words"]) <= n_marked
+
+
+def _remedy(line: str, form: NbestForm) -> str:
+    if _SEPARATOR.search(line):
+        like: NbestForm = "moses"
+    else:
+        like = "srilm" if _looks_like_srilm(line) else "kaldi"
+    wanted = f"a line of --nbest {form} is '{SHAPES[form]}'"
+    return wanted if like == form or not _WORD.search(line) else f"{wanted}; for '{SHAPES[like]}' use --nbest {like}"

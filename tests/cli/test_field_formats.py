@@ -1,0 +1,130 @@
+"""What KenLM's query and SRILM's ngram print, byte for byte, from log-probabilities chosen by hand."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from rnngen.cli.field_formats import SRILM, KenLM
+from rnngen.cli.score_formats import LineNumbers
+from rnngen.cli.scored_lines import Boundaries, ScoredLine
+from rnngen.text.char import CharTokenizer
+from rnngen.text.tokenizer import Encoded
+from rnngen.text.word import WordTokenizer
+
+WHOLE = Boundaries()
+WORDS = WordTokenizer(["i've", "got", "a", "bad", "feeling"], "whitespace")  # ids 2 to 6
+
+
+def scored(tokenizer, text, log10s, boundaries=WHOLE) -> ScoredLine:
+    ids = tokenizer.encode(text)
+    n_unknown = int((ids == tokenizer.unk_id).sum())
+    logprobs = np.array(log10s, np.float32) * np.float32(math.log(10))
+    return ScoredLine(1, text, Encoded(ids, n_unknown), logprobs, boundaries)
+
+
+def written(writer, *lines) -> str:
+    return writer.begin() + "".join(writer.line(line, LineNumbers.of(line, WORDS)) for line in lines) + writer.end()
+
+
+def test_srilm_shows_a_sentence_its_words_and_its_sums():
+    # 10^(15/6) and 10^(15/5): five words, one end.
+    line = scored(WORDS, "i've got a bad feeling", [-3, -1, -2, -4, -3, -2])
+    sums = "1 sentences, 5 words, 0 OOVs\n0 zeroprobs, logprob= -15 ppl= 316.228 ppl1= 1000\n"
+    assert written(SRILM(WORDS, False, "film.txt"), line) == (
+        "i've got a bad feeling\n"
+        "\tp( i've | <s> ) \t= [RNN] 0.001 [ -3 ]\n"
+        "\tp( got | i've ...) \t= [RNN] 0.1 [ -1 ]\n"
+        "\tp( a | got ...) \t= [RNN] 0.01 [ -2 ]\n"
+        "\tp( bad | a ...) \t= [RNN] 0.0001 [ -4 ]\n"
+        "\tp( feeling | bad ...) \t= [RNN] 0.001 [ -3 ]\n"
+        "\tp( </s> | feeling ...) \t= [RNN] 0.01 [ -2 ]\n"
+        f"{sums}\nfile film.txt: {sums}"
+    )
+
+
+def test_srilm_leaves_unknown_words_out_of_the_sums_but_counts_them():
+    line = scored(WORDS, "got milk a", [-1, -5, -2, -3])
+    out = written(SRILM(WORDS, False, "-"), line)
+    assert "\tp( <unk> | got ...) \t= [OOV] 0 [ -inf ]\n\tp( a | <unk> ...) \t= [RNN] 0.01 [ -2 ]\n" in out
+    # -6 over two known words and an end, and over the two words.
+    assert "1 sentences, 3 words, 1 OOVs\n0 zeroprobs, logprob= -6 ppl= 100 ppl1= 1000\n" in out
+
+
+def test_srilm_has_a_sentence_for_every_line_and_sums_all_of_them():
+    lines = [scored(WORDS, "a", [-1, -2]), scored(WORDS, "", [-3])]
+    out = written(SRILM(WORDS, False, "x"), *lines)
+    assert "\n\n\tp( </s> | <s> ) \t= [RNN] 0.001 [ -3 ]\n1 sentences, 0 words, 0 OOVs\n" in out
+    assert "logprob= -3 ppl= 1000 ppl1= undefined\n" in out
+    assert out.endswith("file x: 2 sentences, 1 words, 0 OOVs\n0 zeroprobs, logprob= -6 ppl= 100 ppl1= 1e+06\n")
+
+
+def test_srilm_lines_are_those_that_compute_best_mix_looks_for():
+    out = written(SRILM(WORDS, False, "x"), scored(WORDS, "got milk", [-1, -5, -2]))
+    found = re.findall(r"^\s+p\( (\S+) \|.*\)\s*=\s*\[\S+\]\s+(\S+) \[ (\S+) \]$", out, re.M)
+    assert found == [("got", "0.1", "-1"), ("<unk>", "0", "-inf"), ("</s>", "0.01", "-2")]
+
+
+def parse_kenlm(line: str) -> tuple[list[tuple[str, int, int, float]], float, int]:
+    """A line of KenLM's `query`: words as (surface, id, n-gram length, log10), the total, the unknown words."""
+    *entries, total = line.split("\t")
+    words = []
+    for entry in entries:
+        name, length, log10 = entry.split(" ")
+        surface, _, id = name.rpartition("=")
+        words.append((surface, int(id), int(length), float(log10)))
+    match = re.fullmatch(r"Total: (\S+) OOV: (\d+)", total)
+    assert match
+    return words, float(match[1]), int(match[2])
+
+
+def test_kenlm_shows_ids_lengths_logs_and_totals():
+    lines = [scored(WORDS, "got milk", [-1.5, -4, -0.5]), scored(WORDS, "", [-2])]
+    assert written(KenLM(WORDS, False), *lines) == (
+        "got=3 2 -1.5\tmilk=0 3 -4\t</s>=1 4 -0.5\tTotal: -6 OOV: 1\n"
+        "</s>=1 2 -2\tTotal: -2 OOV: 0\n"
+        "Perplexity including OOVs:\t100\n"
+        "Perplexity excluding OOVs:\t21.5443\n"  # 10^(4/3)
+        "OOVs:\t1\n"
+        "Tokens:\t4\n"
+    )
+
+
+def test_the_parser_of_kenlms_own_output_reads_ours():
+    # As `query` printed it for a trigram model.
+    theirs = "looking=28 2 -2.1\ton=12 3 -0.46\t</s>=2 3 -0.04\tTotal: -2.6 OOV: 0"
+    ours = written(KenLM(WORDS, False), scored(WORDS, "a got", [-2.1, -0.46, -0.04])).split("\n")[0]
+    (words, total, n_unknown), (wanted, wanted_total, _) = parse_kenlm(ours), parse_kenlm(theirs)
+    assert [log10 for *_, log10 in words] == pytest.approx([log10 for *_, log10 in wanted])
+    assert total == pytest.approx(wanted_total)
+    assert [surface for surface, *_ in words] == ["a", "got", "</s>"]
+    assert n_unknown == 0
+
+
+def test_words_of_characters_are_sums_and_white_space_cannot_break_a_field():
+    tokenizer = CharTokenizer(" =ab")
+    line = scored(tokenizer, "a =b", [-1, -2, -4, -8, -16])
+    words, total, _ = parse_kenlm(written(KenLM(tokenizer, True), line).split("\n")[0])
+    assert words == [("a", tokenizer.encode("a")[0], 2, -1), ("=b", 1, 3, -14), ("</s>", 1, 4, -16)]
+    assert total == -31
+    tokens, _, _ = parse_kenlm(written(KenLM(tokenizer, False), line).split("\n")[0])
+    assert [surface for surface, *_ in tokens] == ["a", "▁", "=", "b", "</s>"]
+
+
+@pytest.mark.parametrize(("boundaries", "log10s", "n_tokens"), [
+    (Boundaries(bos=False), [-1, -2], 2), (Boundaries(eos=False), [-1, -2], 2),
+    (Boundaries(bos=False, eos=False), [-2], 1),
+])  # fmt: skip
+def test_what_is_not_scored_is_not_shown(boundaries, log10s, n_tokens):
+    line = scored(WORDS, "got a", log10s, boundaries)
+    kenlm = written(KenLM(WORDS, False), line)
+    srilm = written(SRILM(WORDS, False, "x"), line)
+    assert f"Tokens:\t{n_tokens}\n" in kenlm
+    assert ("</s>" in kenlm, "</s>" in srilm) == (boundaries.eos,) * 2
+    assert ("got=3" in kenlm, "p( got" in srilm) == (boundaries.bos,) * 2
+    if not boundaries.eos:
+        count = 2 if boundaries.bos else 1
+        assert f"ppl= {10 ** (-sum(log10s) / count):.6g} ppl1= {10 ** (-sum(log10s) / count):.6g}" in srilm

@@ -1,0 +1,111 @@
+"""`rnngen score`: which lines are written and in which order, and what the options refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnngen.cli import score_stream
+
+LINES = ["Haul gently, lads", "qqq zzz", "", "She is no load of hay", "Haul gently, lads", "xyzzyx"]
+TEXT = "\n".join(LINES).encode()
+
+
+@pytest.fixture
+def score(rnngen, models):
+    def call(*arguments, stdin=TEXT):
+        result = rnngen("score", "-", "-m", models["char"], *arguments, stdin=stdin)
+        assert result.code == 0
+        return result
+
+    return call
+
+
+def test_thresholds_keep_the_order_and_the_numbers_of_the_lines(score):
+    records = score("--json").records
+    limit = sorted(record["perplexity"] for record in records)[3]
+    wanted = [record for record in records if record["perplexity"] <= limit]
+    assert score("--json", "--max-perplexity", limit).records == wanted
+    assert 0 < len(wanted) < len(records)
+    least = sorted(record["logprob_nats"] for record in records)[3]
+    wanted = [record for record in records if record["logprob_nats"] >= least]
+    assert score("--json", "--min-logprob", least).records == wanted
+
+
+def test_the_least_logprob_is_in_the_base_that_is_asked_for(score):
+    log10s = sorted(record["logprob_log10"] for record in score("--json", "--base", "10").records)
+    kept = score("--json", "--base", "10", "--min-logprob", log10s[3] - 1e-9).records
+    assert sorted(record["logprob_log10"] for record in kept) == log10s[3:]
+
+
+def test_keep_writes_the_lines_themselves(score):
+    limit = sorted(record["perplexity"] for record in score("--json").records)[3]
+    wanted = [record["text"] for record in score("--json", "--max-perplexity", limit).records]
+    assert score("--keep", "--max-perplexity", limit).out == "".join(line + "\n" for line in wanted)
+    assert score("--keep").out == TEXT.decode() + "\n"
+
+
+@pytest.mark.parametrize("key", ["perplexity", "logprob"])
+def test_sorting_puts_the_best_first_and_equal_ones_in_their_order(score, key):
+    records = score("--json").records
+    best = {"perplexity": lambda record: record["perplexity"], "logprob": lambda record: -record["logprob_nats"]}[key]
+    assert score("--json", "--sort", key).records == sorted(records, key=best)
+    assert score("--json", "--sort", key, "--top", 2).records == sorted(records, key=best)[:2]
+    if key == "perplexity":
+        assert score("--json", "--top", 2).records == sorted(records, key=best)[:2]
+    assert score("--json", "--sort", key, "--top", 99).records == sorted(records, key=best)
+
+
+def test_more_records_than_fit_into_memory_are_sorted_all_the_same(score, monkeypatch):
+    wanted = score("--sort", "perplexity").out
+    monkeypatch.setattr(score_stream, "MOST_IN_MEMORY", 2)
+    assert score("--sort", "perplexity").out == wanted
+
+
+def test_lines_of_which_nothing_was_scored_come_last_and_pass_no_limit(score):
+    records = score("--json", "--no-bos", "--no-eos", "--sort", "perplexity").records
+    assert records[-1]["text"] == ""
+    assert "" not in [
+        record["text"] for record in score("--json", "--no-bos", "--no-eos", "--max-perplexity", "1e99").records
+    ]
+
+
+def test_a_format_sums_up_the_lines_that_it_shows(score):
+    limit = sorted(record["perplexity"] for record in score("--json").records)[3]
+    records = score("--json", "--max-perplexity", limit).records
+    out = score("--format", "kenlm", "--max-perplexity", limit).out
+    assert f"Tokens:\t{sum(record['n_tokens'] for record in records)}\n" in out
+    assert out.count("Total:") == len(records)
+
+
+def test_when_no_line_passes_there_is_only_the_header(score):
+    assert score("--max-perplexity", 1).rows == [score().rows[0]]
+    assert score("--keep", "--max-perplexity", 1).out == ""
+
+
+def test_unknown_symbols_of_lines_that_are_not_written_are_counted_too(score):
+    assert "2 unknown symbols" in score("--top", 1, stdin="☃\nHaul\n☃".encode()).err
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    ("--tokens --words", "--tokens and --words contradict"),
+    ("--keep --color", "--color and --keep contradict"),
+    ("--nbest moses --json", "--json does not go with --nbest"),
+    ("--nbest moses --top 3", "--top does not go with --nbest"),
+    ("--classify --no-eos", "--no-eos does not go with --classify"),
+    ("--color --base 2", "--base does not go with --color"),
+    ("--keep --json", "--json does not go with --keep"),
+    ("--tokens --format kenlm", "--format does not go with --tokens"),
+    ("--best", "--best is about n-best lists: add --nbest"),
+    ("--weight 2", "--weight is about n-best lists: add --nbest"),
+    ("--alternatives 3", "add --color or --json"),
+    ("--json --format srilm", "--json is --format jsonl"),
+    ("--no-bos --state carry", "--no-bos does not go with --state carry"),
+    ("--format kenlm --base 2", "base is 2: the formats of KenLM and SRILM have log10"),
+    ("-m other", "several models: add --classify"),
+    ("--top 0", "greater than or equal to 1"),
+    ("--format arpa", "'arpa' is not one of"),
+])  # fmt: skip
+def test_options_that_contradict_one_another_are_refused(rnngen, models, arguments, said):
+    result = rnngen("score", "-", "-m", models["char"], *arguments.split(), stdin=TEXT)
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err

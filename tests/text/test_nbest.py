@@ -1,0 +1,122 @@
+"""Lines of n-best lists, taken apart and put together again."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnngen.errors import DataError
+from rnngen.text.nbest import parse
+
+MOSES = "0 ||| we must go . ||| d: 0 -5.5 LM0= -36.1 ||| -9.2298"
+
+
+def rescored(line: str, form: str) -> str:
+    return parse(line, form, 1).with_number("-1.25")
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (MOSES, "0 ||| we must go . ||| d: 0 -5.5 LM0= -36.1 RNNLM= -1.25 ||| -9.2298"),
+        (
+            "7 |||  a  b  ||| LM0= 1  ||| 2 ||| 0-0 1-1 |||",
+            "7 |||  a  b  ||| LM0= 1 RNNLM= -1.25  ||| 2 ||| 0-0 1-1 |||",
+        ),
+        ("s ||| ||| ||| -1e3", "s ||| ||| RNNLM= -1.25 ||| -1e3"),
+        ("0\t||| a||| |||b ||| F= 1\t|||\t.5", "0\t||| a||| |||b ||| F= 1 RNNLM= -1.25\t|||\t.5"),
+    ],
+)
+def test_a_moses_line_has_one_more_feature_and_is_otherwise_the_same(line, wanted):
+    assert rescored(line, "moses") == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("-10.5 -3 2 a b", "-10.5 -1.25 2 a b"),
+        (" -10.5\t-inf  2   a   b ", " -10.5\t-1.25  2   a   b "),
+        ("-10 0 0", "-10 -1.25 0"),
+        ("-10 0 2 <s> a b </s>", "-10 -1.25 2 <s> a b </s>"),
+        ("-10 0 4 <s> a b </s>", "-10 -1.25 4 <s> a b </s>"),
+    ],
+)
+def test_a_srilm_line_has_another_lscore_and_is_otherwise_the_same(line, wanted):
+    assert rescored(line, "srilm") == wanted
+
+
+def test_a_kaldi_line_becomes_an_uttid_and_a_cost():
+    assert rescored("utt-a-1 we must go", "kaldi") == rescored("  utt-a-1\t", "kaldi") == "utt-a-1 -1.25"
+
+
+def test_the_text_of_a_hypothesis_is_its_words_with_one_space_between():
+    assert parse("0 |||  a \t b  ||| F= 1 ||| 2", "moses", 1).text == "a b"
+    assert parse("-1 -1 2 <s>  a  b </s> ", "srilm", 1).text == "a b"
+    assert parse("u  a  b ", "kaldi", 1).text == "a b"
+    # White space beyond ASCII is part of a word, as the three tools have it; the marks count at the ends only.
+    assert parse("-1 -1 3 a\u00a0b <s> c", "srilm", 1).text == "a\u00a0b <s> c"
+
+
+@pytest.mark.parametrize(
+    ("line", "form"), [("0 |||  ||| F= 1 ||| 2", "moses"), ("-1 -1 0 <s> </s>", "srilm"), ("u-1", "kaldi")]
+)
+def test_a_hypothesis_may_be_empty(line, form):
+    assert parse(line, form, 1).text == ""
+
+
+def test_a_hypothesis_knows_its_list_its_score_and_what_to_write_when_it_is_the_best():
+    found = parse(MOSES, "moses", 1)
+    assert (found.list_id, found.score, found.if_best) == ("0", -9.2298, "we must go .")
+    found = parse("-10.5 -3 2 <s> a b </s>", "srilm", 1)
+    assert (found.score, found.if_best) == (-10.5, "a b")
+    found = parse("talk-2-13 a b", "kaldi", 1)
+    assert (found.list_id, found.score, found.if_best) == ("talk-2", 0, "talk-2 a b")
+    assert parse("talk a b", "kaldi", 1).list_id == parse("talk-1", "kaldi", 1).if_best == "talk"
+
+
+def test_a_blank_line_separates_lists_of_srilm():
+    assert parse("", "srilm", 1) is None
+    assert parse(" \t", "srilm", 1) is None
+
+
+MISTAKES = [
+    ("moses", "0 ||| a ||| F= 1", "has 2 separators ' ||| ' where a Moses list has 3 or more"),
+    ("moses", "", "line 5 has 0 separators"),
+    ("moses", "0|||a|||F= 1|||2", "has 0 separators"),
+    ("moses", " ||| a ||| F= 1 ||| 2", "has no ID in its first field"),
+    ("moses", "0 ||| a ||| F= 1 ||| nan", "has 'nan' where a number (total) must be"),
+    ("moses", "0 ||| a ||| F= 1 |||", "has '' where a number (total) must be"),
+    ("moses", "-1.5 -2 1 a", "for 'ascore lscore nwords words' use --nbest srilm"),
+    ("moses", "utt-1 a", "for 'uttid words' use --nbest kaldi"),
+    ("srilm", "-1 -2", "has 2 fields where a SRILM list has 3 or more"),
+    ("srilm", "a -2 1 b", "has 'a' where a number (ascore) must be"),
+    ("srilm", "-1 1_0 1 b", "has '1_0' where a number (lscore) must be"),
+    ("srilm", "-1 -2 1.0 b", "has '1.0' where the number of words (nwords) must be"),
+    ("srilm", "-1 -2 3 a b", "says nwords 3 and has 2 words"),
+    ("srilm", "-1 -2 1 <s> a </s> b", "says nwords 1 and has 3 words"),
+    ("srilm", MOSES, "use --nbest moses"),
+    ("srilm", "utt-1 a b", "use --nbest kaldi"),
+    ("kaldi", "  ", "is blank where a Kaldi list has an uttid"),
+    ("kaldi", MOSES, "use --nbest moses"),
+    ("kaldi", "-1.5 -2 2 a b", "use --nbest srilm"),
+]
+
+
+@pytest.mark.parametrize(("form", "line", "message"), MISTAKES)
+def test_a_line_of_another_form_is_an_error_that_names_line_text_and_remedy(form, line, message):
+    with pytest.raises(DataError) as caught:
+        parse(line, form, 5)
+    told = str(caught.value)
+    assert told.startswith("line 5 ")
+    assert message in told
+    assert f"a line of --nbest {form} is '" in told
+
+
+def test_a_malformed_line_is_shown_in_short_and_printable():
+    with pytest.raises(DataError) as caught:
+        parse("\0\x1b" + "x" * 1_000_000, "srilm", 1)
+    assert "\\x00\\x1bxxx" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_words_of_digits_are_no_scores():
+    assert parse("utt-1 2 1 5", "kaldi", 1).text == "2 1 5"
