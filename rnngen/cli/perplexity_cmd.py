@@ -1,113 +1,141 @@
-"""`rnngen perplexity`: how well models predict a text."""
+"""`rnngen perplexity`: how well a model predicts a text."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnngen.cli import models, options
-from rnngen.cli.output import Console, end_with_the_pipe, json_line, table
-from rnngen.cli.scored_lines import score_in_blocks
-from rnngen.config import OnUnknown
-from rnngen.errors import DataError
+from rnngen.cli.adaptation import adaptive_rows
+from rnngen.cli.context_curve import context_curve
+from rnngen.cli.mixing import mixed_rows
+from rnngen.cli.output import Console, end_with_the_pipe
+from rnngen.cli.perplexity_report import Row, measure_row, static_row, write_report
+from rnngen.config import OnUnknown, ScoreState
+from rnngen.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rnngen.engine.scoring import Totals
     from rnngen.text.corpus import FileText
-    from rnngen.text.tokenizer import Tokenizer
-
-COLUMNS = (
-    ("n_tokens", "d"), ("n_words", "d"), ("n_chars", "d"), ("n_bytes", "d"), ("n_unknown", "d"),
-    ("loss_nats", ".4f"), ("perplexity", ".4f"), ("perplexity_per_word", ".4f"),
-    ("bits_per_char", ".4f"), ("bits_per_byte", ".4f"),
-)  # fmt: skip
-
-State = Literal["carry", "reset"]
 
 
 def perplexity(
     texts: options.Texts = None,
     model: options.Models = None,
     state: Annotated[
-        State, typer.Option("--state", help="Carry the state through the text, or reset it at every line.")
+        ScoreState, typer.Option("--state", help="Carry the state through the text, or reset it at every line.")
     ] = "carry",
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Beside it, adapt to the text by a neural cache of its recent tokens.")
+    ] = False,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Beside it, adapt to the text by training on what has been scored.")
+    ] = False,
+    mix: Annotated[
+        Path | None,
+        typer.Option("--mix", metavar="ARPA", help="Beside it, mix with an n-gram model; of split words only."),
+    ] = None,
+    lambda_: Annotated[
+        float | None, typer.Option("--lambda", metavar="L", help="Weight of the n-gram model.", show_default="0.5")
+    ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option("--tune", metavar="FILE", help="Another text, to choose the settings of the above on."),
+    ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            "--context",
+            metavar="N",
+            min=1,
+            help="Instead, the loss when it sees 1, 2, 4, ... N tokens, and all.",
+        ),
+    ] = None,
     json: options.Json = False,
     on_unknown: options.Unknowns = "unk",
     encoding: options.Encoding = options.ENCODING,
     device: options.DeviceName = options.DEVICE,
     quiet: options.Quiet = False,
 ) -> None:
-    """How well a model predicts a text: one row a model.
+    """How well a model predicts a text, with standard errors over lines; of several models each pair is compared.
 
-    loss_nats and perplexity are per token (line breaks are tokens). perplexity_per_word is exp(all nats / n_words),
-    words being what white space separates: it compares models whatever their tokens are, as the bits do.
+    loss_nats and perplexity are per token (line breaks are tokens). perplexity_per_word is exp(nats / (n_words +
+    n_line_ends)), SRILM's ppl; perplexity_per_word_no_eol is exp(nats / n_words), its ppl1. Words are what white space
+    separates, so these compare models whatever their tokens are, as the bits do. known_... leave unknown symbols out.
     """
+    beside = Beside(cache, dynamic, mix, lambda_)
+    _refuse_contradictions(beside, state, tune is not None, context, model or [])
     paths = options.read_or_explain(texts, "no text to measure: name a file, or - for standard input")
     end_with_the_pipe()
     from rnngen.text.corpus import FileText
 
     console = Console(quiet)
     text = FileText(paths, encoding)
+    tuning = FileText([_another(tune, paths)], encoding) if tune is not None else None
     loaded = [models.load(name, device, console) for name in model or (None,)]
-    records, rows = [], []
-    for one in loaded:
-        totals = _measure(one, text, state, on_unknown, console)
-        records.append({"model": str(one.path), "state": state, **_numbers(totals)})
-        shown = [format(value, form) for value, (_, form) in zip(_numbers(totals).values(), COLUMNS, strict=True)]
-        rows.append([str(one.path), *shown])
-    if json:
-        sys.stdout.write("".join(map(json_line, records)))
-    else:
-        sys.stdout.write(table(["model", *dict(COLUMNS)], rows))
+    if context is not None:
+        context_curve(loaded[0], text, context, on_unknown, json, console)
+        return
+    rows = [row for one in loaded for row in _rows(one, beside, tuning, state, on_unknown, console)]
+    measured = [measure_row(row, text, state, on_unknown) for row in rows]
+    for one in measured:
+        if one.row.label == str(one.row.loaded.path):  # the others know the same symbols
+            console.unknowns(one.measured.n_unknown, one.measured.first_unknown, on_unknown, "the text")
+    write_report(measured, state, on_unknown, json)
 
 
-def _numbers(totals: Totals) -> dict[str, Any]:
-    return {name: getattr(totals, name) for name, _ in COLUMNS}
+@dataclass(frozen=True)
+class Beside:
+    """What is measured beside the model as it was trained."""
+
+    cache: bool
+    dynamic: bool
+    mix: Path | None
+    weight: float | None
 
 
-def _measure(loaded: models.Loaded, text: FileText, state: State, on_unknown: OnUnknown, console: Console) -> Totals:
-    measure = _by_lines if state == "reset" else _carried
-    totals, first = measure(loaded, text, on_unknown)
-    if not totals.n_tokens:
-        what = "has unknown symbols only, all left out" if totals.n_unknown else "is empty"
-        raise DataError(f"the text {what}: there is nothing to measure")
-    console.unknowns(totals.n_unknown, first, on_unknown, "the text")
-    return totals
+def _refuse_contradictions(
+    beside: Beside, state: ScoreState, tune: bool, context: int | None, names: list[str]
+) -> None:
+    adaptive = [name for name, given in (("--cache", beside.cache), ("--dynamic", beside.dynamic)) if given]
+    others = adaptive + ["--mix"] * (beside.mix is not None)
+    if context is not None and (others or state == "reset" or len(names) > 1):
+        what = (others or (["--state reset"] if state == "reset" else ["several models"]))[0]
+        raise ConfigError(f"--context does not go with {what}: leave one out")
+    if adaptive and state == "reset":
+        raise ConfigError(f"{adaptive[0]} learns from the text before a line: it does not go with --state reset")
+    if tune and not others:
+        raise ConfigError("--tune chooses settings of --cache, --dynamic or --mix: add one of them")
+    if beside.weight is not None and beside.mix is None:
+        raise ConfigError("--lambda is the weight of an n-gram model: add --mix")
 
 
-def _carried(loaded: models.Loaded, text: FileText, on_unknown: OnUnknown) -> tuple[Totals, object]:
-    from rnngen.engine.scoring import Totals, count_text, score_text
-    from rnngen.text.tokens import write_tokens
-
-    tokenizer = loaded.checkpoint.tokenizer
-    tokens = write_tokens(text, tokenizer, on_unknown)
-    totals = Totals(n_unknown=tokens.n_unknown)
-    left_out = on_unknown == "skip" and tokens.n_unknown
-    for chunk in text.chunks():
-        # Characters that were left out of the sum must be left out of what it is divided by.
-        totals += count_text(_known_part(tokenizer, chunk) if left_out else chunk)
-    for logprobs in score_text(loaded.model, tokens.ids, tokenizer.newline_id):
-        totals += Totals(float(logprobs.sum(dtype="float64")), len(logprobs))
-    return totals, tokens.first_unknown
+def _another(tune: str, paths: list[str]) -> str:
+    """The text to tune on, if it is none of those that are measured. Raises ConfigError."""
+    for path in paths:
+        try:
+            same = path == tune or os.path.samefile(path, tune)
+        except OSError:  # one of them is standard input, or not there, which is said when it is opened
+            same = False
+        if same:
+            raise ConfigError(f"tune is {tune!r}, which is measured too: settings must be chosen on another text")
+    return tune
 
 
-def _by_lines(loaded: models.Loaded, text: FileText, on_unknown: OnUnknown) -> tuple[Totals, object]:
-    from rnngen.engine.scoring import Totals, count_text
-
-    tokenizer = loaded.checkpoint.tokenizer
-    totals = Totals()
-    first = None
-    for block in score_in_blocks(loaded, text.line_blocks(), on_unknown):
-        for line in block:
-            first = first or line.first_unknown
-            left_out = on_unknown == "skip" and line.encoded.n_unknown
-            totals += count_text((_known_part(tokenizer, line.text) if left_out else line.text) + "\n")
-            totals += Totals(float(line.logprobs.sum(dtype="float64")), len(line.logprobs), line.encoded.n_unknown)
-    return totals, first
-
-
-def _known_part(tokenizer: Tokenizer, text: str) -> str:
-    ids = tokenizer.encode(text)
-    return tokenizer.decode(ids[ids != tokenizer.unk_id])
+def _rows(
+    loaded: models.Loaded,
+    beside: Beside,
+    tuning: FileText | None,
+    state: ScoreState,
+    on_unknown: OnUnknown,
+    console: Console,
+) -> list[Row]:
+    rows = [static_row(loaded)]
+    adaptive = adaptive_rows(loaded, beside.cache, beside.dynamic, tuning, on_unknown, console)
+    rows += [Row(f"{loaded.path}, {label}", loaded, scorer) for label, scorer in adaptive]
+    if beside.mix is not None:
+        rows += mixed_rows(rows[0], beside.mix, beside.weight, tuning, state, on_unknown, console)
+    return rows

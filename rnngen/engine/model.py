@@ -90,18 +90,34 @@ class Engine:
         return (*recurrent, np.zeros((self._config.ngram_history, batch_size), np.int64))
 
     def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
+        outputs, after = self.outputs(ids, state)
+        return self.logits(outputs, ids, state), after
+
+    def outputs(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Outputs of the last layer at each of `ids`: what `forward` does before the softmax's product.
+
+        Args:
+            ids: [B, T].
+
+        Returns:
+            [B, T, H], float32, and the state after the last id.
+        """
         outputs, after = self._run(ids, state)
-        T, B, H = outputs.shape
-        # One product of T*B rows: numpy would make T of B rows each.
-        logits = outputs.reshape(T * B, H) @ self._w_output
-        logits += self._b_output
-        logits = logits.reshape(T, B, -1)
         if self._ngrams is not None:
-            known = np.concatenate([state[-1], ids.T])
-            for row in self._contexts.rows_of_window(known):
-                logits += self._ngrams.take(row, axis=0)
-            after = (*after, known[T:])
-        return logits.transpose(1, 0, 2), after  # [B, T, V]
+            after = (*after, np.concatenate([state[-1], ids.T])[ids.shape[1] :])
+        return outputs.transpose(1, 0, 2), after
+
+    def logits(self, outputs: Array, ids: Ids, state: State) -> Array:
+        """The other half of `forward`: logits [B, T, V] from the outputs for the same `ids` and `state`."""
+        B, T, H = outputs.shape
+        # One product of T*B rows: numpy would make T of B rows each.
+        logits = outputs.transpose(1, 0, 2).reshape(T * B, H) @ self._w_output
+        logits += self._b_output
+        by_time: Array = logits.reshape(T, B, -1)
+        if self._ngrams is not None:
+            for row in self._contexts.rows_of_window(np.concatenate([state[-1], ids.T])):
+                by_time += self._ngrams.take(row, axis=0)
+        return by_time.transpose(1, 0, 2)
 
     def stepper(self, state: State) -> Callable[[Ids], Array]:
         # What `forward` would make anew for each token is made once: of one stream that is a third of the time.

@@ -1,12 +1,32 @@
-"""`rnngen perplexity`: counts by hand, sums that agree with `score`, one row a model."""
+"""`rnngen perplexity`: counts by hand, sums that agree with `score`, a row a model, every pair compared."""
 
 import gzip
+import json
 import math
+import sys
+from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 
-NUMBERS = ["n_tokens", "n_words", "n_chars", "n_bytes", "n_unknown", "loss_nats", "perplexity", "perplexity_per_word",
-           "bits_per_char", "bits_per_byte"]  # fmt: skip
+from rnngen.cli import models as checkpoints
+from rnngen.cli import perplexity_report
+from rnngen.cli.output import Console
+from rnngen.cli.perplexity_report import Row, measure_row, static_row
+from rnngen.engine.measures import MEASURES, estimate
+from rnngen.engine.mixture import Mixture
+from rnngen.engine.scoring import score_text
+from rnngen.text.corpus import FileText
+
+COUNTS = ["n_tokens", "n_words", "n_chars", "n_bytes", "n_unknown"]
+VALUES = ["loss_nats", "perplexity", "perplexity_per_word", "perplexity_per_word_no_eol", "bits_per_char",
+          "bits_per_byte"]  # fmt: skip
+VALUES += [f"known_{name}" for name in VALUES]
+ERRORS = [f"{name}_standard_error" for name in VALUES]
+KEYS = ["model", "state", *COUNTS, *VALUES, *ERRORS, "n_lines", "n_line_ends", "lines_per_unit", "on_unknown"]
+PAIR_KEYS = ["model_a", "model_b", "unit", "difference", "difference_low", "difference_high", "verdict", "reason",
+             "caveat"]  # fmt: skip
 TEXT = "Haul gently, lads\n\nand let ☃ the windlass breathe.\n  \nShe is no load of hay\n"
 
 
@@ -16,7 +36,7 @@ def measure(rnngen, models):
         result = rnngen("perplexity", "-", "-m", models[model], "--json", *arguments, stdin=text.encode())
         assert result.code == 0
         [record] = result.records
-        assert list(record) == ["model", "state", *NUMBERS]
+        assert list(record) == KEYS
         return record
 
     return call
@@ -34,7 +54,7 @@ def measure(rnngen, models):
 )
 def test_the_counts_are_those_of_the_text(measure, text, n_tokens, n_words, n_chars, n_bytes, n_unknown):
     found = measure(text=text)
-    assert [found[name] for name in NUMBERS[:5]] == [n_tokens, n_words, n_chars, n_bytes, n_unknown]
+    assert [found[name] for name in COUNTS] == [n_tokens, n_words, n_chars, n_bytes, n_unknown]
 
 
 @pytest.mark.parametrize("state", ["carry", "reset"])
@@ -44,7 +64,8 @@ def test_every_measure_is_made_of_the_same_total(measure, model, state):
     nats = found["loss_nats"] * found["n_tokens"]
     assert found["state"] == state
     assert found["perplexity"] == pytest.approx(math.exp(found["loss_nats"]))
-    assert math.log(found["perplexity_per_word"]) == pytest.approx(nats / found["n_words"])
+    assert math.log(found["perplexity_per_word"]) == pytest.approx(nats / (found["n_words"] + found["n_line_ends"]))
+    assert math.log(found["perplexity_per_word_no_eol"]) == pytest.approx(nats / found["n_words"])
     assert found["bits_per_char"] == pytest.approx(nats / found["n_chars"] / math.log(2))
     assert found["bits_per_byte"] == pytest.approx(nats / found["n_bytes"] / math.log(2))
 
@@ -69,7 +90,7 @@ def test_over_one_line_carried_and_reset_state_are_the_same(measure):
 
 
 def test_a_long_text_is_measured_as_one_however_it_arrives(measure, rnngen, models, tmp_path):
-    text = TEXT * 2000
+    text = TEXT * 600
     (tmp_path / "long.txt").write_text(text)
     (tmp_path / "long.txt.gz").write_bytes(gzip.compress(text.encode()))
     piped = measure(text=text)
@@ -85,25 +106,50 @@ def test_a_text_that_is_split_over_files_and_stdin_is_one(rnngen, models, measur
     assert parts == measure(text="Haul gently,\nlads\n")
 
 
-def test_several_models_give_one_row_each_in_the_order_asked(rnngen, models, tmp_path):
+def asked_for(*paths):
+    return [word for path in paths for word in ("-m", path)]
+
+
+def test_several_models_give_one_row_each_in_the_order_asked_and_then_the_pairs(rnngen, models, tmp_path):
     (tmp_path / "text.txt").write_text(TEXT)
     asked = [models[name] for name in ("word", "char", "subword")]
-    flags = [word for path in asked for word in ("-m", path)]
-    header, *rows = rnngen("perplexity", "text.txt", *flags).rows
-    assert header == ["model", *NUMBERS]
-    assert [row[0] for row in rows] == asked
-    records = rnngen("perplexity", "text.txt", *flags, "--json").records
-    assert [record["model"] for record in records] == asked
-    for row, record in zip(rows, records, strict=True):
-        assert [row[1 + place] for place in range(5)] == [str(record[name]) for name in NUMBERS[:5]]
-        assert [row[6 + place] for place in range(5)] == [f"{record[name]:.4f}" for name in NUMBERS[5:]]
-    assert len({record["n_words"] for record in records}) == 1
+    rows, pairs = (
+        [line.split("\t") for line in block.splitlines()]
+        for block in rnngen("perplexity", "text.txt", *asked_for(*asked)).out.split("\n\n")
+    )
+    assert (rows[0], pairs[0]) == (KEYS, PAIR_KEYS)
+    records = rnngen("perplexity", "text.txt", *asked_for(*asked), "--json").records
+    assert [record["model"] for record in records[:3]] == asked
+    assert [(record["model_a"], record["model_b"]) for record in records[3:]] == [
+        (asked[0], asked[1]), (asked[0], asked[2]), (asked[1], asked[2])]  # fmt: skip
+    for row, record in zip(rows[1:] + pairs[1:], records, strict=True):
+        shown = [f"{value:.4f}" if isinstance(value, float) else str(value) for value in record.values()]
+        assert row == ["-" if value == "None" else value for value in shown]
+    assert len({record["n_words"] for record in records[:3]}) == 1
 
 
-def test_several_models_may_measure_standard_input(rnngen, models):
-    flags = ("-m", models["char"], "-m", models["char"])
-    first, second = rnngen("perplexity", "-", *flags, "--json", stdin=TEXT.encode()).records
+def test_several_models_may_measure_standard_input_and_a_model_does_not_differ_from_itself(rnngen, models):
+    asked = asked_for(models["char"], models["char"])
+    first, second, pair = rnngen("perplexity", "-", *asked, "--json", stdin=TEXT.encode()).records
     assert first == second
+    assert (pair["difference"], pair["difference_low"], pair["difference_high"]) == (0, 0, 0)
+    assert (pair["unit"], pair["verdict"], pair["caveat"]) == ("nats per token", "no difference shown", None)
+
+
+def test_models_of_other_tokens_are_compared_by_characters_and_the_better_one_is_found(rnngen, models):
+    # The byte model has learnt three characters only.
+    asked = asked_for(models["byte"], models["lstm"])
+    byte, lstm, pair = rnngen("perplexity", "-", *asked, "--json", stdin=b"Haul gently, lads\nShe is\n" * 9).records
+    assert pair["unit"] == "bits per character"
+    assert pair["difference"] == pytest.approx(lstm["bits_per_char"] - byte["bits_per_char"])
+    assert pair["difference_low"] < pair["difference"] < pair["difference_high"] < 0
+    assert pair["verdict"] == "B is better"
+
+
+def test_unknown_symbols_that_only_one_model_has_are_a_caveat(rnngen, models):
+    asked = asked_for(models["char"], models["subword"])
+    pair = rnngen("perplexity", "-", *asked, "--json", stdin=TEXT.encode()).records[2]
+    assert pair["caveat"] == "the comparison favours A, which has more unknown symbols (1 in A, 0 in B)"
 
 
 def test_unknown_symbols_are_told_on_stderr_and_left_out_when_asked(rnngen, models, measure):
@@ -118,5 +164,148 @@ def test_unknown_symbols_are_told_on_stderr_and_left_out_when_asked(rnngen, mode
         assert word in refused.err
 
 
-def test_a_text_without_words_has_no_perplexity_per_word(measure):
-    assert measure(text="\n\n")["perplexity_per_word"] is None
+def test_a_text_without_words_has_no_perplexity_without_line_ends(measure):
+    found = measure(text="\n\n")
+    assert found["perplexity_per_word_no_eol"] is None
+    assert found["perplexity_per_word"] == found["perplexity"]
+
+
+def test_without_unknown_symbols_both_are_the_same_and_with_them_not(measure):
+    with_one, without = measure(), measure(text=TEXT.replace("☃ ", ""))
+    assert [without[name] for name in VALUES[:6]] == [without[name] for name in VALUES[6:]]
+    assert all(with_one[name] != with_one[f"known_{name}"] for name in VALUES[:6])
+
+
+@pytest.mark.parametrize("model", ["char", "word"])
+@pytest.mark.parametrize("state", ["carry", "reset"])
+def test_a_text_of_unknown_symbols_only_is_measured_with_them_only(measure, rnngen, models, model, state):
+    found = measure("--state", state, model=model, text="☃☃")
+    assert found["n_unknown"] == found["n_tokens"] - found["n_line_ends"] > 0
+    assert (found["known_bits_per_byte"] is None) == (state == "carry")  # with the state reset, the line's end is known
+    arguments = ("perplexity", "-", "-m", models[model], "--state", state, "--on-unknown", "skip")
+    skipped = rnngen(*arguments, stdin="☃☃".encode())
+    if state == "carry":
+        assert (skipped.code, skipped.out) == (1, "")
+        assert "the text has unknown symbols only, all left out: there is nothing to measure" in skipped.err
+    else:
+        assert skipped.code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "n_lines", "n_line_ends"),
+    [("x", 1, 0), ("x\n", 1, 1), ("\n\n\n", 3, 3), ("a\r\n\r\nb", 3, 2), ("a\0b\n\0", 2, 1), (" ", 1, 0)],
+)
+@pytest.mark.parametrize("model", ["char", "word", "subword", "byte"])
+def test_lines_are_counted_alike_with_either_state(measure, text, n_lines, n_line_ends, model):
+    carried, reset = (measure("--state", state, text=text, model=model) for state in ("carry", "reset"))
+    assert (carried["n_lines"], carried["n_line_ends"]) == (n_lines, n_line_ends)
+    # With the state reset, every line is scored to the line break that ends it, the unterminated last one too.
+    assert (reset["n_lines"], reset["n_line_ends"]) == (n_lines, n_lines)
+    assert carried["n_words"] == reset["n_words"]
+
+
+def test_one_line_has_no_standard_error(measure, rnngen, models):
+    assert all(measure(text="one line\n")[name] is None for name in ERRORS)
+    header, row = rnngen("perplexity", "-", "-m", models["char"], stdin=b"one line\n").rows
+    assert {row[header.index(name)] for name in ERRORS} == {"-"}
+
+
+def test_the_standard_error_is_that_of_the_lines_that_score_gives(measure, rnngen, models):
+    scored = rnngen("score", "-", "-m", models["char"], "--json", stdin=TEXT.encode()).records
+    nats = -np.array([record["logprob_nats"] for record in scored])
+    counts = np.array([record["n_tokens"] for record in scored])
+    residuals = nats - nats.sum() / counts.sum() * counts
+    error = math.sqrt(5 / 4 * (residuals**2).sum()) / counts.sum()
+    found = measure("--state", "reset")
+    assert found["loss_nats_standard_error"] == pytest.approx(error, rel=1e-4)
+    assert found["perplexity_standard_error"] == pytest.approx(error * found["perplexity"], rel=1e-4)
+
+
+@pytest.mark.parametrize("state", ["carry", "reset"])
+def test_more_lines_than_units_are_kept_in_twos(measure, state):
+    found = measure("--state", state, model="lines", text="\n" * 66_000)
+    assert (found["n_lines"], found["lines_per_unit"]) == (66_000, 2)
+    assert found["loss_nats_standard_error"] < 0.01
+
+
+# Rows that others may add.
+
+
+@pytest.fixture
+def row_and_text(models, tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT)
+    return static_row(checkpoints.load(models["char"], "cpu", Console(True))), FileText([str(tmp_path / "text.txt")])
+
+
+@pytest.mark.parametrize("state", ["carry", "reset"])
+def test_a_row_may_be_a_mixture(row_and_text, state):
+    row, text = row_and_text
+    seen = []
+
+    def always_right():
+        def read(ids):
+            seen.append(len(ids))
+            return np.zeros(len(ids))
+
+        return read
+
+    rows = row, replace(row, mixture=Mixture(0.5, always_right))
+    plain, mixed = (measure_row(one, text, state, "unk").measured for one in rows)
+    assert 0 < estimate(MEASURES[0], mixed.sums).value < min(math.log(2), estimate(MEASURES[0], plain.sums).value)
+    assert seen == ([len(TEXT)] if state == "carry" else [len(line) + 1 for line in TEXT.splitlines()])
+
+
+def test_a_row_may_have_a_scorer_of_its_own(row_and_text):
+    row, text = row_and_text
+
+    def backwards(ids, newline_id):
+        yield np.concatenate(list(score_text(row.loaded.model, ids[::-1], newline_id)))[::-1]
+
+    static = measure_row(Row("static", row.loaded, partial(score_text, row.loaded.model)), text, "carry", "unk")
+    other = measure_row(Row("backwards", row.loaded, backwards), text, "carry", "unk")
+    assert static.measured.sums.units("nats").tolist() != other.measured.sums.units("nats").tolist()
+    assert static.measured.sums.units("n_tokens").tolist() == other.measured.sums.units("n_tokens").tolist()
+
+
+# On a terminal.
+
+
+@pytest.fixture
+def on_a_terminal(row_and_text, monkeypatch, capsys):
+    row, text = row_and_text
+
+    def call(*labels, state="carry", on_unknown="unk"):
+        rows = [measure_row(replace(row, label=label), text, state, on_unknown) for label in labels]
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        perplexity_report.write_report(rows, state, on_unknown, json=False)
+        shown = capsys.readouterr().out
+        perplexity_report.write_report(rows, state, on_unknown, json=True)
+        return shown, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return call
+
+
+def test_the_report_on_one_model_names_its_conventions_and_every_measure_with_its_error(on_a_terminal):
+    shown, [record] = on_a_terminal("mine")
+    for said in ("carried from line to line", "natural (nats)", "taken as the unknown symbol", "over 5 lines", "mine"):
+        assert said in shown
+    for name in VALUES:
+        if record[name] < 100:
+            assert f"{record[name]:.4f} ± {record[name + '_standard_error']:.4f}" in shown
+    assert max(map(len, shown.splitlines())) <= 120
+    table = shown.splitlines()[-6:]
+    assert len(set(map(len, table))) == 1
+
+
+def test_the_report_says_what_state_and_unknown_symbols_became(on_a_terminal):
+    shown, _ = on_a_terminal("mine", state="reset", on_unknown="skip")
+    assert "reset at every line" in shown
+    assert "left out of the text before it is measured" in shown
+
+
+def test_the_report_on_several_models_compares_them_in_words(on_a_terminal):
+    shown, records = on_a_terminal("first", "second")
+    assert "A  first\nB  second\n" in shown
+    assert "\nB - A: 0.0000 nats per token, 0.0000 to 0.0000: no difference shown\n" in shown
+    assert shown.endswith("nats per token: both have the same tokenizer\n")
+    assert f"{records[0]['loss_nats']:.4f} ± " in shown

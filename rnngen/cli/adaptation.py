@@ -1,0 +1,116 @@
+"""`rnngen perplexity --cache --dynamic --tune FILE`: scorers that adapt to the text, and the settings they run with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnngen.cli import models
+from rnngen.cli.output import Console, plural
+from rnngen.config import OnUnknown
+from rnngen.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from rnngen.engine.scoring import Scorer
+    from rnngen.text.corpus import FileText
+
+    Ids = npt.NDArray[np.integer]
+
+# Of the text to tune on. The cache is tried with all its settings in one pass, the dynamic weights take one for each.
+CACHE_TOKENS, DYNAMIC_TOKENS = 20_000, 10_000
+
+
+def adaptive_rows(
+    loaded: models.Loaded, cache: bool, dynamic: bool, tune: FileText | None, on_unknown: OnUnknown, console: Console
+) -> list[tuple[str, Scorer]]:
+    """A label and a scorer for each way to adapt that is asked for.
+
+    Args:
+        tune: a text to choose the settings on, which must not be the one that is measured; None takes the defaults.
+
+    Raises:
+        ConfigError: a cache with --device cuda.
+        DataError: the text to tune on is empty.
+    """
+    rows: list[tuple[str, Scorer]] = []
+    if cache:
+        _check_cache(loaded)  # before anything is tuned
+    ids = None
+    if tune is not None and (cache or dynamic):
+        ids = _tuning_ids(loaded, tune, on_unknown, console)
+    if cache:
+        rows.append(_cache_row(loaded, ids, console))
+    if dynamic:
+        rows.append(_dynamic_row(loaded, ids, console))
+    return rows
+
+
+def _check_cache(loaded: models.Loaded) -> None:
+    from rnngen.engine.cache import cached_scorer, default_settings
+
+    settings = default_settings(loaded.checkpoint.config)
+    cached_scorer(loaded.model, settings.theta, settings.weight, settings.size)
+
+
+def _cache_row(loaded: models.Loaded, ids: Ids | None, console: Console) -> tuple[str, Scorer]:
+    from rnngen.engine.cache import cached_scorer, default_settings, tune_cache
+
+    settings = default_settings(loaded.checkpoint.config)
+    if ids is not None:
+        some = ids[:CACHE_TOKENS]
+        tuning = tune_cache(loaded.model, some, loaded.checkpoint.tokenizer.newline_id)
+        settings = tuning.settings
+        _tell("cache", len(some), tuning.static_loss_nats, tuning.loss_nats, console)
+    label = f"cache (adaptive; theta {settings.theta:.3g}, weight {settings.weight:g}, size {settings.size})"
+    return label, cached_scorer(loaded.model, settings.theta, settings.weight, settings.size)
+
+
+def _dynamic_row(loaded: models.Loaded, ids: Ids | None, console: Console) -> tuple[str, Scorer]:
+    # torch takes over a second to import, so nobody pays for it who did not ask.
+    from rnngen.training.dynamic import DynamicSettings, dynamic_scorer, tune_dynamic
+
+    config, weights = loaded.checkpoint.config, loaded.checkpoint.weights
+    settings = DynamicSettings()
+    if ids is not None:
+        some = ids[:DYNAMIC_TOKENS]
+        console.note(f"dynamic: tuning on {plural(len(some), 'token')}, several times over them")
+        tuning = tune_dynamic(config, weights, some, loaded.checkpoint.tokenizer.newline_id)
+        settings = tuning.settings
+        _tell("dynamic", len(some), tuning.static_loss_nats, tuning.loss_nats, console)
+    label = f"dynamic (adaptive; lr {settings.learning_rate:g}, decay {settings.decay:g}, bptt {settings.bptt})"
+    return label, dynamic_scorer(config, weights, settings.learning_rate, settings.decay, settings.bptt)
+
+
+def _tell(what: str, n_tokens: int, static_nats: float, tuned_nats: float, console: Console) -> None:
+    verdict = "" if tuned_nats < static_nats else "; nothing that was tried helps, so it is left off"
+    console.note(
+        f"{what}: tuned on the first {plural(n_tokens, 'token')} of the text to tune on, "
+        f"{static_nats:.4f} nats a token without, {tuned_nats:.4f} with{verdict}"
+    )
+
+
+def _tuning_ids(loaded: models.Loaded, tune: FileText, on_unknown: OnUnknown, console: Console) -> Ids:
+    """As many ids of the text to tune on as can be of use; the rest of it is not read."""
+    import numpy as np
+
+    from rnngen.text.tokenizer import encode_known
+
+    found = [np.zeros(0, np.int64)]
+    n_tokens = n_unknown = n_chars = 0
+    first = None
+    for chunk in tune.chunks():
+        encoded = encode_known(loaded.checkpoint.tokenizer, chunk, on_unknown, "the text to tune on", n_chars)
+        found.append(encoded.ids.astype(np.int64))
+        n_tokens += len(encoded.ids)
+        n_unknown += encoded.n_unknown
+        first = first or encoded.first_unknown
+        n_chars += len(chunk)
+        if n_tokens >= CACHE_TOKENS:
+            break
+    if not n_tokens:
+        what = "has unknown symbols only, all left out" if n_unknown else "is empty"
+        raise DataError(f"the text to tune on {what}: name another with --tune, or leave it out")
+    console.unknowns(n_unknown, first, on_unknown, "the text to tune on, as far as it was read,")
+    return np.concatenate(found)

@@ -1,0 +1,72 @@
+"""`rnngen perplexity`: what is measured beside the model as it was trained, and what the options refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+TEXT = "Haul gently, lads\nshe is no load of hay\n\nHaul gently, lads\n" * 20
+
+
+@pytest.fixture
+def perplexity(rnngen, models, tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT)
+    (tmp_path / "other.txt").write_text("She is no load\nof hay, lads\n" * 20)
+
+    def call(*arguments, model="char"):
+        return rnngen("perplexity", "text.txt", "-m", models[model], *arguments)
+
+    return call
+
+
+def test_adaptive_numbers_are_labelled_and_stand_beside_the_static_one(perplexity):
+    result = perplexity("--cache", "--dynamic", "--json")
+    assert result.code == 0
+    static, cache, dynamic, *pairs = result.records
+    assert "adaptive" not in static["model"]
+    assert "cache (adaptive; theta" in cache["model"]
+    assert "dynamic (adaptive; lr" in dynamic["model"]
+    assert static["loss_nats"] == perplexity("--json").records[0]["loss_nats"]
+    assert cache["loss_nats"] != static["loss_nats"]
+    assert dynamic["loss_nats"] < static["loss_nats"]  # the text says everything many times
+    assert [(pair["model_a"], pair["model_b"]) for pair in pairs] == [
+        (static["model"], cache["model"]), (static["model"], dynamic["model"]), (cache["model"], dynamic["model"]),
+    ]  # fmt: skip
+
+
+def test_settings_are_tuned_on_another_text_and_said(perplexity):
+    result = perplexity("--cache", "--tune", "other.txt", "--json")
+    assert result.code == 0
+    assert "cache: tuned on the first 560 tokens of the text to tune on" in result.err
+
+
+def test_the_context_curve_ends_with_all_of_the_text(perplexity):
+    records = perplexity("--context", 4, "--json").records
+    assert [record["context"] for record in records] == [1, 2, 4, None]
+    assert all(record["n_tokens"] == records[0]["n_tokens"] for record in records)
+    assert perplexity("--context", 4).rows[0][:2] == ["context", "loss_nats"]
+
+
+def test_a_text_that_is_measured_is_not_tuned_on(perplexity, tmp_path):
+    (tmp_path / "link.txt").symlink_to(tmp_path / "text.txt")
+    for name in ("text.txt", "link.txt"):
+        result = perplexity("--cache", "--tune", name)
+        assert (result.code, result.out) == (2, "")
+        assert f"tune is '{name}', which is measured too: settings must be chosen on another text" in result.err
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    ("--context 4 --cache", "--context does not go with --cache"),
+    ("--context 4 --mix lm.arpa", "--context does not go with --mix"),
+    ("--context 4 --state reset", "--context does not go with --state reset"),
+    ("--context 4 -m other", "--context does not go with several models"),
+    ("--cache --state reset", "--cache learns from the text before a line"),
+    ("--dynamic --state reset", "--dynamic learns from the text before a line"),
+    ("--tune other.txt", "add one of them"),
+    ("--lambda 0.3", "--lambda is the weight of an n-gram model: add --mix"),
+    ("--mix lm.arpa", "--mix needs a model of the words that white space separates"),
+    ("--context 0", "greater than or equal to 1"),
+])  # fmt: skip
+def test_options_that_contradict_one_another_are_refused(perplexity, arguments, said):
+    result = perplexity(*arguments.split())
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err
