@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import ceilings, drawing, processes, quality, scoring, steps, tokenizing
+from bench import ceilings, classifying, drawing, processes, quality, scoring, steps, tokenizing
 from bench.rows import BenchError, Row, machine, table
 from bench.setting import Setting
 from bench.timing import ROOT
@@ -26,6 +26,7 @@ ITEMS: dict[str, Item] = {
     "sample-many": drawing.sample_many,
     "score": scoring.score,
     "formats": scoring.formats,
+    "classify": classifying.classify,
     **{name: partial(steps.step, name, shape) for name, shape in steps.SHAPES.items()},
     **{name: partial(tokenizing.tokenize, name, level) for name, level in tokenizing.LEVELS.items()},
     "ceilings": ceilings.ceilings,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnngen.cli import models
 from rnngen.cli.output import Console, plural
+from rnngen.cli.perplexity_report import Row
 from rnngen.config import OnUnknown
 from rnngen.errors import DataError
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rnngen.engine.scoring import Scorer
     from rnngen.text.corpus import FileText
 
     Ids = npt.NDArray[np.integer]
@@ -24,8 +24,8 @@ CACHE_TOKENS, DYNAMIC_TOKENS = 20_000, 10_000
 
 def adaptive_rows(
     loaded: models.Loaded, cache: bool, dynamic: bool, tune: FileText | None, on_unknown: OnUnknown, console: Console
-) -> list[tuple[str, Scorer]]:
-    """A label and a scorer for each way to adapt that is asked for.
+) -> list[Row]:
+    """A row for each way to adapt that is asked for.
 
     Args:
         tune: a text to choose the settings on, which must not be the one that is measured; None takes the defaults.
@@ -34,7 +34,7 @@ def adaptive_rows(
         ConfigError: a cache with --device cuda.
         DataError: the text to tune on is empty.
     """
-    rows: list[tuple[str, Scorer]] = []
+    rows: list[Row] = []
     if cache:
         _check_cache(loaded)  # before anything is tuned
     ids = None
@@ -54,7 +54,7 @@ def _check_cache(loaded: models.Loaded) -> None:
     cached_scorer(loaded.model, settings.theta, settings.weight, settings.size)
 
 
-def _cache_row(loaded: models.Loaded, ids: Ids | None, console: Console) -> tuple[str, Scorer]:
+def _cache_row(loaded: models.Loaded, ids: Ids | None, console: Console) -> Row:
     from rnngen.engine.cache import cached_scorer, default_settings, tune_cache
 
     settings = default_settings(loaded.checkpoint.config)
@@ -64,10 +64,11 @@ def _cache_row(loaded: models.Loaded, ids: Ids | None, console: Console) -> tupl
         settings = tuning.settings
         _tell("cache", len(some), tuning.static_loss_nats, tuning.loss_nats, console)
     label = f"cache (adaptive; theta {settings.theta:.3g}, weight {settings.weight:g}, size {settings.size})"
-    return label, cached_scorer(loaded.model, settings.theta, settings.weight, settings.size)
+    scorer = cached_scorer(loaded.model, settings.theta, settings.weight, settings.size)
+    return Row(f"{loaded.path}, {label}", loaded, scorer)
 
 
-def _dynamic_row(loaded: models.Loaded, ids: Ids | None, console: Console) -> tuple[str, Scorer]:
+def _dynamic_row(loaded: models.Loaded, ids: Ids | None, console: Console) -> Row:
     # torch takes over a second to import, so nobody pays for it who did not ask.
     from rnngen.training.dynamic import DynamicSettings, dynamic_scorer, tune_dynamic
 
@@ -80,7 +81,8 @@ def _dynamic_row(loaded: models.Loaded, ids: Ids | None, console: Console) -> tu
         settings = tuning.settings
         _tell("dynamic", len(some), tuning.static_loss_nats, tuning.loss_nats, console)
     label = f"dynamic (adaptive; lr {settings.learning_rate:g}, decay {settings.decay:g}, bptt {settings.bptt})"
-    return label, dynamic_scorer(config, weights, settings.learning_rate, settings.decay, settings.bptt)
+    scorer = dynamic_scorer(config, weights, settings.learning_rate, settings.decay, settings.bptt)
+    return Row(f"{loaded.path}, {label}", loaded, scorer)
 
 
 def _tell(what: str, n_tokens: int, static_nats: float, tuned_nats: float, console: Console) -> None:

@@ -36,12 +36,18 @@ UNKNOWN_NATS = math.log(sys.maxunicode + 1)  # of one of 1,114,112 code points
 
 
 def classify(
-    loaded: list[Loaded], arriving: Iterator[list[str]], on_unknown: OnUnknown, json: bool, console: Console
+    loaded: list[Loaded],
+    arriving: Iterator[list[str]],
+    on_unknown: OnUnknown,
+    json: bool,
+    console: Console,
+    header: bool = True,
 ) -> None:
     """Write, for every line, the model that wins, its posterior with equal priors, and its margin over the second.
 
     Args:
         arriving: lines with their line breaks, those together that came together.
+        header: name the columns first.
 
     Raises:
         ConfigError: fewer than two models, one of them twice, or unknown symbols to be left out.
@@ -55,7 +61,7 @@ def classify(
         )
     n_lines = n_charged = 0
     for block in _scored_by_each(loaded, arriving, on_unknown):
-        if not json and not n_lines:
+        if header and not json and not n_lines:
             sys.stdout.write("\t".join(COLUMNS) + "\n")
         n_lines += len(block[0])
         n_charged += sum(any(line.encoded.n_unknown for line in lines) for lines in zip(*block, strict=True))

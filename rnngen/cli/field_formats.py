@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnngen.cli.score_formats import LineNumbers
-from rnngen.cli.scored_lines import ScoredLine, Units, token_units, word_units
+from rnngen.cli.score_formats import LineNumbers, Writer
+from rnngen.cli.scored_lines import NO_ID, ScoredLine, Units, token_units, word_units
 
 if TYPE_CHECKING:
     from rnngen.text.tokenizer import Tokenizer
@@ -16,12 +16,12 @@ BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 _LN10 = math.log(10)
 
 
-class KenLM:
+class KenLM(Writer):
     """`surface=id ngram_length log10prob` and a tab for each word; at the end perplexities and counts.
 
     A recurrent network sees all of the line: the n-gram length of the first word is 2 (`<s>` and itself) and grows by
-    one a word. The id 0 means unknown to who reads this; so ids are one larger where a known symbol has the id 0, and
-    a word of several tokens has 1.
+    one a word. The id 0 means unknown to who reads this; so ids are one larger where a known symbol has the id 0. A
+    word of several tokens has the id that follows those of the vocabulary.
 
     Args:
         words: words that white space separates instead of the model's tokens.
@@ -31,18 +31,15 @@ class KenLM:
         self._tokenizer = tokenizer
         self._units = word_units if words else token_units
         self._shift = 0 if tokenizer.unk_id == 0 else 1
-        self._total = self._unknown_total = 0.0
+        self._total = self._known_total = 0.0
         self._n_tokens = self._n_unknown = 0
-
-    def begin(self) -> str:
-        return ""
 
     def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
         units = self._units(line, self._tokenizer)
         names = _names(units)
         logs = [logprob / _LN10 for logprob in units.logprobs]
         ids = [
-            0 if unknown else 1 if id is None else id + self._shift
+            0 if unknown else (self._tokenizer.vocab_size if id == NO_ID else id) + self._shift
             for id, unknown in zip(units.ids, units.unknown, strict=True)
         ]
         # Without a begin the first word's context is the word before it, which has no number itself.
@@ -52,16 +49,16 @@ class KenLM:
         ]
         total, n_unknown = math.fsum(logs), sum(units.unknown)
         self._total += total
-        self._unknown_total += math.fsum(log for log, unknown in zip(logs, units.unknown, strict=True) if unknown)
+        self._known_total += _known_log10(units)
         self._n_tokens += len(logs)
         self._n_unknown += n_unknown
         return "".join(entries) + f"Total: {total:.7g} OOV: {n_unknown}\n"
 
     def end(self) -> str:
-        known = self._total - self._unknown_total
+        n_known = self._n_tokens - self._n_unknown
         return (
-            f"Perplexity including OOVs:\t{_perplexity(self._total, self._n_tokens)}\n"
-            f"Perplexity excluding OOVs:\t{_perplexity(known, self._n_tokens - self._n_unknown)}\n"
+            f"Perplexity including OOVs:\t{_perplexity(self._total, self._n_tokens):.17g}\n"
+            f"Perplexity excluding OOVs:\t{_perplexity(self._known_total, n_known):.17g}\n"
             f"OOVs:\t{self._n_unknown}\n"
             f"Tokens:\t{self._n_tokens}\n"
         )
@@ -88,12 +85,12 @@ class _Sums:
         n_known = self.n_words - self.n_unknown
         return (
             f"{self.n_sentences} sentences, {self.n_words} words, {self.n_unknown} OOVs\n"
-            f"0 zeroprobs, logprob= {self.log10:.6g} ppl= {_perplexity(self.log10, n_known + self.n_ends)} "
-            f"ppl1= {_perplexity(self.log10, n_known)}\n"
+            f"0 zeroprobs, logprob= {self.log10:.6g} ppl= {_ppl(self.log10, n_known + self.n_ends)} "
+            f"ppl1= {_ppl(self.log10, n_known)}\n"
         )
 
 
-class SRILM:
+class SRILM(Writer):
     """Each sentence, `p( word | context ) = [RNN] probability [ log10 ]` for each of its words, and its sums.
 
     Unlike SRILM's own, blank lines are sentences too, so that there is one for each line of the input.
@@ -108,42 +105,54 @@ class SRILM:
         self._units = word_units if words else token_units
         self._sums = _Sums()
 
-    def begin(self) -> str:
-        return ""
-
     def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
         units = self._units(line, self._tokenizer)
         names = _names(units)
-        n_ends = int(line.boundaries.eos and bool(names))
-        n_words = len(names) - n_ends
-        rows, total = [], []
+        rows = []
         before = f"{BEGIN} " if line.boundaries.bos else "... "
-        for name, logprob, unknown in zip(names, units.logprobs, units.unknown, strict=True):
+        for name, logprob, unknown in zip(names, units.known_logprobs, units.unknown, strict=True):
             log10 = logprob / _LN10
             if unknown:
                 rows.append(f"\tp( {UNKNOWN} | {before}) \t= [OOV] 0 [ -inf ]\n")
             else:
                 rows.append(f"\tp( {name} | {before}) \t= [RNN] {math.exp(logprob):.6g} [ {log10:.6g} ]\n")
-                total.append(log10)
             before = f"{UNKNOWN if unknown else name} ..."
-        sums = _Sums(1, n_words, sum(units.unknown), n_ends, math.fsum(total))
+        sums = _Sums(1, units.n_words, sum(units.unknown), int(units.has_end), _known_log10(units))
         self._sums.add(sums)
-        return f"{' '.join(names[:n_words])}\n{''.join(rows)}{sums}\n"
+        return f"{' '.join(names[: units.n_words])}\n{''.join(rows)}{sums}\n"
 
     def end(self) -> str:
         return f"file {self._name}: {self._sums}"
 
 
+def _known_log10(units: Units) -> float:
+    """Of what is known: words that are, or hold, an unknown symbol are left out whole."""
+    known = zip(units.known_logprobs, units.unknown, strict=True)
+    return math.fsum(logprob for logprob, unknown in known if not unknown) / _LN10
+
+
 def _names(units: Units) -> list[str]:
+    names = list(map(_name, units.surfaces))
+    if units.has_end:
+        names[-1] = END
+    return names
+
+
+def _name(surface: str) -> str:
+    """As it stands in the text; what would end a field is escaped."""
+    if surface.isprintable() and " " not in surface:
+        return surface
     from rnngen.text.symbols import visible
 
-    return [END if surface == "\n" else visible(surface) for surface in units.surfaces]
+    return "".join(c if c.isprintable() and c != " " else visible(c) for c in surface)
 
 
-def _perplexity(log10: float, count: int) -> str:
-    if not count:
-        return "undefined"
-    try:
-        return f"{10 ** (-log10 / count):.6g}"
-    except OverflowError:
-        return "inf"
+def _perplexity(log10: float, count: int) -> float:
+    from rnngen.engine.scoring import perplexity
+
+    return perplexity(log10 * _LN10, count)
+
+
+def _ppl(log10: float, count: int) -> str:
+    """As SRILM prints it."""
+    return f"{_perplexity(log10, count):.6g}" if count else "undefined"

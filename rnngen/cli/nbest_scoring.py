@@ -5,6 +5,7 @@ Identical hypotheses have identical numbers, whatever else is in the list and wh
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rnngen.cli import models
 from rnngen.cli.output import Console
+from rnngen.cli.scored_lines import in_blocks
 from rnngen.config import NbestForm, OnUnknown
 from rnngen.errors import ConfigError, DataError, RnngenError
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from rnngen.text.nbest import Hypothesis
     from rnngen.text.tokenizer import Encoded
 
-MOST_LINES = 2048  # that are scored together
 DECIMALS = 6
 
 
@@ -28,7 +29,7 @@ def nbest(
     arriving: Iterable[list[str]],
     form: NbestForm,
     best: bool,
-    weight: float,
+    weight: float | None,
     on_unknown: OnUnknown,
     console: Console,
 ) -> None:
@@ -43,7 +44,7 @@ def nbest(
 
     Args:
         arriving: lines with their line breaks, those together that came together.
-        weight: of our number for the best; 1 where nothing is weighed.
+        weight: of our number for the best; None is 1.
 
     Raises:
         ConfigError: a weight where nothing is weighed, or none that is a finite number.
@@ -51,7 +52,8 @@ def nbest(
         TokenizerError: a symbol is unknown and must not be; what is before it has been written.
     """
     _check(form, best, weight)
-    write = _Best(weight if form != "kaldi" else -1.0) if best else _Rescored()
+    factor = 1.0 if weight is None else weight
+    write = _Best(factor if form != "kaldi" else -1.0) if best else _Rescored()
     any_line = False
     noted = _Unknowns()
     for block in _blocks(arriving):
@@ -69,12 +71,14 @@ def nbest(
     console.unknowns(noted.n_unknown, noted.first, on_unknown, "the list")
 
 
-def _check(form: NbestForm, best: bool, weight: float) -> None:
+def _check(form: NbestForm, best: bool, weight: float | None) -> None:
+    if weight is None:
+        return
     if not math.isfinite(weight):
         raise ConfigError(f"weight is {weight}: it must be a finite number")
-    if weight != 1 and form == "kaldi":
+    if form == "kaldi":
         raise ConfigError(f"weight is {weight:g}: a Kaldi list has no other score to weigh ours against; leave it out")
-    if weight != 1 and not best:
+    if not best:
         raise ConfigError(f"weight is {weight:g}: it is for choosing the best hypothesis; add --best")
 
 
@@ -178,9 +182,6 @@ def _numbered(loaded: models.Loaded, taken: Taken, form: NbestForm) -> Iterator[
 
 def _blocks(arriving: Iterable[list[str]]) -> Iterator[list[tuple[int, str]]]:
     """Lines with their numbers, counted from 1, without their line breaks."""
-    before = 0
-    for arrived in arriving:
-        for start in range(0, len(arrived), MOST_LINES):
-            lines = arrived[start : start + MOST_LINES]
-            yield [(before + place, line.removesuffix("\n")) for place, line in enumerate(lines, 1)]
-            before += len(lines)
+    numbers = itertools.count(1)
+    for block in in_blocks(arriving):
+        yield [(next(numbers), line.removesuffix("\n")) for line in block]

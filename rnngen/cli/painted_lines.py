@@ -6,13 +6,13 @@ import sys
 
 from rnngen.cli import models
 from rnngen.cli.painting import legend, paint, surfaces_of, terminal_width, wants_colors
-from rnngen.cli.score_formats import LineNumbers
+from rnngen.cli.score_formats import LineNumbers, Writer
 from rnngen.cli.scored_lines import ScoredLine, spans_of
 from rnngen.cli.surprising import places_of_line, show_alternatives, surprisals_of
 
 
-class Painting:
-    """A `score_formats.Writer` for a person.
+class Painting(Writer):
+    """Lines for a person.
 
     Args:
         n_alternatives: tokens to show at the most surprising places; none without it.
@@ -32,6 +32,3 @@ class Painting:
         if self._n_alternatives is None:
             return painted
         return painted + show_alternatives(places_of_line(line, self._loaded, self._n_alternatives))
-
-    def end(self) -> str:
-        return ""

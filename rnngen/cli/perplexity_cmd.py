@@ -15,11 +15,13 @@ from rnngen.cli.context_curve import context_curve
 from rnngen.cli.mixing import mixed_rows
 from rnngen.cli.output import Console, end_with_the_pipe
 from rnngen.cli.perplexity_report import Row, measure_row, static_row, write_report
-from rnngen.config import OnUnknown, ScoreState
+from rnngen.config import Device, OnUnknown, ScoreState
 from rnngen.errors import ConfigError
 
 if TYPE_CHECKING:
     from rnngen.text.corpus import FileText
+
+MOST_CONTEXT = 4096
 
 
 def perplexity(
@@ -43,7 +45,11 @@ def perplexity(
     ] = None,
     tune: Annotated[
         str | None,
-        typer.Option("--tune", metavar="FILE", help="Another text, to choose the settings of the above on."),
+        typer.Option(
+            "--tune",
+            metavar="FILE",
+            help="Another text, to tune --cache, --dynamic or --mix on.",
+        ),
     ] = None,
     context: Annotated[
         int | None,
@@ -67,7 +73,7 @@ def perplexity(
     separates, so these compare models whatever their tokens are, as the bits do. known_... leave unknown symbols out.
     """
     beside = Beside(cache, dynamic, mix, lambda_)
-    _refuse_contradictions(beside, state, tune is not None, context, model or [])
+    _refuse_contradictions(beside, state, tune is not None, context, model or [], device)
     paths = options.read_or_explain(texts, "no text to measure: name a file, or - for standard input")
     end_with_the_pipe()
     from rnngen.text.corpus import FileText
@@ -79,12 +85,11 @@ def perplexity(
     if context is not None:
         context_curve(loaded[0], text, context, on_unknown, json, console)
         return
-    rows = [row for one in loaded for row in _rows(one, beside, tuning, state, on_unknown, console)]
-    measured = [measure_row(row, text, state, on_unknown) for row in rows]
-    for one in measured:
-        if one.row.label == str(one.row.loaded.path):  # the others know the same symbols
-            console.unknowns(one.measured.n_unknown, one.measured.first_unknown, on_unknown, "the text")
-    write_report(measured, state, on_unknown, json)
+    rows = [_rows(one, beside, tuning, state, on_unknown, console) for one in loaded]
+    measured = [[measure_row(row, text, state, on_unknown) for row in of_model] for of_model in rows]
+    for static, *_ in measured:  # the others of a model know the same symbols
+        console.unknowns(static.measured.n_unknown, static.measured.first_unknown, on_unknown, "the text")
+    write_report([row for of_model in measured for row in of_model], state, on_unknown, json)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Beside:
 
 
 def _refuse_contradictions(
-    beside: Beside, state: ScoreState, tune: bool, context: int | None, names: list[str]
+    beside: Beside, state: ScoreState, tune: bool, context: int | None, names: list[str], device: Device
 ) -> None:
     adaptive = [name for name, given in (("--cache", beside.cache), ("--dynamic", beside.dynamic)) if given]
     others = adaptive + ["--mix"] * (beside.mix is not None)
@@ -109,6 +114,8 @@ def _refuse_contradictions(
         raise ConfigError(f"{adaptive[0]} learns from the text before a line: it does not go with --state reset")
     if tune and not others:
         raise ConfigError("--tune chooses settings of --cache, --dynamic or --mix: add one of them")
+    if beside.dynamic and device != "cpu":
+        raise ConfigError(f"--dynamic runs on the processor: it does not go with --device {device}")
     if beside.weight is not None and beside.mix is None:
         raise ConfigError("--lambda is the weight of an n-gram model: add --mix")
 
@@ -134,8 +141,7 @@ def _rows(
     console: Console,
 ) -> list[Row]:
     rows = [static_row(loaded)]
-    adaptive = adaptive_rows(loaded, beside.cache, beside.dynamic, tuning, on_unknown, console)
-    rows += [Row(f"{loaded.path}, {label}", loaded, scorer) for label, scorer in adaptive]
+    rows += adaptive_rows(loaded, beside.cache, beside.dynamic, tuning, on_unknown, console)
     if beside.mix is not None:
         rows += mixed_rows(rows[0], beside.mix, beside.weight, tuning, state, on_unknown, console)
     return rows

@@ -90,14 +90,15 @@ def _by_lines(row: Row, text: FileText, on_unknown: OnUnknown) -> Measured:
     """Every line by itself, from a line break to a line break: an unterminated last line is scored as if it ended."""
     import numpy as np
 
-    from rnngen.engine.measures import LineSums, Measured, known_text, sum_lines
+    from rnngen.engine.measures import LineSums, Measured, sum_lines
+    from rnngen.text.words import known_part
 
     tokenizer = row.loaded.checkpoint.tokenizer
     newline_id = tokenizer.newline_id
 
     def written(line: ScoredLine) -> str:
         left_out = on_unknown == "skip" and line.encoded.n_unknown
-        return (known_text(tokenizer, line.text) if left_out else line.text) + "\n"
+        return (known_part(tokenizer, line.text)[0] if left_out else line.text) + "\n"
 
     mix = row.mixture.transformation() if row.mixture else None
     sums, n_unknown, first = LineSums(), 0, None
@@ -142,7 +143,16 @@ def _record(row: MeasuredRow, state: ScoreState, on_unknown: OnUnknown) -> dict[
             errors[f"{prefix}{measure.name}_standard_error"] = found.standard_error
     counts = {name: sums.count(name) for name in COUNTS} | {"n_unknown": row.measured.n_unknown}
     lines = {"n_lines": sums.n_lines, "n_line_ends": sums.count("n_line_ends"), "lines_per_unit": sums.lines_per_unit}
-    return {"model": row.row.label, "state": state, **counts, **values, **errors, **lines, "on_unknown": on_unknown}
+    return {
+        "record": "model",
+        "model": row.row.label,
+        "state": state,
+        **counts,
+        **values,
+        **errors,
+        **lines,
+        "on_unknown": on_unknown,
+    }
 
 
 def _letters(count: int) -> list[str]:
@@ -157,6 +167,7 @@ def _pair_record(a: MeasuredRow, b: MeasuredRow, names: tuple[str, str]) -> dict
     tokenizers = [one.row.loaded.checkpoint.tokenizer for one in (a, b)]
     found: Comparison = compare(a.measured, tokenizers[0], b.measured, tokenizers[1], names)
     return {
+        "record": "pair",
         "model_a": a.row.label,
         "model_b": b.row.label,
         "unit": found.unit.name,

@@ -11,10 +11,10 @@ CHOICES = frozenset({"--max-perplexity", "--min-logprob", "--sort", "--top"})
 BOUNDARIES = frozenset({"--no-bos", "--no-eos", "--state"})
 # What a mode does not go with, beside the other modes.
 STRANGERS: dict[str, frozenset[str]] = {
-    "--nbest": CHOICES | BOUNDARIES | {"--json", "--format", "--base"},
-    "--classify": CHOICES | BOUNDARIES | {"--format", "--base"},
-    "--color": frozenset({"--json", "--format", "--base"}),
-    "--keep": frozenset({"--json", "--format", "--alternatives"}),
+    "--nbest": CHOICES | BOUNDARIES | {"--json", "--format", "--base", "--no-header"},
+    "--classify": CHOICES | BOUNDARIES | {"--format", "--base", "--alternatives"},
+    "--color": frozenset({"--json", "--format", "--base", "--no-header"}),
+    "--keep": frozenset({"--json", "--format", "--base", "--alternatives", "--no-header"}),
     "--tokens": frozenset({"--format"}),
     "--words": frozenset(),
 }
@@ -40,7 +40,9 @@ def refuse_contradictions(given: frozenset[str], base: LogBase | None) -> None:
     if "--alternatives" in given and given & {"--no-bos", "--state"}:
         raise ConfigError(f"--alternatives does not go with {min(given & {'--no-bos', '--state'})}: leave one out")
     if {"--json", "--format"} <= given:
-        raise ConfigError("--json is --format jsonl: leave one out")
+        raise ConfigError("--json is --format jsonl, and does not go with another format: leave one out")
+    if "--no-header" in given and given & {"--json", "--format"}:
+        raise ConfigError(f"--no-header does not go with {min(given & {'--json', '--format'})}, which has no header")
     if {"--no-bos", "--state"} <= given:
         raise ConfigError("--no-bos does not go with --state carry: there every line follows another")
     if "--format" in given and base not in (None, "10"):

@@ -64,7 +64,7 @@ def score(
     best: Annotated[bool, typer.Option("--best", help="Of each n-best list the best hypothesis only.")] = False,
     weight: Annotated[
         float | None,
-        typer.Option("--weight", metavar="W", help="Of our log10 beside the list's own total.", show_default="1"),
+        typer.Option("--weight", metavar="W", help="Of our log10 beside the list's own score.", show_default="1"),
     ] = None,
     classify: Annotated[
         bool, typer.Option("--classify", help="Of several models (-m) the one that explains each line best.")
@@ -76,7 +76,7 @@ def score(
         int | None,
         typer.Option(
             "--alternatives", metavar="N", min=1,
-            help="At the most surprising places the N tokens that were likeliest; with --color or JSON.",
+            help="At the 3 most surprising places above 2 bits, up to N likelier tokens; with --color or JSON.",
         ),
     ] = None,
     on_unknown: options.Unknowns = "unk",
@@ -92,13 +92,16 @@ def score(
     """
     given = {
         "--nbest": nbest is not None, "--classify": classify, "--color": color, "--keep": keep, "--tokens": tokens,
-        "--words": words, "--json": json or format == "jsonl", "--format": format in ("kenlm", "srilm"),
+        "--words": words, "--json": json or format == "jsonl",
+        "--format": format in ("kenlm", "srilm") or (json and format == "tsv"), "--no-header": not header,
         "--base": base is not None, "--no-bos": not bos, "--no-eos": not eos, "--state": state == "carry",
         "--max-perplexity": max_perplexity is not None, "--min-logprob": min_logprob is not None,
         "--sort": sort is not None, "--top": top is not None, "--best": best, "--weight": weight is not None,
         "--alternatives": alternatives is not None, "--model": len(model or ()) > 1,
     }  # fmt: skip
     refuse_contradictions(frozenset(name for name, is_given in given.items() if is_given), base)
+    least = None if min_logprob is None else min_logprob * NATS_IN_ONE[base or "e"]
+    choice = Choice(max_perplexity, least, sort or ("perplexity" if top else None), top)
     paths = options.read_or_explain(texts, "no text to score: name a file, or - for standard input")
     end_with_the_pipe()
     from rnngen.text.corpus import stream_lines
@@ -107,10 +110,10 @@ def score(
     arriving = stream_lines(paths, encoding)  # which checks the files before the model is loaded
     loaded = [models.load(name, device, console) for name in model or (None,)]
     if nbest is not None:
-        nbest_scoring.nbest(loaded[0], arriving, nbest, best, 1.0 if weight is None else weight, on_unknown, console)
+        nbest_scoring.nbest(loaded[0], arriving, nbest, best, weight, on_unknown, console)
         return
     if classify:
-        classifying.classify(loaded, arriving, on_unknown, json, console)
+        classifying.classify(loaded, arriving, on_unknown, json, console, header)
         return
     tokenizer = loaded[0].checkpoint.tokenizer
     logs = Logs(base)
@@ -128,7 +131,5 @@ def score(
         writer = JsonLines(loaded[0], detail, logs, alternatives)
     else:
         writer = Columns(tokenizer, detail, logs, header)
-    least = None if min_logprob is None else min_logprob * NATS_IN_ONE[base or "e"]
-    choice = Choice(max_perplexity, least, sort or ("perplexity" if top else None), top)
     blocks = score_in_blocks(loaded[0], arriving, on_unknown, Boundaries(bos, eos, state))
     write_lines(blocks, writer, choice, tokenizer, on_unknown, console)

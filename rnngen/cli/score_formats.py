@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnngen.cli import models
 from rnngen.cli.output import json_line
@@ -20,17 +21,20 @@ UNIT_OF_BASE = {"e": "nats", "2": "bits", "10": "log10"}
 NATS_IN_ONE = {"e": 1.0, "2": math.log(2), "10": math.log(10)}
 
 
-class Writer(Protocol):
+class Writer(ABC):
     """Scored lines to text."""
 
     def begin(self) -> str:
         """What stands before the first line."""
+        return ""
 
+    @abstractmethod
     def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
-        """All that is written of a line."""
+        """All that is written of a line; called for each line that is written, in the order of the output."""
 
     def end(self) -> str:
         """What stands after the last line."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,12 @@ class LineNumbers:
         total, n_tokens = float(logprobs.sum(dtype=np.float64)), len(logprobs)
         if not line.encoded.n_unknown or tokenizer.unk_id is None:
             return cls(total, n_tokens, 0, total, n_tokens)
-        strange = line.encoded.ids[line.start :] == tokenizer.unk_id
+        strange = line.encoded.ids == tokenizer.unk_id
+        if not strange.any():  # they were left out
+            return cls(total, n_tokens, line.encoded.n_unknown, total, n_tokens)
+        strange = strange[line.start :]
         known = total - float(logprobs[: len(strange)][strange].sum(dtype=np.float64))
-        return cls(total, n_tokens, line.encoded.n_unknown, known, n_tokens - int(strange.sum()))
+        return cls(total, n_tokens, int(strange.sum()), known, n_tokens - int(strange.sum()))
 
     @property
     def perplexity(self) -> float:
@@ -95,7 +102,7 @@ class LineNumbers:
         return perplexity(self.known_logprob_nats, self.n_known)
 
 
-class Columns:
+class Columns(Writer):
     """Tab-separated columns under a header; a row for each line, token or word."""
 
     def __init__(self, tokenizer: Tokenizer, detail: Detail, logs: Logs, header: bool) -> None:
@@ -118,9 +125,6 @@ class Columns:
             return self._row(line, numbers)
         return self._token_rows(line) if self._detail == "token" else self._word_rows(line)
 
-    def end(self) -> str:
-        return ""
-
     def _row(self, line: ScoredLine, numbers: LineNumbers) -> str:
         logs = self._logs
         return (
@@ -132,50 +136,39 @@ class Columns:
     def _token_rows(self, line: ScoredLine) -> str:
         from rnngen.text.symbols import visible
 
-        units, name = token_units(line, self._tokenizer), self._tokenizer.token
+        units, name, logs = token_units(line, self._tokenizer), self._tokenizer.token, self._logs
         return "".join(
-            f"{line.number}\t{place}\t{visible(name(id or 0))}\t{visible(surface)}\t{surprisal:.4f}\n"
-            for place, (surface, id, surprisal) in enumerate(self._surprisals(units), 1 + line.start)
+            f"{line.number}\t{place}\t{visible(name(id))}\t{visible(surface)}\t{logs.surprisal_of(logprob):.4f}\n"
+            for place, id, surface, logprob in zip(
+                units.numbers, units.ids, units.surfaces, units.logprobs, strict=True
+            )
         )
 
     def _word_rows(self, line: ScoredLine) -> str:
         from rnngen.text.symbols import visible
 
-        units = word_units(line, self._tokenizer)
+        units, logs = word_units(line, self._tokenizer), self._logs
         return "".join(
-            f"{line.number}\t{place}\t{visible(surface)}\t{n_tokens}\t{surprisal:.4f}\n"
-            for place, ((surface, _, surprisal), n_tokens) in enumerate(
-                zip(self._surprisals(units), units.n_tokens, strict=True), 1
+            f"{line.number}\t{place}\t{visible(surface)}\t{n_tokens}\t{logs.surprisal_of(logprob):.4f}\n"
+            for place, surface, n_tokens, logprob in zip(
+                units.numbers, units.surfaces, units.n_tokens, units.logprobs, strict=True
             )
         )
 
-    def _surprisals(self, units: Units) -> list[tuple[str, int | None, float]]:
-        surprisals = map(self._logs.surprisal_of, units.logprobs)
-        return list(zip(units.surfaces, units.ids, surprisals, strict=True))
 
-
-class Kept:
+class Kept(Writer):
     """The lines themselves."""
-
-    def begin(self) -> str:
-        return ""
 
     def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
         return line.text + "\n"
 
-    def end(self) -> str:
-        return ""
 
-
-class JsonLines:
+class JsonLines(Writer):
     """A JSON object a line, with its tokens or words where they are asked for."""
 
     def __init__(self, loaded: models.Loaded, detail: Detail, logs: Logs, alternatives: int | None) -> None:
         self._loaded, self._tokenizer = loaded, loaded.checkpoint.tokenizer
         self._detail, self._logs, self._alternatives = detail, logs, alternatives
-
-    def begin(self) -> str:
-        return ""
 
     def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
         logs = self._logs
@@ -195,9 +188,8 @@ class JsonLines:
             from rnngen.engine.scoring import perplexity
 
             units = word_units(line, self._tokenizer)
-            n_words = len(units.surfaces) - line.boundaries.eos
             record |= {
-                "n_words": n_words,
+                "n_words": units.n_words,
                 "perplexity_per_word": perplexity(numbers.logprob_nats, len(units.surfaces)),
                 "words": self._words(units),
             }
@@ -206,12 +198,9 @@ class JsonLines:
             record["alternatives"] = alternatives_record(places)
         return json_line(record)
 
-    def end(self) -> str:
-        return ""
-
     def _tokens(self, units: Units) -> list[dict[str, Any]]:
         return [
-            {"token": self._tokenizer.token(id or 0), "id": id, "text": surface, **self._logs_of(logprob)}
+            {"token": self._tokenizer.token(id), "id": id, "text": surface, **self._logs_of(logprob)}
             for surface, id, logprob in zip(units.surfaces, units.ids, units.logprobs, strict=True)
         ]
 

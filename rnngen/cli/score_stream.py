@@ -17,16 +17,17 @@ from rnngen.cli.output import Console
 from rnngen.cli.score_formats import LineNumbers, Writer
 from rnngen.cli.scored_lines import ScoredLine
 from rnngen.config import OnUnknown
-from rnngen.errors import DataError
+from rnngen.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from rnngen.text.tokenizer import Tokenizer
 
 SortKey = Literal["perplexity", "logprob"]
-MOST_IN_MEMORY = 1 << 18  # records that are sorted at a time
+CHARS_IN_MEMORY = 1 << 25  # of records that are sorted at a time
+RECORD_CHARS = 200  # what a record takes beside its text
 
-# The key (less is better), the line's number, and what is written of it.
-Record = tuple[float, int, str]
+# The key (less is better), the line's number, the line.
+Chosen = tuple[float, int, ScoredLine, LineNumbers]
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,21 @@ class Choice:
         min_logprob_nats: of the whole line.
         sort: the best first by this; None keeps the order.
         top: the best N only.
+
+    Raises:
+        ConfigError: a threshold that no line, or every line, would pass.
     """
 
     max_perplexity: float | None = None
     min_logprob_nats: float | None = None
     sort: SortKey | None = None
     top: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_perplexity is not None and not 1 <= self.max_perplexity < math.inf:
+            raise ConfigError(f"max_perplexity is {self.max_perplexity}: it must be a number from 1 on")
+        if self.min_logprob_nats is not None and not -math.inf < self.min_logprob_nats <= 0:
+            raise ConfigError("min_logprob is out of range: a log-probability is a number of 0 or less")
 
     def takes(self, numbers: LineNumbers) -> bool:
         """Whether a line passes; one of which nothing was scored has no perplexity that would be low."""
@@ -71,16 +81,15 @@ def write_lines(
         DataError: there is no line at all.
     """
     counted = _Counted()
-    chosen = _chosen(counted.through(blocks), writer, choice, tokenizer)
-    if choice.sort is None:
-        for block in chosen:
-            sys.stdout.write("".join(text for _, _, text in block))
-            sys.stdout.flush()
-    else:
-        for text in best_first((record for block in chosen for record in block), choice.top):
-            sys.stdout.write(text)
-    if not counted.n_lines:
+    chosen = _chosen(counted.through(blocks), choice, tokenizer)
+    first = next(chosen, None)
+    if first is None:
         raise DataError("the text is empty: there is nothing to score")
+    # Not before a block is scored: an error leaves standard output empty.
+    sys.stdout.write(writer.begin())
+    for block in _in_order(itertools.chain([first], chosen), writer, choice):
+        sys.stdout.writelines(block)
+        sys.stdout.flush()
     sys.stdout.write(writer.end())
     console.unknowns(counted.n_unknown, counted.first_unknown, on_unknown, "the text")
 
@@ -88,7 +97,7 @@ def write_lines(
 class _Counted:
     """What must be said of all lines at the end, whether they were chosen or not."""
 
-    n_lines = n_unknown = 0
+    n_unknown = 0
     first_unknown: str | None = None
 
     def through(self, blocks: Iterator[list[ScoredLine]]) -> Iterator[list[ScoredLine]]:
@@ -96,42 +105,46 @@ class _Counted:
             for line in block:
                 self.n_unknown += line.encoded.n_unknown
                 self.first_unknown = self.first_unknown or line.first_unknown
-            self.n_lines += len(block)
             yield block
 
 
-def _chosen(
-    blocks: Iterator[list[ScoredLine]], writer: Writer, choice: Choice, tokenizer: Tokenizer
-) -> Iterator[list[Record]]:
-    begin = True
+def _chosen(blocks: Iterator[list[ScoredLine]], choice: Choice, tokenizer: Tokenizer) -> Iterator[list[Chosen]]:
     for block in blocks:
-        if begin:
-            # Not before the first block is scored: an error leaves standard output empty.
-            sys.stdout.write(writer.begin())
-            begin = False
-        records = []
-        for line in block:
-            numbers = LineNumbers.of(line, tokenizer)
-            if choice.takes(numbers):
-                records.append((choice.key(numbers), line.number, writer.line(line, numbers)))
-        yield records
+        numbered = [(line, LineNumbers.of(line, tokenizer)) for line in block]
+        yield [(choice.key(numbers), line.number, line, numbers) for line, numbers in numbered if choice.takes(numbers)]
 
 
-def best_first(records: Iterable[Record], top: int | None) -> Iterator[str]:
-    """What is written of the records, the best first and equal ones in their order.
+def _in_order(blocks: Iterable[list[Chosen]], writer: Writer, choice: Choice) -> Iterator[Iterable[str]]:
+    """What is written, in parts."""
+    if choice.sort is None:
+        return ([writer.line(line, numbers) for _, _, line, numbers in block] for block in blocks)
+    chosen = itertools.chain.from_iterable(blocks)
+    if choice.top is not None:
+        best = heapq.nsmallest(choice.top, chosen)
+        return iter([[writer.line(line, numbers) for _, _, line, numbers in best]])
+    return iter([sorted_texts((key, number, writer.line(line, numbers)) for key, number, line, numbers in chosen)])
 
-    Args:
-        top: only so many. All of them are sorted in parts that go to temporary files and are merged.
-    """
-    if top is not None:
-        yield from (text for _, _, text in heapq.nsmallest(top, records))
-        return
+
+def sorted_texts(records: Iterable[tuple[float, int, str]]) -> Iterator[str]:
+    """The texts of (key, number, text), the least key first, by way of temporary files of sorted parts."""
     with contextlib.ExitStack() as files:
         parts = []
-        iterator = iter(records)
-        while part := sorted(itertools.islice(iterator, MOST_IN_MEMORY)):
+        for part in _parts(records):
             file = files.enter_context(tempfile.TemporaryFile("w+", encoding="ascii"))
-            file.writelines(json.dumps(record) + "\n" for record in part)
+            file.writelines(json.dumps(record) + "\n" for record in sorted(part))
             file.seek(0)
             parts.append(map(json.loads, file))
         yield from (text for _, _, text in heapq.merge(*parts))
+
+
+def _parts(records: Iterable[tuple[float, int, str]]) -> Iterator[list[tuple[float, int, str]]]:
+    part: list[tuple[float, int, str]] = []
+    size = 0
+    for record in records:
+        part.append(record)
+        size += len(record[2]) + RECORD_CHARS
+        if size >= CHARS_IN_MEMORY:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,60 +64,97 @@ class ScoredLine:
         return 0 if self.boundaries.bos else 1
 
 
+NO_ID = -1
+
+
 class Units(NamedTuple):
-    """The tokens or words of a line that have a log-probability, the line's end among them as a line break.
+    """The tokens or words of a line that have a log-probability.
 
     Attributes:
-        surfaces: as they stand in the text.
-        ids: of words that are several tokens, or a part of one, None.
-        logprobs: natural.
-        n_tokens: of each.
-        unknown: whether it is, or holds, an unknown symbol.
+        numbers: their places in the line, counted from 1.
+        surfaces: as they stand in the text; of the line's end a line break.
+        ids: of words that are several tokens NO_ID.
+        logprobs: natural, of all their tokens.
+        known_logprobs: without their unknown tokens.
+        n_tokens: of each, as far as they are scored.
+        unknown: whether it is, or holds, an unknown symbol; a line's end never is.
+        has_end: the last one is the line's end.
     """
 
+    numbers: list[int]
     surfaces: list[str]
-    ids: list[int | None]
+    ids: list[int]
     logprobs: list[float]
+    known_logprobs: list[float]
     n_tokens: list[int]
     unknown: list[bool]
+    has_end: bool
+
+    @property
+    def n_words(self) -> int:
+        """Without the line's end."""
+        return len(self.surfaces) - self.has_end
 
 
 def token_units(line: ScoredLine, tokenizer: Tokenizer) -> Units:
     """The tokens of a line."""
-    ids: list[int | None] = line.encoded.ids.tolist()
+    ids: list[int] = line.encoded.ids.tolist()
     surfaces = [line.text[start:end] for start, end in spans_of(line, tokenizer).tolist()]
     if line.boundaries.eos:
         ids.append(tokenizer.newline_id)
         surfaces.append("\n")
     ids, surfaces = ids[line.start :], surfaces[line.start :]
     unknown = [id == tokenizer.unk_id for id in ids] if line.encoded.n_unknown else [False] * len(ids)
-    return Units(surfaces, ids, line.logprobs.tolist(), [1] * len(ids), unknown)
+    logprobs: list[float] = line.logprobs.tolist()
+    known = [0.0 if strange else logprob for logprob, strange in zip(logprobs, unknown, strict=True)]
+    numbers = list(range(1 + line.start, 1 + line.start + len(ids)))
+    has_end = line.boundaries.eos and bool(ids)
+    return Units(numbers, surfaces, ids, logprobs, known, [1] * len(ids), unknown, has_end)
 
 
 def word_units(line: ScoredLine, tokenizer: Tokenizer) -> Units:
-    """The words of a line: what white space separates, each with the white space before it (`text/words.py`)."""
+    """The words of a line: what white space separates, each with the white space before it (`text/words.py`).
+
+    What unknown symbols stand for is not there where they were left out. White space at the end of a line whose end is
+    not scored belongs to its last word, or is one by itself in a line of white space only.
+    """
     import numpy as np
 
-    from rnngen.text.words import line_words
+    from rnngen.text.words import known_part, line_words
 
-    words, word_of = line_words(line.text, spans_of(line, tokenizer))
-    surfaces = [*words, "\n"]
+    text, spans = line.text, tokenizer.spans(line.text)
     ids = line.encoded.ids
-    if line.boundaries.eos:
+    if len(spans) != len(ids):
+        text, spans = known_part(tokenizer, text)
+    words, word_of = line_words(text, spans)
+    eos = line.boundaries.eos
+    if eos:
         ids, word_of = np.append(ids, tokenizer.newline_id), np.append(word_of, len(words))
-    ids, word_of = ids[line.start :], word_of[line.start :]
-    sums = np.bincount(word_of, line.logprobs.astype(np.float64), len(surfaces)).tolist()
-    counts = np.bincount(word_of, minlength=len(surfaces)).tolist()
-    strange = np.bincount(word_of[ids == tokenizer.unk_id], minlength=len(surfaces)).tolist()
+    elif words:
+        word_of = np.minimum(word_of, len(words) - 1)
+    surfaces = [*words, "\n" if eos or words else text]
+    strange, logprobs = ids == tokenizer.unk_id, line.logprobs.astype(np.float64)
+    whole = np.bincount(word_of, minlength=len(surfaces))
     only_id = dict(zip(word_of.tolist(), ids.tolist(), strict=True))
-    # Words of which every token was left out as unknown, or came before the first that is scored, are not there.
+    word_of, strange = word_of[line.start :], strange[line.start :]
+
+    def sums(amounts: Any = None) -> Any:
+        return np.bincount(word_of, amounts, len(surfaces)).tolist()
+
+    counts, all_sums, known_sums = sums(), sums(logprobs), sums(logprobs * ~strange)
+    unknown = [count > 0 for count in sums(strange)]
+    if eos:
+        unknown[-1] = False
     there = [number for number in range(len(surfaces)) if counts[number]]
     return Units(
+        [number + 1 for number in there],
         [surfaces[number] for number in there],
-        [only_id[number] if counts[number] == 1 else None for number in there],
-        [sums[number] for number in there],
+        [only_id[number] if whole[number] == 1 else NO_ID for number in there],
+        [all_sums[number] for number in there],
+        [known_sums[number] for number in there],
         [counts[number] for number in there],
-        [strange[number] > 0 for number in there],
+        [unknown[number] for number in there],
+        eos and bool(there),
     )
 
 
@@ -145,7 +182,7 @@ def score_in_blocks(
     tokenizer = loaded.checkpoint.tokenizer
     numbers = itertools.count(1)
     score = _scorer(loaded, boundaries)
-    for block in _blocks(arriving):
+    for block in in_blocks(arriving):
         numbered = [(next(numbers), line.removesuffix("\n")) for line in block]
         encoded = [encode_known(tokenizer, line, on_unknown, f"line {number}") for number, line in numbered]
         scored = score([line.ids for line in encoded])
@@ -165,7 +202,8 @@ def _scorer(loaded: models.Loaded, boundaries: Boundaries) -> Callable[[Sequence
     return lambda lines: score_lines(model, lines, newline_id, boundaries.bos)
 
 
-def _blocks(arriving: Iterator[list[str]]) -> Iterator[list[str]]:
+def in_blocks(arriving: Iterable[list[str]]) -> Iterator[list[str]]:
+    """Lines that came together, in parts that are scored together."""
     for arrived in arriving:
         block: list[str] = []
         size = 0

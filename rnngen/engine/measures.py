@@ -21,7 +21,7 @@ from rnngen.errors import DataError
 from rnngen.text.corpus import Text
 from rnngen.text.tokenizer import Tokenizer, encode_known
 from rnngen.text.tokens import Tokens
-from rnngen.text.words import line_words
+from rnngen.text.words import known_part, line_words
 
 Ids = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]
@@ -111,7 +111,7 @@ def measure_carried(
         n_tokens = _n_tokens(pieces, tokens.ids[start:], tokenizer, on_unknown)
         ids = tokens.ids[start : start + n_tokens]
         start += n_tokens
-        kept = [known_text(tokenizer, piece) for piece in pieces] if left_out else pieces
+        kept = [known_part(tokenizer, piece)[0] for piece in pieces] if left_out else pieces
         rows = sum_lines(tokenizer, kept, ids, logprobs.take(n_tokens))
         rows[:1] += opened
         is_open = not pieces[-1].endswith("\n")
@@ -153,12 +153,6 @@ def sum_lines(tokenizer: Tokenizer, lines: Sequence[str], ids: Ids, logprobs: Ar
         part = slice(*np.searchsorted(line_of, [number, number + 1]).tolist())
         result[number, 1] -= _unknown_part(tokenizer, lines[number], unknown[part], nats[part])
     return result
-
-
-def known_text(tokenizer: Tokenizer, text: str) -> str:
-    """A text without the symbols that the vocabulary lacks."""
-    ids = tokenizer.encode(text)
-    return tokenizer.decode(ids[ids != tokenizer.unk_id])
 
 
 def _unknown_part(tokenizer: Tokenizer, line: str, unknown: npt.NDArray[np.bool_], nats: Floats) -> list[float]:

@@ -27,6 +27,7 @@ _SEPARATOR = re.compile(r"(?<!\S)\|\|\|(?!\S)")
 _WORD = re.compile(r"[^ \t\v\f\r]+")
 _SRILM = re.compile(r"[ \t\v\f\r]*(?P<ascore>\S+)[ \t\v\f\r]+(?P<lscore>\S+)[ \t\v\f\r]+(?P<n_words>\S+)(?P<words>.*)")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.IGNORECASE)
+_OLD_NUMBER = re.compile(rf"(?<!\S){FEATURE}[ \t]+(\S+)")
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 _NUMBERED = re.compile(r"(.+)-\d+", re.ASCII | re.DOTALL)
 
@@ -87,7 +88,8 @@ class _FormError(Exception):
 
 
 def _moses(line: str) -> Hypothesis:
-    """`ID ||| words ||| Name= value ... ||| total`, perhaps with fields behind it; the number becomes a feature.
+    """`ID ||| words ||| Name= value ... ||| total`, perhaps with fields behind it; the number becomes a feature, or
+    takes the place of the one that an earlier run has made.
 
     Source: the manual of Moses, "Generating n-best lists". The features of its own language models are natural
     logarithms; a weight, which is tuned anyway, takes up the factor.
@@ -103,8 +105,11 @@ def _moses(line: str) -> Hypothesis:
     kept = starts[2] + len(features.rstrip())
     behind = line[kept : ends[2]] or " "
     text = _text(hypothesis)
-    before = f"{line[:kept]} {FEATURE} "
-    return Hypothesis(list_id.strip(), text, _number(total, "total"), before, behind + line[ends[2] :], text)
+    before, after = f"{line[:kept]} {FEATURE} ", behind + line[ends[2] :]
+    old = _OLD_NUMBER.search(features)
+    if old:
+        before, after = line[: starts[2] + old.start(1)], line[starts[2] + old.end(1) :]
+    return Hypothesis(list_id.strip(), text, _number(total, "total"), before, after, text)
 
 
 def _srilm(line: str) -> Hypothesis:

@@ -6,6 +6,19 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.text.char import Spans
+from rnngen.text.tokenizer import Tokenizer
+
+
+def known_part(tokenizer: Tokenizer, text: str) -> tuple[str, Spans]:
+    """A text without what the unknown symbols in it stand for, and where the tokens that are left stand in that."""
+    spans = tokenizer.spans(text)
+    unknown = tokenizer.encode(text) == tokenizer.unk_id
+    removed = np.zeros(len(text) + 1, np.int64)
+    for start, end in spans[unknown].tolist():
+        removed[start:end] = 1
+    kept = "".join(character for character, is_removed in zip(text, removed.tolist(), strict=False) if not is_removed)
+    before = np.cumsum(removed) - removed  # characters removed before each place
+    return kept, spans[~unknown] - before[spans[~unknown]]
 
 
 def line_words(text: str, spans: Spans) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -44,6 +44,11 @@ def loss(loaded, scorer, content: str) -> float:
     return -float(np.mean(np.concatenate(list(scorer(ids, tokenizer.newline_id)))))
 
 
+def own_label(row) -> str:
+    """Without the model's path."""
+    return row.label.removeprefix(f"{row.loaded.path}, ")
+
+
 def static_loss(loaded, content: str) -> float:
     return loss(loaded, lambda ids, newline_id: score_text(loaded.model, ids, newline_id), content)
 
@@ -51,23 +56,23 @@ def static_loss(loaded, content: str) -> float:
 @pytest.mark.parametrize("name", ["char", "lstm", "word", "subword"])
 def test_a_text_that_repeats_itself_is_likelier_to_weights_that_follow_it(load, models, name):
     loaded, before = load(name), Path(models[name]).read_bytes()
-    [(_, scorer)] = adaptive_rows(loaded, False, True, None, "unk", QUIET)
-    assert loss(loaded, scorer, SONG * 12) < static_loss(loaded, SONG * 12) - 0.1
+    [row] = adaptive_rows(loaded, False, True, None, "unk", QUIET)
+    assert loss(loaded, row.scorer, SONG * 12) < static_loss(loaded, SONG * 12) - 0.1
     assert Path(models[name]).read_bytes() == before
 
 
 def test_a_text_that_repeats_itself_is_likelier_with_a_cache(load):
     loaded = load("word")
-    [(_, scorer)] = adaptive_rows(loaded, True, False, None, "unk", QUIET)
-    assert loss(loaded, scorer, SONG * 20) < static_loss(loaded, SONG * 20) - 0.02
+    [row] = adaptive_rows(loaded, True, False, None, "unk", QUIET)
+    assert loss(loaded, row.scorer, SONG * 20) < static_loss(loaded, SONG * 20) - 0.02
 
 
 def test_only_what_is_asked_for_is_there(load):
     assert adaptive_rows(load(), False, False, None, "unk", QUIET) == []
-    [(label, _)] = adaptive_rows(load(), True, False, None, "unk", QUIET)
-    assert label == "cache (adaptive; theta 4.17, weight 0.05, size 2000)"
-    [(label, _)] = adaptive_rows(load(), False, True, None, "unk", QUIET)
-    assert label == "dynamic (adaptive; lr 0.01, decay 0.001, bptt 20)"
+    [row] = adaptive_rows(load(), True, False, None, "unk", QUIET)
+    assert own_label(row) == "cache (adaptive; theta 4.17, weight 0.05, size 2000)"
+    [row] = adaptive_rows(load(), False, True, None, "unk", QUIET)
+    assert own_label(row) == "dynamic (adaptive; lr 0.01, decay 0.001, bptt 20)"
 
 
 def test_tuned_settings_are_no_worse_than_the_static_model_on_the_text_tuned_on(load, text, capsys):
@@ -75,23 +80,23 @@ def test_tuned_settings_are_no_worse_than_the_static_model_on_the_text_tuned_on(
     rows = adaptive_rows(loaded, True, True, text(content), "unk", TELLING)
     told = [note for note in capsys.readouterr().err.splitlines() if "tuned" in note]
     static, n_tokens = static_loss(loaded, content), len(loaded.checkpoint.tokenizer.encode(content))
-    for (label, scorer), note in zip(rows, told, strict=True):
-        tuned = loss(loaded, scorer, content)
+    for row, note in zip(rows, told, strict=True):
+        tuned = loss(loaded, row.scorer, content)
         assert tuned < static
         assert note == (
-            f"{label.split(' ')[0]}: tuned on the first {n_tokens} tokens of the text to tune on, "
+            f"{own_label(row).split(' ')[0]}: tuned on the first {n_tokens} tokens of the text to tune on, "
             f"{static:.4f} nats a token without, {tuned:.4f} with"
         )
 
 
 def test_where_nothing_helps_adaptation_is_left_off_and_that_is_said(load, text, capsys):
     loaded = load()
-    [(cache, scored), (dynamic, learnt)] = adaptive_rows(loaded, True, True, text("q"), "unk", TELLING)
-    assert "weight 0," in cache
-    assert "lr 0," in dynamic
+    [cache, dynamic] = adaptive_rows(loaded, True, True, text("q"), "unk", TELLING)
+    assert "weight 0," in cache.label
+    assert "lr 0," in dynamic.label
     assert capsys.readouterr().err.count("first 1 token of") == 2
-    for scorer in (scored, learnt):
-        assert loss(loaded, scorer, SONG) == pytest.approx(static_loss(loaded, SONG), abs=1e-5)
+    for row in (cache, dynamic):
+        assert loss(loaded, row.scorer, SONG) == pytest.approx(static_loss(loaded, SONG), abs=1e-5)
 
 
 def test_only_the_begin_of_a_long_text_is_tuned_on(load, text, capsys, monkeypatch):

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from small_arpa import BackOff
 
 from rnngen.cli.field_formats import SRILM, KenLM
 from rnngen.cli.score_formats import LineNumbers
@@ -82,33 +83,75 @@ def parse_kenlm(line: str) -> tuple[list[tuple[str, int, int, float]], float, in
 
 
 def test_kenlm_shows_ids_lengths_logs_and_totals():
-    lines = [scored(WORDS, "got milk", [-1.5, -4, -0.5]), scored(WORDS, "", [-2])]
-    assert written(KenLM(WORDS, False), *lines) == (
-        "got=3 2 -1.5\tmilk=0 3 -4\t</s>=1 4 -0.5\tTotal: -6 OOV: 1\n"
+    lines = [scored(WORDS, "got milk", [-0.5, -5, -0.5]), scored(WORDS, "", [-2])]
+    out = re.sub(r"(?<=OOVs:\t)\d+\.\d+", lambda found: f"{float(found[0]):.3f}", written(KenLM(WORDS, False), *lines))
+    assert out == (
+        "got=3 2 -0.5\tmilk=0 3 -5\t</s>=1 4 -0.5\tTotal: -6 OOV: 1\n"
         "</s>=1 2 -2\tTotal: -2 OOV: 0\n"
-        "Perplexity including OOVs:\t100\n"
-        "Perplexity excluding OOVs:\t21.5443\n"  # 10^(4/3)
+        "Perplexity including OOVs:\t100.000\n"
+        "Perplexity excluding OOVs:\t10.000\n"
         "OOVs:\t1\n"
         "Tokens:\t4\n"
     )
 
 
-def test_the_parser_of_kenlms_own_output_reads_ours():
-    # As `query` printed it for a trigram model.
-    theirs = "looking=28 2 -2.1\ton=12 3 -0.46\t</s>=2 3 -0.04\tTotal: -2.6 OOV: 0"
-    ours = written(KenLM(WORDS, False), scored(WORDS, "a got", [-2.1, -0.46, -0.04])).split("\n")[0]
-    (words, total, n_unknown), (wanted, wanted_total, _) = parse_kenlm(ours), parse_kenlm(theirs)
-    assert [log10 for *_, log10 in words] == pytest.approx([log10 for *_, log10 in wanted])
-    assert total == pytest.approx(wanted_total)
-    assert [surface for surface, *_ in words] == ["a", "got", "</s>"]
-    assert n_unknown == 0
+HAND_MADE_ARPA = """\\data\\
+ngram 1=5
+ngram 2=4
+
+\\1-grams:
+-1.0\t<unk>\t0
+-99\t<s>\t-0.25
+-0.75\t</s>\t0
+-0.5\ta\t-0.5
+-0.625\tgot\t-0.125
+
+\\2-grams:
+-0.25\t<s> a
+-0.375\ta got
+-0.5\tgot a
+-0.125\ta </s>
+
+\\end\\
+"""
+# What KenLM's `query` printed for it.
+QUERY_OUTPUT = (
+    "a=3 2 -0.25\tgot=4 2 -0.375\ta=3 2 -0.5\t</s>=2 2 -0.125\tTotal: -1.25 OOV: 0\n"
+    "got=4 1 -0.875\tmilk=0 1 -1.125\ta=3 1 -0.5\t</s>=2 2 -0.125\tTotal: -2.625 OOV: 1\n"
+    "</s>=2 1 -1\tTotal: -1 OOV: 0\n"
+    "a=3 2 -0.25\t</s>=2 2 -0.125\tTotal: -0.375 OOV: 0\n"
+    "Perplexity including OOVs:\t3.0010465178188737\n"
+    "Perplexity excluding OOVs:\t2.5852348395621907\n"
+    "OOVs:\t1\n"
+    "Tokens:\t11\n"
+)
+
+
+def test_the_parser_of_kenlms_own_output_reads_ours_and_finds_the_same():
+    model = BackOff(HAND_MADE_ARPA)
+    texts = ["a got a", "got milk a", "", "a"]
+    lines = []
+    for text in texts:
+        words = [word if word in ("a", "got") else "<unk>" for word in text.split()]
+        lines.append(scored(WORDS, text, [logprob / math.log(10) for logprob in model.logprobs([*words, "</s>"])]))
+    ours, theirs = written(KenLM(WORDS, False), *lines).split("\n"), QUERY_OUTPUT.split("\n")
+    for mine, wanted in zip(ours[: len(texts)], theirs, strict=False):
+        (words, total, n_unknown), (their_words, their_total, their_n_unknown) = parse_kenlm(mine), parse_kenlm(wanted)
+        assert [word[0] for word in words] == [word[0] for word in their_words]
+        assert [word[1] == 0 for word in words] == [word[1] == 0 for word in their_words]
+        assert [word[3] for word in words] == pytest.approx([word[3] for word in their_words], abs=1e-6)
+        assert (total, n_unknown) == (pytest.approx(their_total, abs=1e-6), their_n_unknown)
+    for mine, wanted in zip(ours[len(texts) : -1], theirs[len(texts) : -1], strict=True):
+        assert mine.split("\t")[0] == wanted.split("\t")[0]
+        assert float(mine.split("\t")[1]) == pytest.approx(float(wanted.split("\t")[1]), rel=1e-6)
+    assert ours[-3:] == theirs[-3:]
 
 
 def test_words_of_characters_are_sums_and_white_space_cannot_break_a_field():
     tokenizer = CharTokenizer(" =ab")
     line = scored(tokenizer, "a =b", [-1, -2, -4, -8, -16])
     words, total, _ = parse_kenlm(written(KenLM(tokenizer, True), line).split("\n")[0])
-    assert words == [("a", tokenizer.encode("a")[0], 2, -1), ("=b", 1, 3, -14), ("</s>", 1, 4, -16)]
+    assert words == [("a", tokenizer.encode("a")[0], 2, -1), ("=b", tokenizer.vocab_size, 3, -14), ("</s>", 1, 4, -16)]
     assert total == -31
     tokens, _, _ = parse_kenlm(written(KenLM(tokenizer, False), line).split("\n")[0])
     assert [surface for surface, *_ in tokens] == ["a", "▁", "=", "b", "</s>"]

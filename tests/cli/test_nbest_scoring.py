@@ -31,7 +31,7 @@ def loaded(models):
 def call(loaded, capsys):
     """A function: a list as one string, its form and more to what is written."""
 
-    def score(content: str, form: str, best=False, weight=1.0, on_unknown="unk", model="char") -> str:
+    def score(content: str, form: str, best=False, weight=None, on_unknown="unk", model="char") -> str:
         lines = content.splitlines(keepends=True)
         arriving = iter([lines[:2], lines[2:]] if len(lines) > 2 else [lines] if lines else [])
         capsys.readouterr()
@@ -122,18 +122,18 @@ def test_of_equals_the_first_is_the_best(call):
 def test_what_comes_before_a_malformed_line_is_written(loaded, capsys):
     for best, wanted in ((False, ["u-1", "u-2", "v-1"]), (True, ["u"])):
         with pytest.raises(DataError, match="line 4 is blank"):
-            nbest(loaded(), iter([[*KALDI.splitlines(True), "\n", "w-1\n"]]), "kaldi", best, 1.0, "unk", Console(True))
+            nbest(loaded(), iter([[*KALDI.splitlines(True), "\n", "w-1\n"]]), "kaldi", best, None, "unk", Console(True))
         assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == wanted
 
 
 def test_an_unknown_symbol_that_must_not_be_ends_the_list_with_its_line(loaded, capsys):
     with pytest.raises(TokenizerError, match="the hypothesis in line 2 has a symbol"):
-        nbest(loaded(), iter([["u-1 a\n", "u-2 漢\n"]]), "kaldi", False, 1.0, "error", Console(True))
+        nbest(loaded(), iter([["u-1 a\n", "u-2 漢\n"]]), "kaldi", False, None, "error", Console(True))
     assert capsys.readouterr().out.startswith("u-1 ")
 
 
 def test_unknown_symbols_are_counted_in_every_line_and_the_first_is_named(loaded, capsys):
-    nbest(loaded(), iter([["u-1 a\n"], ["u-2 b漢\n", "u-3 b漢"]]), "kaldi", False, 1.0, "skip", Console(False))
+    nbest(loaded(), iter([["u-1 a\n"], ["u-2 b漢\n", "u-3 b漢"]]), "kaldi", False, None, "skip", Console(False))
     out, err = capsys.readouterr()
     assert "the list has 2 unknown symbols, left out; the first is '漢'" in err
     assert "at character 2 of the hypothesis in line 2" in err
@@ -148,7 +148,7 @@ def test_nul_characters_and_very_long_lines_are_lines_like_others(call):
 def test_blocks_of_any_size_give_the_same(call, monkeypatch):
     content = KALDI * 3
     whole = call(content, "kaldi"), call(content, "kaldi", best=True)
-    monkeypatch.setattr("rnngen.cli.nbest_scoring.MOST_LINES", 1)
+    monkeypatch.setattr("rnngen.cli.scored_lines.MOST_LINES", 1)
     assert (call(content, "kaldi"), call(content, "kaldi", best=True)) == whole
 
 

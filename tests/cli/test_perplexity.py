@@ -24,9 +24,11 @@ VALUES = ["loss_nats", "perplexity", "perplexity_per_word", "perplexity_per_word
           "bits_per_byte"]  # fmt: skip
 VALUES += [f"known_{name}" for name in VALUES]
 ERRORS = [f"{name}_standard_error" for name in VALUES]
-KEYS = ["model", "state", *COUNTS, *VALUES, *ERRORS, "n_lines", "n_line_ends", "lines_per_unit", "on_unknown"]
-PAIR_KEYS = ["model_a", "model_b", "unit", "difference", "difference_low", "difference_high", "verdict", "reason",
-             "caveat"]  # fmt: skip
+KEYS = ["record", "model", "state", *COUNTS, *VALUES, *ERRORS, "n_lines", "n_line_ends", "lines_per_unit", "on_unknown"]
+PAIR_KEYS = [
+    "record", "model_a", "model_b", "unit", "difference", "difference_low", "difference_high", "verdict", "reason",
+    "caveat",
+]  # fmt: skip
 TEXT = "Haul gently, lads\n\nand let ☃ the windlass breathe.\n  \nShe is no load of hay\n"
 
 

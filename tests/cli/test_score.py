@@ -274,3 +274,51 @@ def test_other_tools_formats_sum_to_the_lines_totals(score, model, name):
             assert found == pytest.approx(totals, rel=1e-4)
         elif not words:
             assert found == pytest.approx([*totals, sum(totals)], rel=1e-4)
+
+
+@pytest.mark.parametrize("options", [(), ("--on-unknown", "skip")])
+@pytest.mark.parametrize("text", ["the k☃ing ☃ now\n", "she is\t☃\n", "\t\n", "she  \n\n  \n", "☃\n"])
+def test_words_are_counted_as_perplexity_counts_them(rnngen, score, models, options, text):
+    words = score("--words", "--json", *options, text=text).records
+    result = rnngen(
+        "perplexity", "-", "-m", models["char"], "--state", "reset", "--json", *options, stdin=text.encode()
+    )
+    [report] = result.records
+    assert sum(record["n_words"] for record in words) == report["n_words"]
+    total = sum(record["logprob_nats"] for record in words)
+    assert -total == pytest.approx(report["loss_nats"] * report["n_tokens"], abs=1e-4)
+    counts, sums = score("--words", "--format", "srilm", *options, text=text).out.splitlines()[-2:]
+    assert f" {report['n_words']} words" in counts
+    ppl = sums.split("ppl= ")[1].split(" ")[0]
+    assert float(ppl) == pytest.approx(report["known_perplexity_per_word"], rel=1e-4)
+
+
+def test_without_line_ends_white_space_at_the_end_is_the_last_words(score):
+    [record] = score("--words", "--json", "--no-eos", text="ab c  ").records
+    assert [(word["word"], word["n_tokens"]) for word in record["words"]] == [("ab", 2), ("c", 4)]
+    [blank] = score("--words", "--json", "--no-eos", text="  ").records
+    assert [(word["word"], word["n_tokens"]) for word in blank["words"]] == [("  ", 2)]
+    assert "</s>" not in score("--words", "--format", "srilm", "--no-eos", text="ab c  ").out
+
+
+def test_words_keep_their_numbers_when_the_first_is_not_scored(score):
+    rows = score("--words", "--no-bos", "--no-header", text="a bc d").rows
+    assert [row[1:4] for row in rows] == [["2", "bc", "3"], ["3", "d", "2"], ["4", r"\n", "1"]]
+    [empty] = score("--words", "--no-bos", "--json", text="\n").records
+    assert (empty["n_words"], empty["words"]) == (0, [])
+
+
+def test_a_part_of_a_word_has_not_the_id_of_a_token(score, models):
+    vocab_size = checkpoint.load(Path(models["char"])).config.vocab_size
+    assert score("--words", "--no-bos", "--format", "kenlm", text="ab c").out.startswith(f"ab={vocab_size} 2 ")
+
+
+def test_an_unknown_symbol_that_is_not_scored_is_not_counted(score):
+    [record] = score("--no-bos", "--json", text="☃a").records
+    assert record["n_unknown"] == 0
+    assert record["known_logprob_nats"] == record["logprob_nats"]
+
+
+def test_a_backslash_stands_as_it_is_in_other_tools_formats(score):
+    assert score("--words", "--format", "kenlm", text=r"a\b", model="byte").out.startswith(r"a\b=")
+    assert r"p( a\b | <s> )" in score("--words", "--format", "srilm", text=r"a\b", model="byte").out

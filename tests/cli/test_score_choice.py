@@ -57,7 +57,7 @@ def test_sorting_puts_the_best_first_and_equal_ones_in_their_order(score, key):
 
 def test_more_records_than_fit_into_memory_are_sorted_all_the_same(score, monkeypatch):
     wanted = score("--sort", "perplexity").out
-    monkeypatch.setattr(score_stream, "MOST_IN_MEMORY", 2)
+    monkeypatch.setattr(score_stream, "CHARS_IN_MEMORY", 2 * score_stream.RECORD_CHARS)
     assert score("--sort", "perplexity").out == wanted
 
 
@@ -72,9 +72,12 @@ def test_lines_of_which_nothing_was_scored_come_last_and_pass_no_limit(score):
 def test_a_format_sums_up_the_lines_that_it_shows(score):
     limit = sorted(record["perplexity"] for record in score("--json").records)[3]
     records = score("--json", "--max-perplexity", limit).records
-    out = score("--format", "kenlm", "--max-perplexity", limit).out
-    assert f"Tokens:\t{sum(record['n_tokens'] for record in records)}\n" in out
-    assert out.count("Total:") == len(records)
+    for options in (("--max-perplexity", limit), ("--top", len(records))):
+        out = score("--format", "kenlm", *options).out
+        assert f"Tokens:\t{sum(record['n_tokens'] for record in records)}\n" in out
+        assert out.count("Total:") == len(records)
+        sentences = score("--format", "srilm", *options).out.splitlines()[-2]
+        assert sentences.startswith(f"file -: {len(records)} sentences, ")
 
 
 def test_when_no_line_passes_there_is_only_the_header(score):
@@ -99,6 +102,14 @@ def test_unknown_symbols_of_lines_that_are_not_written_are_counted_too(score):
     ("--weight 2", "--weight is about n-best lists: add --nbest"),
     ("--alternatives 3", "add --color or --json"),
     ("--json --format srilm", "--json is --format jsonl"),
+    ("--json --format tsv", "--json is --format jsonl"),
+    ("--json --no-header", "--no-header does not go with --json"),
+    ("--color --no-header", "--no-header does not go with --color"),
+    ("--classify --alternatives 3 --json", "--alternatives does not go with --classify"),
+    ("--max-perplexity nan", "max_perplexity is nan"),
+    ("--max-perplexity 0.5", "max_perplexity is 0.5: it must be a number from 1 on"),
+    ("--min-logprob 3", "min_logprob is out of range"),
+    ("--nbest kaldi --weight 1", "weight is 1: a Kaldi list"),
     ("--no-bos --state carry", "--no-bos does not go with --state carry"),
     ("--format kenlm --base 2", "base is 2: the formats of KenLM and SRILM have log10"),
     ("-m other", "several models: add --classify"),

@@ -120,3 +120,10 @@ def test_a_malformed_line_is_shown_in_short_and_printable():
 
 def test_words_of_digits_are_no_scores():
     assert parse("utt-1 2 1 5", "kaldi", 1).text == "2 1 5"
+
+
+def test_a_list_that_has_our_number_already_gets_the_new_one_in_its_place():
+    old = "0 ||| a b ||| LM= -1 RNNLM= -3.5 W= 2 ||| -7"
+    assert parse(old, "moses", 1).with_number("-4.25") == "0 ||| a b ||| LM= -1 RNNLM= -4.25 W= 2 ||| -7"
+    once = parse("0 ||| a b ||| LM= -1 ||| -7", "moses", 1).with_number("-4.25")
+    assert parse(once, "moses", 1).with_number("-4.25") == once
