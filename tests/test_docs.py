@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from rnngen.cli.app import app, run
+from rnngen.cli.app import COMMANDS, app, run
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(ROOT.glob("*.md"))
@@ -62,6 +62,11 @@ def test_every_command_line_of_the_readme_parses(arguments):
 def test_a_command_line_that_is_wrong_would_be_found(arguments):
     with pytest.raises(typer.TyperException):
         parse(arguments)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_their_own_help_begins_with(name):
+    assert GROUP.commands[name].help.startswith(COMMANDS[name].removesuffix("."))
 
 
 @pytest.mark.parametrize("name", GROUP.commands)

@@ -3,34 +3,74 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
 from rnngen import __version__
-from rnngen.cli import info_cmd, perplexity_cmd, sample_cmd, score_cmd, tokenize_cmd, train_cmd
 from rnngen.cli.output import drop_stdout, use_utf8
 from rnngen.errors import RnngenError
 
+# The commands and what `rnngen --help` says of them, as their own help begins. NAME is the function of that name in
+# `NAME_cmd.py`.
+COMMANDS = {
+    "train": "Train a model on a text.",
+    "sample": "Write new text with a model, character by character.",
+    "score": "How likely each line is: one record a line, in order.",
+    "perplexity": "How well a model predicts a text.",
+    "tokenize": "Show a text as tokens, line by line.",
+    "info": "What is in a checkpoint.",
+}
+PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class _OnDemand(Mapping[str, Any]):
+    """The commands by name. To make all of them takes longer than a short command does."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        module = importlib.import_module(f"rnngen.cli.{name}_cmd")
+        alone = typer.Typer(**PLAIN)
+        alone.command(name, context_settings=PLAIN["context_settings"])(getattr(module, name))
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(typer.core.TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _OnDemand()  # type: ignore[assignment]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
 app = typer.Typer(
     name="rnngen",
+    cls=_Group,
     help="Train a small recurrent language model on your text; sample, score and measure with it.",
     epilog="Start with: rnngen train TEXT, then: rnngen sample --temp 0.8",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **PLAIN,
 )
-app.command("train")(train_cmd.train)
-app.command("sample")(sample_cmd.sample)
-app.command("score")(score_cmd.score)
-app.command("perplexity")(perplexity_cmd.perplexity)
-app.command("tokenize")(tokenize_cmd.tokenize)
-app.command("info")(info_cmd.info)
 
 
 def _print_version(wanted: bool) -> None:

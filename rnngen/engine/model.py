@@ -136,13 +136,16 @@ class Engine:
         if alone:  # then rows are found by whole numbers: arrays of one number take longer
             history = [ids.item() for ids in history]
 
+        table = self._table if alone else None
+
         def step(ids: Ids) -> Array:
-            first(self._first_gates(ids))
+            id = ids.item() if alone else ids
+            first(self._first_gates(ids) if table is None else table[id : id + 1])
             for below, layer, advance in above:
                 advance(_gates(below, layer))
             logits: Array = product + b_output
             if ngrams is not None:
-                history.insert(0, ids.item() if alone else ids)
+                history.insert(0, id)
                 for row in self._contexts.rows(history):
                     logits += ngrams[row : row + 1] if alone else ngrams[row]
                 history.pop()

@@ -68,7 +68,7 @@ def odds(scores: Scores, config: SampleConfig) -> Scores:
         probs.fill(0)
         probs[np.arange(len(probs)), most_likely] = 1
         return probs
-    probs -= largest
+    probs -= largest if len(probs) > 1 else largest.reshape(())  # numpy is slow to broadcast [1, 1]
     if config.temperature != 1:
         probs /= max(config.temperature, _LEAST_TEMPERATURE)
     np.exp(probs, out=probs)
