@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnngen.cli import models
-from rnngen.cli.output import Console, plural
+from rnngen.cli.output import Console, emptiness, plural
 from rnngen.cli.perplexity_report import Row
 from rnngen.config import OnUnknown
 from rnngen.errors import DataError
@@ -112,7 +112,6 @@ def _tuning_ids(loaded: models.Loaded, tune: FileText, on_unknown: OnUnknown, co
         if n_tokens >= CACHE_TOKENS:
             break
     if not n_tokens:
-        what = "has unknown symbols only, all left out" if n_unknown else "is empty"
-        raise DataError(f"the text to tune on {what}: name another with --tune, or leave it out")
+        raise DataError(f"the text to tune on {emptiness(n_unknown)}: name another with --tune, or leave it out")
     console.unknowns(n_unknown, first, on_unknown, "the text to tune on, as far as it was read,")
     return np.concatenate(found)

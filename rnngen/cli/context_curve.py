@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rnngen.cli import models
-from rnngen.cli.output import Console, json_line, plural, table
+from rnngen.cli.output import Console, emptiness, json_line, plural, table
 from rnngen.config import OnUnknown
 from rnngen.errors import DataError
 
@@ -38,8 +38,7 @@ def context_curve(
     tokenizer = loaded.checkpoint.tokenizer
     tokens = write_tokens(text, tokenizer, on_unknown)
     if not len(tokens.ids):
-        what = "has unknown symbols only, all left out" if tokens.n_unknown else "is empty"
-        raise DataError(f"the text {what}: there is nothing to measure")
+        raise DataError(f"the text {emptiness(tokens.n_unknown)}: there is nothing to measure")
     console.unknowns(tokens.n_unknown, tokens.first_unknown, on_unknown, "the text")
     losses = context_losses(loaded.model, tokens.ids, tokenizer.newline_id, longest)
     console.note(

@@ -72,6 +72,11 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def emptiness(n_unknown: int) -> str:
+    """Why nothing is left of a text in which so many symbols are unknown."""
+    return "has unknown symbols only, all left out" if n_unknown else "is empty"
+
+
 def plural(count: int, noun: str) -> str:
     """`1 token`, `2,000 tokens`."""
     return f"{count:,} {noun}" + "s" * (count != 1)

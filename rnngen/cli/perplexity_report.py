@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnngen.cli import models
-from rnngen.cli.output import json_line, plural
+from rnngen.cli.output import emptiness, json_line, plural
 from rnngen.cli.scored_lines import ScoredLine, score_in_blocks
 from rnngen.config import OnUnknown, ScoreState
 from rnngen.errors import DataError
@@ -71,8 +71,7 @@ def measure_row(row: Row, text: FileText, state: ScoreState, on_unknown: OnUnkno
     """Measure a text by a row. Raises DataError when there is nothing to measure."""
     measured = (_by_lines if state == "reset" else _carried)(row, text, on_unknown)
     if not measured.sums.count("n_tokens"):
-        what = "has unknown symbols only, all left out" if measured.n_unknown else "is empty"
-        raise DataError(f"the text {what}: there is nothing to measure")
+        raise DataError(f"the text {emptiness(measured.n_unknown)}: there is nothing to measure")
     return MeasuredRow(row, measured)
 
 

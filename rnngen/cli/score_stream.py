@@ -26,8 +26,7 @@ SortKey = Literal["perplexity", "logprob"]
 CHARS_IN_MEMORY = 1 << 25  # of records that are sorted at a time
 RECORD_CHARS = 200  # what a record takes beside its text
 
-# The key (less is better), the line's number, the line.
-Chosen = tuple[float, int, ScoredLine, LineNumbers]
+Chosen = tuple[ScoredLine, LineNumbers]
 
 
 @dataclass(frozen=True)
@@ -111,18 +110,19 @@ class _Counted:
 def _chosen(blocks: Iterator[list[ScoredLine]], choice: Choice, tokenizer: Tokenizer) -> Iterator[list[Chosen]]:
     for block in blocks:
         numbered = [(line, LineNumbers.of(line, tokenizer)) for line in block]
-        yield [(choice.key(numbers), line.number, line, numbers) for line, numbers in numbered if choice.takes(numbers)]
+        yield [(line, numbers) for line, numbers in numbered if choice.takes(numbers)]
 
 
 def _in_order(blocks: Iterable[list[Chosen]], writer: Writer, choice: Choice) -> Iterator[Iterable[str]]:
     """What is written, in parts."""
     if choice.sort is None:
-        return ([writer.line(line, numbers) for _, _, line, numbers in block] for block in blocks)
+        return ([writer.line(line, numbers) for line, numbers in block] for block in blocks)
     chosen = itertools.chain.from_iterable(blocks)
     if choice.top is not None:
-        best = heapq.nsmallest(choice.top, chosen)
-        return iter([[writer.line(line, numbers) for _, _, line, numbers in best]])
-    return iter([sorted_texts((key, number, writer.line(line, numbers)) for key, number, line, numbers in chosen)])
+        best = heapq.nsmallest(choice.top, chosen, key=lambda pair: (choice.key(pair[1]), pair[0].number))
+        return iter([[writer.line(line, numbers) for line, numbers in best]])
+    records = ((choice.key(numbers), line.number, writer.line(line, numbers)) for line, numbers in chosen)
+    return iter([sorted_texts(records)])
 
 
 def sorted_texts(records: Iterable[tuple[float, int, str]]) -> Iterator[str]:

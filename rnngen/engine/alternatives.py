@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from rnngen.config import SampleConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.model import LOGITS_AT_A_TIME, Ids, LanguageModel
-from rnngen.errors import CheckpointError
+from rnngen.engine.sampling import odds
 
 
 def most_surprising(surprisals_bits: Sequence[float], most: int = 3, least_bits: float = 2.0) -> list[int]:
@@ -71,11 +72,7 @@ def _logits_at(model: LanguageModel, inputs: Ids, places: list[int]) -> Iterator
 
 
 def _most_likely(logits: Array, n: int, never_drawn: Sequence[int]) -> list[tuple[int, float]]:
-    scores = logits.astype(np.float64)
-    largest = scores.max()
-    if not np.isfinite(largest):  # a NaN is the largest number too
-        raise CheckpointError("the model's logits are not finite: its weights are too large; train it again")
-    probs = np.exp(scores - largest)
+    (probs,) = odds(logits.astype(np.float64)[None], SampleConfig(temperature=1.0))
     probs /= probs.sum()
     offered = np.setdiff1d(np.arange(len(probs)), np.asarray(never_drawn, np.int64))
     best = offered[np.argsort(-probs[offered], kind="stable")[:n]]

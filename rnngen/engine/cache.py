@@ -13,7 +13,6 @@ first place of a text the cache is empty and the model stands alone.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ import numpy.typing as npt
 
 from rnngen.config import ModelConfig
 from rnngen.engine.cells import Array
+from rnngen.engine.mixture import mix
 from rnngen.engine.model import LOGITS_AT_A_TIME, Engine, LanguageModel, log_softmax_at
 from rnngen.engine.scoring import Scorer, score_text
 from rnngen.errors import ConfigError
@@ -170,10 +170,7 @@ def _windows(model: Engine, ids: npt.NDArray[np.integer], newline_id: int, size:
 
 
 def _mixed(logprobs: Array, cached: Array, weight: float) -> Array:
-    if weight == 0:
-        return logprobs
-    mixed: Array = np.logaddexp(logprobs + math.log1p(-weight), cached + math.log(weight))
-    return mixed
+    return mix(logprobs, cached, weight).astype(np.float32)
 
 
 def _loss(logprobs: Array) -> float:

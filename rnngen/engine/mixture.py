@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rnngen.engine.cells import Array
 from rnngen.engine.model import Ids
-from rnngen.engine.scoring import Scorer
+from rnngen.engine.scoring import Scorer, perplexity
 
 Logprobs = npt.NDArray[np.floating]
 # Ids that follow those of the call before -> their log-probabilities.
@@ -123,4 +123,4 @@ def tune_weight(logprobs: Logprobs, other: Logprobs) -> Tuned:
 
 
 def _perplexity(logprobs: Logprobs) -> float:
-    return float(np.exp(-logprobs.mean(dtype=np.float64)))
+    return perplexity(float(logprobs.sum(dtype=np.float64)), len(logprobs))

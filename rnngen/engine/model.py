@@ -135,7 +135,6 @@ class Engine:
         alone = len(product) == 1
         if alone:  # then rows are found by whole numbers: arrays of one number take longer
             history = [ids.item() for ids in history]
-
         table = self._table if alone else None
 
         def step(ids: Ids) -> Array:

@@ -13,6 +13,8 @@ def known_part(tokenizer: Tokenizer, text: str) -> tuple[str, Spans]:
     """A text without what the unknown symbols in it stand for, and where the tokens that are left stand in that."""
     spans = tokenizer.spans(text)
     unknown = tokenizer.encode(text) == tokenizer.unk_id
+    if not unknown.any():
+        return text, spans
     removed = np.zeros(len(text) + 1, np.int64)
     for start, end in spans[unknown].tolist():
         removed[start:end] = 1

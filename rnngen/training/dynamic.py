@@ -31,7 +31,7 @@ from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig
 from rnngen.engine.scoring import Scorer
 from rnngen.errors import ConfigError, TrainingError
-from rnngen.training.network import RNNLM
+from rnngen.training.network import RNNLM, load_network
 
 ROWS_RATE = 200.0
 
@@ -89,7 +89,7 @@ def dynamic_scorer(config: ModelConfig, weights: Weights, learning_rate: float, 
     _check(learning_rate, decay, bptt)
 
     def score(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[npt.NDArray[np.float32]]:
-        network = _network(config, weights)
+        network = load_network(config, weights).eval()  # without dropout
         trained = [weight.detach().clone() for weight in network.dense_parameters()]
         state = network.initial_state(1)
         previous = newline_id
@@ -135,14 +135,6 @@ def _check(learning_rate: float, decay: float, bptt: int) -> None:
         raise ConfigError(f"decay is {decay!r}: it must be between 0 and 1")
     if bptt < 1:
         raise ConfigError(f"bptt is {bptt!r}: it must be a whole number, 1 or more")
-
-
-def _network(config: ModelConfig, weights: Weights) -> RNNLM:
-    """The network in float32 with a copy of the weights, without dropout."""
-    network = RNNLM(config)
-    # A tied matrix stands once in a checkpoint and twice in the module.
-    network.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()}, strict=False)
-    return network.eval()
 
 
 @contextmanager

@@ -252,10 +252,15 @@ def to_weights(network: RNNLM) -> Weights:
 def load_torch_model(config: ModelConfig, weights: Weights, device: Device) -> TorchModel:
     """The torch network with a checkpoint's weights. Raises ConfigError when the device is not there."""
     check_device(device)
+    return TorchModel(load_network(config, weights).to(device))
+
+
+def load_network(config: ModelConfig, weights: Weights) -> RNNLM:
+    """The network in float32 with a copy of a checkpoint's weights."""
     network = RNNLM(config)
     # A tied matrix stands once in a checkpoint and twice in the module.
     network.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()}, strict=False)
-    return TorchModel(network.to(device))
+    return network
 
 
 def check_device(device: Device) -> None:
