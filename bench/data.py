@@ -13,9 +13,12 @@ BATCH_SIZE, BPTT = 32, 64
 VOCAB_SIZE = 65  # characters of tinyshakespeare
 
 
-def token_ids(text: str) -> Dataset:
-    """The text's characters, the rarest ones unknown where they would be more than VOCAB_SIZE."""
-    return prepare(FileText([text]), None, TrainConfig(), None, TokenizerConfig(vocab_size=VOCAB_SIZE))
+def token_ids(text: str, words: int | None = None) -> Dataset:
+    """The text's characters, the rarest ones unknown where they would be more than VOCAB_SIZE; or so many words."""
+    wanted = TokenizerConfig(vocab_size=VOCAB_SIZE)
+    if words is not None:
+        wanted = TokenizerConfig("word", vocab_size=words, min_count=1, split="whitespace")
+    return prepare(FileText([text]), None, TrainConfig(), None, wanted)
 
 
 def streams(data: Dataset) -> npt.NDArray[np.int64]:

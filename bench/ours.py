@@ -39,17 +39,24 @@ def drawing(seconds: float, cell: str = "gru", streams: int = 1, ngram_orders: S
 
 
 def make_plan(
-    text: str, cell: str, hidden_size: int, num_layers: int, precision: str, bare: bool = True
+    text: str,
+    cell: str,
+    hidden_size: int,
+    num_layers: int,
+    precision: str,
+    bare: bool = True,
+    words: int | None = None,
 ) -> tuple[Plan, Dataset]:
     """The plan of a run, and its data.
 
     Args:
         bare: without dropout and n-grams, which torch.nn's module does not have.
+        words: as in `token_ids`.
     """
     from bench.data import BATCH_SIZE, BPTT, token_ids
     from rnngen.training import plan
 
-    data = token_ids(text)
+    data = token_ids(text, words)
     config = TrainConfig.from_dict(
         {"seconds": None, "steps": MOST_STEPS, "batch_size": BATCH_SIZE, "bptt": BPTT, "precision": precision}
     )
@@ -61,11 +68,19 @@ def make_plan(
 
 
 def training(
-    text: str, cell: str, hidden_size: int, num_layers: int, precision: str, seconds: float, bare: bool = True
+    text: str,
+    cell: str,
+    hidden_size: int,
+    num_layers: int,
+    precision: str,
+    seconds: float,
+    bare: bool = True,
+    words: int | None = None,
 ) -> Round:
     """The steps of `rnngen train`, everything in them but the validations between them; seconds a token."""
-    plan, data = make_plan(text, cell, hidden_size, num_layers, precision, bare)
-    from rnngen.training.loop import Stepped, train
+    plan, data = make_plan(text, cell, hidden_size, num_layers, precision, bare, words)
+    from rnngen.training.events import Stepped
+    from rnngen.training.loop import train
 
     events = train(plan, data)
 

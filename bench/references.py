@@ -53,11 +53,20 @@ def matrix_vector(layout: str, seconds: float) -> Round:
     return lambda: repeat(seconds, lambda: np.matmul(h, weights, out=out))
 
 
-def training(text: str, cell: str, hidden_size: int, num_layers: int, autocast: bool, seconds: float) -> Round:
+def training(
+    text: str,
+    cell: str,
+    hidden_size: int,
+    num_layers: int,
+    autocast: bool,
+    seconds: float,
+    words: int | None = None,
+) -> Round:
     """The training step of a plain module, its state carried; seconds a token.
 
     Args:
         autocast: the products in bfloat16, by torch.autocast.
+        words: as in `token_ids`.
     """
     import torch
     from torch.nn import functional
@@ -67,7 +76,7 @@ def training(text: str, cell: str, hidden_size: int, num_layers: int, autocast: 
 
     torch.manual_seed(1)
     torch.set_flush_denormal(True)
-    data = token_ids(text)
+    data = token_ids(text, words)
     model = PlainModel(cell, data.tokenizer.vocab_size, 128, hidden_size, num_layers)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     ids = torch.from_numpy(streams(data))  # [n, B]

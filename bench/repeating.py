@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import resource
+import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 Round = Callable[[], float]
 
@@ -18,3 +22,16 @@ def repeat(seconds: float, step: Callable[[], object]) -> float:
         spent = time.perf_counter() - start
         if spent >= seconds:
             return spent / n
+
+
+def with_peak(function: str, **arguments: Any) -> Callable[[], dict[str, float]]:
+    """A contender, "module:name", whose answers say how much memory its process has taken at most until then."""
+    module, _, name = function.partition(":")
+    measure: Round = getattr(importlib.import_module(module), name)(**arguments)
+    unit = 1 if sys.platform == "darwin" else 1024
+
+    def answer() -> dict[str, float]:
+        value = measure()
+        return {"value": value, "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6}
+
+    return answer

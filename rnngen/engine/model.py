@@ -156,10 +156,15 @@ class Engine:
         B, T = ids.shape
         result = np.empty((B, T), np.float32)
         window = max(1, LOGITS_AT_A_TIME // (B * max(self._config.vocab_size, self._layers[0].w_input.shape[1])))
+        rows = max(1, LOGITS_AT_A_TIME // (window * self._config.vocab_size))  # all, but for a large vocabulary
         for start in range(0, T, window):
             part = slice(start, start + window)
-            logits, state = self.forward(ids[:, part], state)
-            result[:, part] = log_softmax_at(logits, targets[:, part])
+            outputs, after = self.outputs(ids[:, part], state)
+            for first in range(0, B, rows):
+                some = slice(first, first + rows)
+                logits = self.logits(outputs[some], ids[some, part], select_rows(state, some))
+                result[some, part] = log_softmax_at(logits, targets[some, part])
+            state = after
         return result, state
 
     def _first_gates(self, ids: Ids) -> Array:

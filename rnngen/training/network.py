@@ -19,9 +19,11 @@ from torch.nn import functional
 from rnngen.checkpoint import Weights
 from rnngen.config import NGRAM_WEIGHT, Device, ModelConfig, weight_dtype
 from rnngen.errors import ConfigError
+from rnngen.training.bptt import IGNORED
 from rnngen.training.ngram_rows import NGrams
 from rnngen.training.products import product, sum_of_products
 from rnngen.training.recurrent import run_layer
+from rnngen.training.softmax import softmax_loss, target_logprobs
 
 # Up to this vocabulary the embedding and the input weights of the first layer are multiplied as a whole, once a
 # window, and the gates are looked up: cheaper than multiplying every row of the window.
@@ -96,14 +98,58 @@ class RNNLM(nn.Module):
         Returns:
             Logits [T, B, V], and the state after the window, detached.
         """
-        recurrent = state if self.ngram is None else state[:-1]
-        outputs, after = (self._run if ids.device.type == "cpu" else self._run_torch)(ids, recurrent)
-        low = self.low if self.training and self.config.vocab_size >= LARGE_VOCABULARY else torch.float32
-        logits = _blocks(outputs, self.output.weight, self.output.bias, 1, low)[0]  # [T, B, V]
+        outputs, after = self._outputs(ids, state if self.ngram is None else state[:-1])
+        logits = _blocks(outputs, self.output.weight, self.output.bias, 1, self._softmax_low())[0]  # [T, B, V]
         if self.ngram is None:
             return logits, after
         direct, history = self.ngram(ids, state[-1])
         return logits + direct, (*after, history)
+
+    def loss(self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What a training step descends.
+
+        Args:
+            ids: [T, B].
+            targets: [T, B], int64; IGNORED where nothing is to be predicted.
+            state: as `initial_state` has it.
+
+        Returns:
+            The mean cross-entropy in nats over the targets that count, [], NaN where none does; and the state after
+            the window, detached.
+        """
+        if not self.in_chunks:
+            logits, after = self(ids, state)
+            return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED), after
+        outputs, after = self._outputs(ids, state)
+        output, low = self.output, self._softmax_low()
+        return softmax_loss(outputs.flatten(0, 1), output.weight, output.bias, targets.flatten(), low), after
+
+    @property
+    def in_chunks(self) -> bool:
+        """Whether the softmax works on a few rows at a time.
+
+        With n-grams it does not: their logits have a sparse gradient with as many numbers as all logits of a window,
+        and beside a large vocabulary they are made on request only.
+        """
+        large = self.config.vocab_size >= LARGE_VOCABULARY
+        return large and self.ngram is None and self.output.bias.device.type == "cpu"
+
+    @torch.no_grad()
+    def target_logprobs(
+        self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Natural log-probabilities [T, B] of the targets [T, B] and the state after; for `in_chunks` only."""
+        outputs, after = self._outputs(ids, state)
+        output = self.output
+        found = target_logprobs(outputs.flatten(0, 1), output.weight, output.bias, targets.flatten())
+        return found.view_as(targets), after
+
+    def _softmax_low(self) -> torch.dtype:
+        return self.low if self.training and self.config.vocab_size >= LARGE_VOCABULARY else torch.float32
+
+    def _outputs(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Of the last layer, [T, B, H], and the recurrent state after."""
+        return (self._run if ids.device.type == "cpu" else self._run_torch)(ids, state)
 
     def _run(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         config = self.config
@@ -217,19 +263,27 @@ class TorchModel:
 
         return step
 
+    @torch.no_grad()
     def logprobs(
         self, ids: npt.NDArray[np.integer], targets: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]
     ) -> tuple[npt.NDArray[np.float32], tuple[npt.NDArray[np.float32], ...]]:
         B, T = ids.shape
-        window = max(1, (1 << 22) // (B * max(self.config.vocab_size, 4 * self.config.hidden_size)))
+        network = self._network.eval()
+        # The softmax in chunks has a bound of its own, and brings its weights in order once a window.
+        widest = max(1 if network.in_chunks else self.config.vocab_size, 4 * self.config.hidden_size)
+        window = max(1, (1 << 22) // (B * widest))
         found = []
+        parts = self._parts(state)
         for start in range(0, T, window):
-            logits, after = self._run(ids[:, start : start + window], state)
-            state = tuple(part.cpu().numpy() for part in after)
-            wanted = torch.from_numpy(np.ascontiguousarray(targets[:, start : start + window].T, np.int64))
-            wanted = wanted.to(self._device)
-            loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
-            found.append(-loss.view_as(wanted).t().cpu().numpy())
+            inputs, wanted = (self._time_major(each[:, start : start + window]) for each in (ids, targets))
+            if network.in_chunks:
+                logprobs, parts = network.target_logprobs(inputs, wanted, parts)
+            else:
+                logits, parts = network(inputs, parts)
+                loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+                logprobs = -loss.view_as(wanted)
+            found.append(logprobs.t().cpu().numpy())
+        state = tuple(part.cpu().numpy() for part in parts)
         return np.concatenate(found, axis=1), state
 
     @torch.no_grad()
@@ -237,10 +291,14 @@ class TorchModel:
         self, ids: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         self._network.eval()
-        time_major = torch.from_numpy(np.ascontiguousarray(ids.T, np.int64)).to(self._device)
-        parts = tuple(torch.from_numpy(np.ascontiguousarray(part)).to(self._device) for part in state)
-        logits, after = self._network(time_major, parts)
+        logits, after = self._network(self._time_major(ids), self._parts(state))
         return logits, after
+
+    def _time_major(self, ids: npt.NDArray[np.integer]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(ids.T, np.int64)).to(self._device)
+
+    def _parts(self, state: tuple[npt.NDArray[np.float32], ...]) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(np.ascontiguousarray(part)).to(self._device) for part in state)
 
 
 def to_weights(network: RNNLM) -> Weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,24 +19,33 @@ SEGMENTS = 32
 RUN_UP = 512  # tokens that a segment's state comes from; their own loss does not count
 SHORTEST_SEGMENT = 2 * RUN_UP
 PROBE_TOKENS = 256
+PIECE_TOKENS = 1 << 18  # of the text in memory at a time
 
 
 def validation_loss(model: LanguageModel, data: Dataset) -> float:
     """Nats a token over all of the validation text: with carried state, or of lines each by itself."""
     ids, newline_id = data.valid.ids, data.tokenizer.newline_id
     if data.lines:
-        ends = np.flatnonzero(ids == newline_id)
-        lines = [line[:-1] for line in np.split(ids, ends + 1)[:-1]]
-        return _mean(score_lines(model, lines, newline_id))
+        return _mean(part for lines in _lines(ids, newline_id) for part in score_lines(model, lines, newline_id))
     segments = min(SEGMENTS, len(ids) // SHORTEST_SEGMENT)
     if segments < 2:
-        return _mean(list(score_text(model, ids, newline_id)))
+        return _mean(score_text(model, ids, newline_id))
     return _mean(_side_by_side(model, ids, newline_id, segments))
+
+
+def _lines(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[list[npt.NDArray[np.integer]]]:
+    """The lines without their breaks, those of a piece of the text at a time."""
+    begin = 0
+    for start in range(0, len(ids), PIECE_TOKENS):
+        ends = start + np.flatnonzero(ids[start : start + PIECE_TOKENS] == newline_id)
+        if ends.size:
+            yield [line[:-1] for line in np.split(ids[begin : ends[-1] + 1], ends[:-1] + 1 - begin)]
+            begin = ends[-1] + 1
 
 
 def _side_by_side(
     model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: int, segments: int
-) -> list[npt.NDArray[np.float32]]:
+) -> Iterator[npt.NDArray[np.float32]]:
     """Log-probabilities of segments that run in one batch, each after a run-up over the end of the one before it.
 
     One pass over a text of n tokens must take n steps one after another; this one takes n / segments. Of a trained
@@ -43,21 +53,28 @@ def _side_by_side(
     the one pass; its loss over the last tenth of tinyshakespeare, 1.47450, came out within 0.0001.
     """
     length = len(ids) // segments
-    whole = np.asarray(ids[: segments * length], np.int64)
-    targets = whole.reshape(segments, length)
-    inputs = np.concatenate([[newline_id], whole[:-1]]).reshape(segments, length)
-    run_up = inputs[:-1, -RUN_UP:]
+    targets = ids[: segments * length].reshape(segments, length)  # on the disk: only a window of it is read at a time
+    run_up = np.asarray(targets[:-1, -RUN_UP - 1 : -1], np.int64)
     _, ready = model.logprobs(run_up, run_up, model.initial_state(segments - 1))
-    start = tuple(
+    state = tuple(
         np.concatenate([zeros, part], axis=1) for zeros, part in zip(model.initial_state(1), ready, strict=True)
     )
-    logprobs, after = model.logprobs(inputs, targets, start)
+    before = np.concatenate([[newline_id], targets[:-1, -1]])
+    columns = max(1, PIECE_TOKENS // segments)
+    for start in range(0, length, columns):
+        window = np.asarray(targets[:, start : start + columns], np.int64)
+        logprobs, state = model.logprobs(_inputs(before, window), window, state)
+        before = window[:, -1]
+        yield logprobs
     rest = np.asarray(ids[segments * length :], np.int64)[None]
-    if not rest.size:
-        return [logprobs]
-    before_rest = np.concatenate([whole[-1:], rest[0, :-1]])[None]
-    ending, _ = model.logprobs(before_rest, rest, tuple(part[:, -1:] for part in after))
-    return [logprobs, ending]
+    if rest.size:
+        ending, _ = model.logprobs(_inputs(before[-1:], rest), rest, tuple(part[:, -1:] for part in state))
+        yield ending
+
+
+def _inputs(before: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """What stands before each target: [B] and [B, T] -> [B, T]."""
+    return np.concatenate([before[:, None], targets[:, :-1]], axis=1)
 
 
 def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> float:
@@ -65,7 +82,7 @@ def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> float:
     engine = Engine(config, weights)
     if data.lines:
         return validation_loss(engine, data)
-    return _mean(list(score_text(engine, data.valid.ids, data.tokenizer.newline_id)))
+    return _mean(score_text(engine, data.valid.ids, data.tokenizer.newline_id))
 
 
 def exact_seconds(network: TorchModel, data: Dataset) -> float:
@@ -79,6 +96,9 @@ def exact_seconds(network: TorchModel, data: Dataset) -> float:
     return (time.perf_counter() - start) * len(data.valid.ids) / ids.size
 
 
-def _mean(parts: list[npt.NDArray[np.float32]]) -> float:
-    total = sum(float(part.sum(dtype=np.float64)) for part in parts)
-    return -total / sum(part.size for part in parts)
+def _mean(parts: Iterable[npt.NDArray[np.float32]]) -> float:
+    total, n_tokens = 0.0, 0
+    for part in parts:
+        total += float(part.sum(dtype=np.float64))
+        n_tokens += part.size
+    return -total / n_tokens

@@ -138,3 +138,15 @@ def test_ids_may_have_any_integer_type(make_engine, ids, dtype):
     wanted, _ = engine.logprobs(ids, ids, engine.initial_state(B))
     found, _ = engine.logprobs(ids.astype(dtype), ids.astype(dtype), engine.initial_state(B))
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 100])
+def test_log_probabilities_are_the_same_with_few_rows_at_a_time(make_engine, model_options, monkeypatch, rows):
+    engine = make_engine(**model_options)
+    ids = np.random.default_rng(0).integers(7, size=(5, 4))
+    wanted, wanted_state = engine.logprobs(ids, ids, engine.initial_state(5))
+    monkeypatch.setattr(model_module, "LOGITS_AT_A_TIME", 7 * rows)
+    found, state = engine.logprobs(ids, ids, engine.initial_state(5))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    for part, twin in zip(state, wanted_state, strict=True):
+        np.testing.assert_allclose(part, twin, atol=1e-6)

@@ -16,6 +16,8 @@ from rnngen.engine.model import Engine
 from rnngen.errors import ConfigError
 from rnngen.ngrams import Contexts
 from rnngen.training import network as network_module
+from rnngen.training import softmax
+from rnngen.training.bptt import IGNORED
 from rnngen.training.network import LARGEST_TABLE, RNNLM, TorchModel, check_device, load_torch_model, to_weights
 from rnngen.training.optimizers import DenseOptimizer
 
@@ -107,6 +109,63 @@ def test_logits_and_all_gradients_are_those_of_torch_nn(model_options, random_we
     wanted_gradients = gradients(network, wanted, ids)
     for name, gradient in gradients(network, found, ids).items():
         assert (gradient - wanted_gradients[name]).norm() < tolerance * wanted_gradients[name].norm(), name
+
+
+def loss_through_logits(network: RNNLM, ids, targets, state):
+    logits, after = network(ids, state)
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED), after
+
+
+def gradients_of(network: RNNLM, loss) -> dict[str, torch.Tensor]:
+    network.zero_grad()
+    loss.backward()
+    return {name: parameter.grad.to_dense().clone() for name, parameter in network.named_parameters()}
+
+
+@pytest.mark.parametrize("tie_weights", [False, True], ids=["untied", "tied"])
+@pytest.mark.parametrize("vocab_size", [9, LARGE])
+@pytest.mark.parametrize("low", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_the_loss_is_the_cross_entropy_of_the_logits(
+    model_options, random_weights, monkeypatch, low, vocab_size, tie_weights
+):
+    monkeypatch.setattr(softmax, "LOGITS_AT_A_TIME", 7 * LARGE)
+    config = config_of(model_options, vocab_size=vocab_size, embedding_dim=8, tie_weights=tie_weights)
+    network = RNNLM(config, low).train()
+    weights = {name: torch.from_numpy(weight) for name, weight in random_weights(config).items()}
+    network.load_state_dict(weights, strict=False)
+    ids = torch.from_numpy(ids_of(config).T)
+    targets = ids.roll(-1, 0)
+    targets[3:, 1] = IGNORED
+    wanted, wanted_state = loss_through_logits(network, ids, targets, network.initial_state(B))
+    found, state = network.loss(ids, targets, network.initial_state(B))
+    for part, twin in zip(state, wanted_state, strict=True):
+        assert torch.equal(part, twin)
+    wanted_gradients, found_gradients = gradients_of(network, wanted), gradients_of(network, found)
+    if network.in_chunks:
+        # In bfloat16 both round the same numbers, but not in sums of as many.
+        tolerance = 1e-5 if low == torch.float32 else 1e-2
+        torch.testing.assert_close(found, wanted, rtol=1e-6, atol=0)
+        for name, gradient in found_gradients.items():
+            assert (gradient - wanted_gradients[name]).norm() < tolerance * wanted_gradients[name].norm(), name
+    else:
+        assert torch.equal(found, wanted)
+        for name, gradient in found_gradients.items():
+            assert torch.equal(gradient, wanted_gradients[name]), name
+
+
+def test_the_softmax_works_in_chunks_for_a_large_vocabulary_without_ngrams(model_options):
+    assert not RNNLM(config_of(model_options)).in_chunks
+    assert RNNLM(config_of(model_options, vocab_size=LARGE)).in_chunks is ("ngram_orders" not in model_options)
+
+
+def test_windows_of_a_large_vocabulary_are_bounded_by_the_hidden_size_alone(monkeypatch):
+    network = RNNLM(config_of({"cell": "gru"}, vocab_size=LARGE, hidden_size=64))
+    lengths = []
+    run = network._outputs
+    monkeypatch.setattr(network, "_outputs", lambda ids, state: lengths.append(len(ids)) or run(ids, state))
+    model, ids = TorchModel(network), ids_of(network.config, rows=32, length=1100)
+    model.logprobs(ids, ids, model.initial_state(32))
+    assert lengths == [512, 512, 76]
 
 
 @pytest.mark.parametrize("vocab_size", [9, LARGE])

@@ -66,3 +66,22 @@ def test_lines_are_validated_each_by_itself(model):
     ids = np.concatenate([np.append(line, NEWLINE) for line in lines]).astype(np.uint16)
     wanted = -np.concatenate(score_lines(model, lines, NEWLINE)).mean()
     assert validation_loss(model, dataset_of(ids, lines=True)) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize("piece", [1, 40, 1000])
+def test_a_text_is_read_piece_by_piece_and_its_loss_is_the_same(model, monkeypatch, piece):
+    data = dataset_of(random_ids(3001))
+    whole = validation_loss(model, data)
+    monkeypatch.setattr(validate, "PIECE_TOKENS", piece)
+    assert validation_loss(model, data) == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("piece", [1, 5, 50, 5000])
+def test_lines_are_read_piece_by_piece_each_once(monkeypatch, piece):
+    monkeypatch.setattr(validate, "PIECE_TOKENS", piece)
+    ids = np.append(random_ids(700), NEWLINE)
+    wanted = [line[:-1].tolist() for line in np.split(ids, np.flatnonzero(ids == NEWLINE) + 1)[:-1]]
+    pieces = list(validate._lines(ids, NEWLINE))
+    assert [line.tolist() for lines in pieces for line in lines] == wanted
+    assert (len(pieces) == 1) is (piece > len(ids))
