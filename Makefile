@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := checkpoints/marrowmere.safetensors
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench faults clean
 
 demo: $(DEMO)
 	$(BIN)/rnngen sample --model $(DEMO) --temp 0.8 --length 600 --prompt "PERRIN:"
@@ -22,6 +22,10 @@ lint: $(VENV)/dev
 # make bench TEXT=path/to/tinyshakespeare.txt; BENCH holds further options of `python -m bench`.
 bench: $(VENV)/dev
 	$(BIN)/python -m bench $(if $(TEXT),--text $(TEXT)) $(BENCH)
+
+# Ten minutes on two cores; FAULTS holds options of `python -m faults`, e.g. FAULTS='checkpoint-fuzz --scale 0.1'.
+faults: $(VENV)/dev
+	$(BIN)/python -m faults $(FAULTS)
 
 $(DEMO): | $(VENV)/installed
 	$(BIN)/rnngen train corpora/marrowmere.txt --time 60s --output $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -12,7 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import ceilings, classifying, drawing, processes, quality, scoring, steps, tokenizing
+from bench import (
+    ceilings,
+    classifying,
+    drawing,
+    memory,
+    memory_scoring,
+    processes,
+    quality,
+    scoring,
+    steps,
+    tokenizing,
+    vocabulary,
+)
 from bench.rows import BenchError, Row, machine, table
 from bench.setting import Setting
 from bench.timing import ROOT
@@ -29,6 +42,9 @@ ITEMS: dict[str, Item] = {
     "classify": classifying.classify,
     **{name: partial(steps.step, name, shape) for name, shape in steps.SHAPES.items()},
     **{name: partial(tokenizing.tokenize, name, level) for name, level in tokenizing.LEVELS.items()},
+    "vocabulary": vocabulary.vocabulary,
+    "memory": memory.memory,
+    "memory-score": memory_scoring.score_memory,
     "ceilings": ceilings.ceilings,
     "quality": quality.quality,
 }
@@ -42,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
+        # For the processes that are started, too: no cache of this user helps, or grows.
+        os.environ["XDG_CACHE_HOME"] = folder
         setting = Setting(options.text.resolve(), Path(folder), options.quick, options.seeds)
         rows, failed = _run(_chosen(options.names), setting)
     result = {

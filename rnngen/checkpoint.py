@@ -8,27 +8,26 @@ metadata holds JSON strings: `format_version`, `model` (a ModelConfig), `tokeniz
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
-from rnngen import errors
+from rnngen import tensor_file
 from rnngen.config import ModelConfig, weight_dtype
-from rnngen.errors import CheckpointError
-from rnngen.files import write_atomically
+from rnngen.errors import ConfigError, TokenizerError
+from rnngen.tensor_file import SHOWN_CHARS, SUFFIX, TensorFile
 from rnngen.text import tokenizer as tokenizers
+from rnngen.text.symbols import visible
 from rnngen.text.tokenizer import Tokenizer
 
+__all__ = ["SENTENCEPIECE", "SUFFIX", "Checkpoint", "Weights", "load", "read_tokenizer", "save", "tokenizer_parts"]
+
+FORMAT = "rnngen"
 FORMAT_VERSION = 1
-SUFFIX = ".safetensors"
-_SENTENCEPIECE = "tokenizer.sentencepiece"
-_SAFETENSORS_NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
+SENTENCEPIECE = "tokenizer.sentencepiece"
 
 Weights = dict[str, npt.NDArray[np.floating]]
 
@@ -52,99 +51,62 @@ class Checkpoint:
 
 def save(checkpoint: Checkpoint, path: Path, *, replace: bool = True) -> None:
     """Write the file whole or not at all; without `replace` never over another. Raises OutputError."""
-    tokenizer = checkpoint.tokenizer.to_dict()
-    tensors: dict[str, npt.NDArray[Any]] = {
-        name: np.ascontiguousarray(weight, weight_dtype(name)) for name, weight in checkpoint.weights.items()
+    description, arrays = tokenizer_parts(checkpoint.tokenizer)
+    records = {
+        "model": checkpoint.config.to_dict(),
+        "tokenizer": description,
+        "training": checkpoint.training,
+        "history": checkpoint.history,
     }
-    if "sentencepiece" in tokenizer:
-        tensors[_SENTENCEPIECE] = np.frombuffer(base64.b64decode(tokenizer.pop("sentencepiece")), np.uint8)
-    metadata = {
-        "format": "rnngen",
-        "format_version": str(FORMAT_VERSION),
-        "model": json.dumps(checkpoint.config.to_dict()),
-        "tokenizer": json.dumps(tokenizer),
-        "training": json.dumps(checkpoint.training),
-        "history": json.dumps(checkpoint.history),
-    }
-    write_atomically(path, to_safetensors(tensors, metadata), replace=replace)
+    weights = {name: np.asarray(weight, weight_dtype(name)) for name, weight in checkpoint.weights.items()}
+    tensor_file.write(path, FORMAT, FORMAT_VERSION, records, {**weights, **arrays}, replace=replace)
+
+
+def tokenizer_parts(tokenizer: Tokenizer) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """A tokenizer as the record `tokenizer` and the arrays of a tensor file."""
+    description = tokenizer.to_dict()
+    if "sentencepiece" not in description:
+        return description, {}
+    model = base64.b64decode(description.pop("sentencepiece"))
+    return description, {SENTENCEPIECE: np.frombuffer(model, np.uint8)}
 
 
 def load(path: Path) -> Checkpoint:
     """Read and check a file that `save` wrote. Raises CheckpointError with the reason."""
-    try:
-        if path.is_dir():
-            raise CheckpointError(f"{path} is a folder: name a {SUFFIX} file in it")
-        with safe_open(path, framework="np") as file:
-            metadata = _checked_metadata(path, file.metadata() or {})
-            config = ModelConfig.from_dict(_json(path, metadata, "model"))
-            weights = _read_weights(path, file, config)
-            description = _json(path, metadata, "tokenizer")
-            if _SENTENCEPIECE in file.keys():  # noqa: SIM118 - not a dictionary
-                model = _read_tensor(path, file, _SENTENCEPIECE, "uint8")
-                if not isinstance(description, dict):
-                    raise CheckpointError(f"{path} is broken: its tokenizer record has another form")
-                description = {**description, "sentencepiece": base64.b64encode(model.tobytes()).decode()}
-        tokenizer = tokenizers.from_dict(description)
-        training, history = _json(path, metadata, "training"), _json(path, metadata, "history")
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint {path}: train one with rnngen train TEXT") from None
-    except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file ({error}): train it again") from None
-    except (errors.ConfigError, errors.TokenizerError) as error:
-        raise CheckpointError(f"{path} is broken: {error}") from None
-    if tokenizer.vocab_size != config.vocab_size:
-        raise CheckpointError(
-            f"{path} is broken: its tokenizer has {tokenizer.vocab_size} symbols, its model {config.vocab_size}"
-        )
-    entries_fit = isinstance(history, list) and all(isinstance(entry, dict) for entry in history)
-    if not isinstance(training, dict) or not entries_fit:
-        raise CheckpointError(f"{path} is broken: its training record has another form")
+    with tensor_file.open_tensor_file(path, FORMAT, FORMAT_VERSION, "checkpoint") as file:
+        try:
+            config = ModelConfig.from_dict(file.record("model"))
+        except ConfigError as error:
+            raise file.broken(str(error)) from None
+        weights = _read_weights(file, config)
+        tokenizer = read_tokenizer(file)
+        if tokenizer.vocab_size != config.vocab_size:
+            raise file.broken(f"its tokenizer has {tokenizer.vocab_size} symbols, its model {config.vocab_size}")
+        training, history = file.record("training"), file.record("history")
+        entries_fit = isinstance(history, list) and all(isinstance(entry, dict) for entry in history)
+        if not isinstance(training, dict) or not entries_fit:
+            raise file.broken("its training record has another form")
     return Checkpoint(config, tokenizer, weights, training, history)
 
 
-def _checked_metadata(path: Path, metadata: dict[str, str]) -> dict[str, str]:
-    if metadata.get("format") != "rnngen":
-        raise CheckpointError(f"{path} is not an rnngen checkpoint: train one with rnngen train TEXT")
-    version = metadata.get("format_version")
-    if version != str(FORMAT_VERSION):
-        raise CheckpointError(
-            f"{path} has checkpoint format {version}; this rnngen reads format {FORMAT_VERSION}: "
-            "use the rnngen that made it, or train again"
-        )
-    return metadata
-
-
-def _json(path: Path, metadata: dict[str, str], key: str) -> Any:
+def read_tokenizer(file: TensorFile) -> Tokenizer:
+    """The tokenizer of `tokenizer_parts`. Raises CheckpointError."""
+    description = file.record("tokenizer")
+    if SENTENCEPIECE in file.names:
+        if not isinstance(description, dict):
+            raise file.broken("its tokenizer record has another form")
+        model = file.array(SENTENCEPIECE, None, "uint8")
+        description = {**description, "sentencepiece": base64.b64encode(model.tobytes()).decode()}
     try:
-        return json.loads(metadata[key])
-    except KeyError:
-        raise CheckpointError(f"{path} is broken: it has no {key} record") from None
-    except (ValueError, RecursionError):
-        raise CheckpointError(f"{path} is broken: its {key} record is not JSON") from None
+        return tokenizers.from_dict(description)
+    except TokenizerError as error:
+        raise file.broken(str(error)) from None
 
 
-def _read_weights(path: Path, file: Any, config: ModelConfig) -> Weights:
+def _read_weights(file: TensorFile, config: ModelConfig) -> Weights:
+    names = file.names - {SENTENCEPIECE}
     shapes = config.weight_shapes()
-    names = set(file.keys()) - {_SENTENCEPIECE}
     for name in sorted(names ^ set(shapes)):
         what = "lacks the weight" if name in shapes else "has the unknown weight"
-        raise CheckpointError(f"{path} is broken: it {what} {name}")
-    weights: Weights = {}
-    for name, shape in shapes.items():
-        found = tuple(file.get_slice(name).get_shape())
-        if found != shape:
-            raise CheckpointError(f"{path} is broken: {name} has the shape {found}, its model needs {shape}")
-        weights[name] = _read_tensor(path, file, name, weight_dtype(name))
-        if not np.isfinite(weights[name]).all():
-            raise CheckpointError(f"{path} is broken: {name} holds numbers that are not finite")
-    return weights
-
-
-def _read_tensor(path: Path, file: Any, name: str, dtype: str) -> npt.NDArray[Any]:
-    kind = file.get_slice(name).get_dtype()
-    if kind != _SAFETENSORS_NAMES[dtype]:
-        raise CheckpointError(f"{path} is broken: {name} has the type {kind}, not {dtype}")
-    tensor: npt.NDArray[Any] = file.get_tensor(name)
-    return tensor
+        raise file.broken(f"it {what} {visible(name[:SHOWN_CHARS])}")
+    return {name: file.array(name, shape, weight_dtype(name)) for name, shape in shapes.items()}

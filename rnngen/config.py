@@ -10,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
-from rnngen.errors import ConfigError
+from rnngen.errors import ConfigError, brief
 
 Level = Literal["char", "byte", "word", "subword"]
 Split = Literal["punctuation", "whitespace"]
@@ -27,13 +27,15 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 NGRAM_WEIGHT = "ngram.weight"
+MOST_LAYERS = 1024
+MOST_SYMBOLS = 1 << 31  # ids are int32
 MOST_ORDER = 16
 MOST_NGRAM_BITS = 24
 
 
 def _check(condition: bool, name: str, value: object, wanted: str) -> None:
     if not condition:
-        raise ConfigError(f"{name} is {value!r}: it must be {wanted}")
+        raise ConfigError(f"{name} is {brief(value)}: it must be {wanted}")
 
 
 def _check_choice(name: str, value: object, choices: Any) -> None:
@@ -43,6 +45,10 @@ def _check_choice(name: str, value: object, choices: Any) -> None:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 1 << 63
+
+
+def _is_natural(value: object) -> bool:
+    return _is_count(value) or (value == 0 and isinstance(value, int) and not isinstance(value, bool))
 
 
 def _is_number(value: object) -> bool:
@@ -133,6 +139,8 @@ class ModelConfig(_Settings):
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_dim", "hidden_size", "num_layers"):
             _check(_is_count(getattr(self, name)), name, getattr(self, name), "a whole number, 1 or more")
+        _check(self.num_layers <= MOST_LAYERS, "num_layers", self.num_layers, f"{MOST_LAYERS} or less")
+        _check(self.vocab_size < MOST_SYMBOLS, "vocab_size", self.vocab_size, f"below {MOST_SYMBOLS}")
         _check_choice("cell", self.cell, Cell)
         _check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
         _check_dropout(self.dropout)
@@ -269,6 +277,7 @@ class TrainConfig(_Settings):
             value = getattr(self, name)
             _check(value is None or (_is_number(value) and value > 0), name, value, "above 0")
         _check(self.epochs is None or self.epochs <= 1e9, "epochs", self.epochs, "a thousand million or less")
+        _check(self.grad_clip is not None, "grad_clip", self.grad_clip, "above 0")
         _check_choice("optimizer", self.optimizer, Optimizer)
         _check_choice("device", self.device, Device)
         _check_choice("precision", self.precision, Precision)
@@ -280,7 +289,7 @@ class TrainConfig(_Settings):
         if self.valid_fraction is not None:
             _check(_is_number(self.valid_fraction) and 0 < self.valid_fraction < 1, "valid_fraction",
                    self.valid_fraction, "above 0 and below 1")  # fmt: skip
-        _check(_is_count(self.seed + 1), "seed", self.seed, "a whole number, 0 or more")
+        _check(_is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -308,12 +317,12 @@ class SampleConfig(_Settings):
 
     def __post_init__(self) -> None:
         _check(_is_number(self.temperature) and self.temperature >= 0, "temp", self.temperature, "0 or more")
-        _check(_is_count(self.top_k + 1), "top_k", self.top_k, "0 (all) or more")
+        _check(_is_natural(self.top_k), "top_k", self.top_k, "0 (all) or more")
         _check(_is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
         _check(_is_number(self.min_p) and 0 <= self.min_p <= 1, "min_p", self.min_p, "between 0 and 1")
         _check(_is_number(self.repetition_penalty) and self.repetition_penalty > 0, "repetition_penalty",
                self.repetition_penalty, "above 0")  # fmt: skip
-        _check(_is_count(self.length + 1), "length", self.length, "0 or more")
+        _check(_is_natural(self.length), "length", self.length, "0 or more")
         _check(_is_count(self.num_samples), "num_samples", self.num_samples, "1 or more")
-        _check(_is_count(self.seed + 1), "seed", self.seed, "0 or more")
+        _check(_is_natural(self.seed), "seed", self.seed, "0 or more")
         _check("" not in self.stop, "stop", "", "a string of one character or more")

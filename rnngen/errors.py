@@ -7,9 +7,22 @@
     ├── CheckpointError     a checkpoint that is missing, broken, or cannot be written
     ├── OutputError         an output file that exists already, or cannot be written
     └── TrainingError       training that cannot go on
+        └── DivergenceError     the loss is not finite, whatever is tried
 
 A message is one line: what is wrong, which value, what to do. `cli/app.py` prints it and exits.
 """
+
+from __future__ import annotations
+
+import reprlib
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 60
+
+
+def brief(value: object) -> str:
+    """A value of a stranger's file as a message shows it: like `repr`, but short."""
+    return _BRIEF.repr(value)
 
 
 class RnngenError(Exception):
@@ -42,3 +55,7 @@ class OutputError(RnngenError):
 
 class TrainingError(RnngenError):
     """Training that cannot go on."""
+
+
+class DivergenceError(TrainingError):
+    """The loss is not finite, however small the steps: the run would end so again."""

@@ -17,6 +17,13 @@ from rnngen.engine.model import Engine
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A cache of tokens that only the tests use, in processes that they start too."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 CELLS = {
     "tanh-rnn": {"cell": "rnn", "nonlinearity": "tanh"},
     "relu-rnn": {"cell": "rnn", "nonlinearity": "relu"},

@@ -153,7 +153,7 @@ def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_a_name_too_long_is_no_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 300)
-    assert refusal(path).startswith(f"cannot read the checkpoint {path}: File name too long")
+    assert refusal(path) == f"cannot read the checkpoint {path}: File name too long"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path, content: bytes)
     path.write_bytes(content)
     message = refusal(path)
     assert message.startswith(f"{path} is not a whole safetensors file (")
-    assert message.endswith("): train it again")
+    assert message.endswith("): copy it or train it again")
 
 
 def test_a_checkpoint_cut_anywhere_is_refused(path: Path) -> None:
@@ -239,8 +239,9 @@ MODEL = ModelConfig(9, 3, 3).to_dict()
 @pytest.mark.parametrize("key", ["model", "tokenizer", "training", "history"])
 def test_a_record_that_is_missing_or_not_json_is_named(path: Path, key: str, value: str | None) -> None:
     rewrite(path, {key: value})
-    assert refusal(path) == f"{path} is broken: " + (
-        f"it has no {key} record" if value is None else f"its {key} record is not JSON"
+    assert refusal(path).startswith(
+        f"{path} is broken: "
+        + (f"it has no {key} record" if value is None else f"its {key} record is no usable JSON (")
     )
 
 
@@ -251,7 +252,7 @@ def test_a_record_that_is_missing_or_not_json_is_named(path: Path, key: str, val
         ("model", MODEL | {"cell": "mlp"}, "cell is 'mlp': it must be one of lstm, gru, rnn"),
         ("model", MODEL | {"hidden_size": -3}, "hidden_size is -3: it must be a whole number, 1 or more"),
         ("model", MODEL | {"colour": 1}, "ModelConfig field is 'colour': it must be a known one"),
-        ("model", MODEL | {"dropout": 10**400}, "it must be at least 0 and below 1"),
+        ("model", MODEL | {"dropout": 10**30}, "it must be at least 0 and below 1"),
         ("tokenizer", {"level": "letter"}, "it describes no tokenizer of level char, byte, word or subword"),
         ("tokenizer", 5, "it describes no tokenizer of level char, byte, word or subword"),
         ("tokenizer", {"level": "char", "characters": "aa"}, "a char vocabulary needs distinct characters"),
@@ -298,3 +299,35 @@ def test_a_save_that_fails_keeps_the_old_checkpoint(path: Path) -> None:
     assert path.read_bytes() == old
     assert list(path.parent.iterdir()) == [path]
     assert checkpoints.load(path).config == make().config
+
+
+# Checkpoints of strangers
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_layers": 10**15}, "num_layers is 1000000000000000: it must be 1024 or less"),
+        ({"vocab_size": 10**15}, "vocab_size is 1000000000000000: it must be below 2147483648"),
+        ({"hidden_size": 10**15}, "its model needs (3000000000000000, 3)"),
+        ({"num_layers": 1000}, "it lacks the weight rnn.bias_hh_l1"),
+        ({"cell": "x" * 100_000}, "it must be one of lstm, gru, rnn"),
+        ({"\x1b[2J" * 1000: 1}, "ModelConfig field is '\\x1b[2J"),
+        ({"ngram_orders": [2] * 100_000}, "different whole numbers from 1 to 16, ascending"),
+        ({"tie_weights": 1}, "tie_weights is 1: it must be true or false"),
+    ],
+)
+def test_a_model_that_no_file_has_is_refused_in_a_short_line(path: Path, changes: dict[str, Any], message: str) -> None:
+    rewrite(path, {"model": json.dumps(MODEL | changes)})
+    found = refusal(path)
+    assert message in found
+    assert found.isprintable()
+    assert len(found) < 400
+
+
+def test_the_name_of_a_weight_cannot_take_over_a_terminal(path: Path) -> None:
+    rewrite(path, **{"\x1b[2J\n" * 99: np.zeros(1, np.float32)})
+    found = refusal(path)
+    assert found.isprintable()
+    assert "it has the unknown weight \\x1b[2J\\n" in found
+    assert len(found) < 700

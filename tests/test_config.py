@@ -169,3 +169,14 @@ def test_the_edges_of_the_ranges_are_allowed() -> None:
     TokenizerConfig(vocab_size=3, min_count=1)
     ModelConfig(1, 1, 1, 1, dropout=0)
     ModelOptions(tie_weights=True, embedding_dim=8)
+
+
+@pytest.mark.parametrize("seed", ["1", 1.0, True, None, -1])
+def test_a_seed_that_is_no_whole_number_is_refused(seed: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^seed is .*: it must be a whole number, 0 or more$"):
+        TrainConfig(seed=seed)
+
+
+def test_grad_clip_is_never_open() -> None:
+    with pytest.raises(ConfigError, match=r"^grad_clip is None: it must be above 0$"):
+        TrainConfig(grad_clip=None)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
@@ -15,7 +16,9 @@ import typer.core
 import typer.main
 
 from rnngen import __version__
-from rnngen.cli.output import drop_stdout, use_utf8
+from rnngen.cli.little_memory import MESSAGE as OUT_OF_MEMORY
+from rnngen.cli.little_memory import has_room, is_out_of_memory
+from rnngen.cli.output import drop_closed_stderr, drop_stdout, use_utf8
 from rnngen.errors import RnngenError
 
 # The commands and what `rnngen --help` says of them, as their own help begins. NAME is the function of that name in
@@ -92,7 +95,9 @@ def _options(
 
 def main() -> None:
     """The entry point of the command."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    drop_closed_stderr()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -100,6 +105,8 @@ def run(arguments: Sequence[str]) -> int:
     use_utf8()
     if sys.stdout is None:
         return _fail("standard output is closed: there is nowhere to write to", 1)
+    if _will_work(arguments) and not has_room(torch=arguments[0] == "train"):
+        return _fail("out of memory before it began: the limit of this process (ulimit -v) is too low, raise it", 1)
     try:
         code = app(args=list(arguments), prog_name="rnngen", standalone_mode=False)
         sys.stdout.flush()
@@ -115,11 +122,19 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except OSError as error:
         drop_stdout()
+        if is_out_of_memory(error):
+            return _fail(OUT_OF_MEMORY, 1)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             return _fail(f"cannot write: {error.strerror}; free some space or write elsewhere", 1)
         return _fail(str(error), 1)
-    except MemoryError:
-        return _fail("out of memory: try a shorter text, a smaller --batch-size or a smaller model", 1)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return _fail(OUT_OF_MEMORY, 1)
+
+
+def _will_work(arguments: Sequence[str]) -> bool:
+    return bool(arguments) and arguments[0] in COMMANDS and not {"-h", "--help"} & set(arguments)
 
 
 def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
@@ -137,5 +152,7 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
 def _fail(message: str, code: int) -> int:
     if os.environ.get("RNNGEN_DEBUG") == "1" and sys.exc_info()[0]:
         raise
-    print("rnngen: " + " ".join(message.split("\n")), file=sys.stderr)
+    # Its terminal may be closed; the exit code says it too.
+    with contextlib.suppress(OSError):
+        print("rnngen: " + " ".join(message.split("\n")), file=sys.stderr, flush=True)
     return code

@@ -10,7 +10,7 @@ import typer
 from rnngen.cli import models, options
 from rnngen.cli.drawing import chart
 from rnngen.cli.output import Console, end_with_the_pipe, json_line
-from rnngen.errors import ConfigError
+from rnngen.errors import ConfigError, brief
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,7 @@ def info(
     for section, values in _sections(path, loaded).items():
         sys.stdout.write(f"{section}\n")
         for name, value in values.items():
+            name = name if name.isprintable() else brief(name)
             sys.stdout.write(f"  {name:<19} {value if name == 'seed' else _shown(value)}\n")
     sys.stdout.write(_drawing(loaded))
 
@@ -72,13 +73,24 @@ def _shown(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, list):
         return ", ".join(map(_shown, value))
-    return str(value)
+    text = str(value)
+    # A line break in a name would make a line that looks like another value's.
+    return text if text.isprintable() else brief(text)
 
 
 def _drawing(loaded: Checkpoint) -> str:
     lines = {
-        sign: [(entry["step"], entry[key]) for entry in loaded.history if entry.get(key) is not None]
+        sign: [
+            (entry["step"], entry[key])
+            for entry in loaded.history
+            if _can_be_drawn(entry.get("step")) and _can_be_drawn(entry.get(key))
+        ]
         for sign, key in (("·", "train_loss_nats"), ("o", "valid_loss_nats"))
     }
     drawn = chart(list(lines.items()), x_name="step")
     return f"loss in nats a token: · train, o validation\n{drawn}" if drawn else ""
+
+
+def _can_be_drawn(value: Any) -> bool:
+    """Whether a value of a stranger's history is a number, and no monstrous one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnngen.cli.little_memory import take_blas_memory
 from rnngen.cli.output import Console
 from rnngen.config import Device
 from rnngen.errors import CheckpointError
@@ -37,6 +38,27 @@ def path_of(name: str) -> Path:
     return path if name.endswith(SUFFIX) or path.parent != Path() or os.sep in name else FOLDER / path
 
 
+def resume_path(checkpoint: Path) -> Path:
+    """The resume file of the run that makes a checkpoint."""
+    return checkpoint.with_name(checkpoint.name.removesuffix(SUFFIX) + RESUME_SUFFIX)
+
+
+def find_resume(name: str) -> tuple[Path, Path]:
+    """A checkpoint's path and its resume file, whichever of the two is named. Raises CheckpointError."""
+    if name.endswith(RESUME_SUFFIX):
+        name = name.removesuffix(RESUME_SUFFIX) + SUFFIX
+    places = [path_of(name), FOLDER / path_of(name).name]
+    path = next((place for place in places if resume_path(place).exists()), places[0])
+    if not resume_path(path).exists():
+        ended = path.exists()
+        raise CheckpointError(
+            f"there is no interrupted run {resume_path(path)}: "
+            + (f"the run of {path} has ended; --init-from {path} trains a new model from it" if ended
+               else "name the checkpoint that it was to write")
+        )  # fmt: skip
+    return path, resume_path(path)
+
+
 def find(name: str | None, console: Console) -> Path:
     """The checkpoint that is asked for, else $RNNGEN_MODEL, else the newest. Raises CheckpointError."""
     wanted = name or os.environ.get("RNNGEN_MODEL")
@@ -60,6 +82,7 @@ def load(name: str | None, device: Device, console: Console) -> Loaded:
     from rnngen import checkpoint as checkpoints
 
     path = find(name, console)
+    take_blas_memory()
     checkpoint = checkpoints.load(path)
     if device == "cpu":
         from rnngen.engine.model import Engine

@@ -56,6 +56,14 @@ TokenizerFile = Annotated[
     Path | None,
     typer.Option("--tokenizer", metavar="FILE", help="A tokenizer that `rnngen tokenize --save` made."),
 ]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache-dir", metavar="FOLDER",
+        help="Where the ids of texts are kept for the next time.",
+        show_default="$XDG_CACHE_HOME/rnngen or ~/.cache/rnngen",
+    ),
+]  # fmt: skip
 
 NO_ORDERS = "none"
 DEVICE = TrainConfig.device

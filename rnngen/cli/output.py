@@ -9,6 +9,8 @@ import signal
 import sys
 from typing import Any
 
+from rnngen.cli.terminal import guarded
+
 
 class Console:
     """Notes for the person at the terminal, on stderr.
@@ -44,17 +46,31 @@ def end_with_the_pipe() -> None:
 
 
 def use_utf8() -> None:
-    """Write UTF-8 with `\\n` line breaks whatever the locale says. A closed stderr (`2>&-`) reads as a silent one."""
+    """Write UTF-8 with `\\n` line breaks whatever the locale says, and to a terminal nothing that takes it over.
+
+    A closed stderr (`2>&-`) reads as a silent one.
+    """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    if sys.stdout is not None:
+        sys.stdout = guarded(sys.stdout)
+    sys.stderr = guarded(sys.stderr, messages=True)
 
 
 def drop_stdout() -> None:
     """After a failed write: keep the interpreter's last flush from failing again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def drop_closed_stderr() -> None:
+    """The same where nobody reads stderr any more: what could not be said changes no exit code."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def json_line(record: dict[str, Any]) -> str:

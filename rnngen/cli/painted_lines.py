@@ -18,6 +18,8 @@ class Painting(Writer):
         n_alternatives: tokens to show at the most surprising places; none without it.
     """
 
+    paints = True
+
     def __init__(self, loaded: models.Loaded, n_alternatives: int | None) -> None:
         self._loaded, self._n_alternatives = loaded, n_alternatives
         self._colors, self._width = wants_colors(sys.stdout), terminal_width()

@@ -34,6 +34,8 @@ DOTTED_CIRCLE = "◌"
 # Variation selectors and skin tones: they change the sign before them, and terminals disagree how wide that becomes.
 _ALTERING = frozenset("\ufe0e\ufe0f" + "".join(map(chr, range(0x1F3FB, 0x1F400))))
 LEAST_GUTTER = 7
+# Characters of a cell: marks beyond them stand on a sign of their own, so that a million take no time and no place.
+_MOST_ON_ONE = 32
 _LEAST_WIDTH = 10  # of the text, however narrow the terminal: the longest escape
 
 
@@ -175,7 +177,7 @@ def cells_of(surface: str, level: int | None) -> list[Cell]:
     for character in surface:
         shown = _shown(character)
         width = cell_len(shown)
-        if width == 0 and cells:
+        if width == 0 and cells and len(cells[-1].shown) < _MOST_ON_ONE:
             cells[-1] = cells[-1]._replace(shown=cells[-1].shown + shown)
         elif width == 0 and is_combining(character):
             cells.append(Cell(DOTTED_CIRCLE + shown, 1, level))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -11,15 +12,18 @@ from typing import TYPE_CHECKING, Self
 
 from rnngen.cli.drawing import sparkline
 from rnngen.cli.output import Console
+from rnngen.cli.terminal import guarded, harmless_message, unguarded
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from rnngen.training.loop import Diverged, Stepped, Validated
+    from rnngen.training.events import Diverged, Stepped, Validated
 
 PLAIN_EVERY = 5.0  # seconds between two lines
 REFRESH_EVERY = 0.25
 LOSSES_KEPT = 4096
+ROOM_FOR_ECHO = len("^C^C^C")
+PADDING = 2  # columns between a name and its value
 
 
 class Progress:
@@ -127,39 +131,67 @@ class Progress:
 
 
 class _Live:
-    """Rich's live display on stderr. No text passes through markup."""
+    """Rich's live display on stderr, until the terminal is closed. No text passes through markup."""
 
     def __init__(self) -> None:
         from rich.console import Console as RichConsole
         from rich.live import Live
 
-        self._live = Live(console=RichConsole(stderr=True), auto_refresh=False, transient=True)
+        # Rich moves the cursor, so it writes past the guard of the terminal, and is given nothing but harmless text.
+        console = RichConsole(file=unguarded(sys.stderr))
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._is_drawing = False
+        self._waiting: list[str] = []
 
     def start(self) -> None:
-        self._live.start()
+        self._draw(self._live.start)
+        # What others say meanwhile (a warning) Rich puts above the display: past the guard, if it stood behind.
+        sys.stderr = guarded(sys.stderr, messages=True)
 
     def stop(self) -> None:
-        self._live.stop()
+        self._draw(self._live.stop)
 
     def print(self, message: str) -> None:
-        self._live.console.print(message, markup=False, highlight=False)
+        """Put a line above the display; from a signal's handler in the midst of drawing, right after it."""
+        self._waiting.append(message)
+        if not self._is_drawing:
+            self._draw(lambda: None)
 
     def show(self, fraction: float, rows: list[tuple[str, str]]) -> None:
-        self._live.update(_panel(fraction, rows), refresh=True)
+        # Ctrl-C makes the terminal itself write ^C after the last line. If that wrapped, a line would stay behind.
+        width = self._live.console.width - ROOM_FOR_ECHO
+        self._draw(lambda: self._live.update(_panel(fraction, rows, width), refresh=True))
+
+    def _draw(self, action: Callable[[], None]) -> None:
+        self._is_drawing = True
+        try:
+            # The terminal may be closed; the work goes on.
+            with contextlib.suppress(OSError):
+                action()
+                self._print_waiting()
+        finally:
+            self._is_drawing = False
+
+    def _print_waiting(self) -> None:
+        from rich.text import Text
+
+        while self._waiting:
+            self._live.console.print(Text(harmless_message(self._waiting.pop(0))), soft_wrap=True)
 
 
-def _panel(fraction: float, rows: list[tuple[str, str]]) -> RenderableType:
+def _panel(fraction: float, rows: list[tuple[str, str]], width: int) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True, min_width=max(len(name) for name, _ in rows))
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table = Table.grid(padding=(0, PADDING))
+    names = max(len(name) for name, _ in rows)
+    table.add_column(style="dim", no_wrap=True, min_width=names)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(1, width - names - PADDING))
     for name, value in rows:
-        table.add_row(name, Text(_narrow(value), no_wrap=True, overflow="ellipsis"))
-    bar = Table.grid(padding=(0, 2))
+        table.add_row(name, Text(_narrow(harmless_message(value)), no_wrap=True, overflow="ellipsis"))
+    bar = Table.grid(padding=(0, PADDING))
     bar.add_row(ProgressBar(total=1.0, completed=fraction, width=48), f"{fraction:.0%}")
     return Group(bar, table)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnngen.text.tokenizer import Tokenizer
 
 STREAMS_AT_A_TIME = 64
+LONGEST_PROMPT = 1 << 20  # characters; more would take memory and time, and tell a model nothing
 
 
 def sample(
@@ -197,10 +198,16 @@ def _read_prompt(prompt: str | None, prompt_file: str | None, encoding: str) -> 
         return prompt or ""
     from rnngen.text.corpus import FileText
 
-    text = "".join(FileText([prompt_file], encoding).chunks())
-    if not text:
+    parts: list[str] = []
+    for chunk in FileText([prompt_file], encoding).chunks():
+        parts.append(chunk)
+        if sum(map(len, parts)) > LONGEST_PROMPT:
+            raise DataError(
+                f"the prompt {prompt_file} has more than {LONGEST_PROMPT:,} characters: give its end (tail -c)"
+            )
+    if not parts:
         raise DataError(f"the prompt {prompt_file} is empty: leave out --prompt-file")
-    return text
+    return "".join(parts)
 
 
 def _unescaped(stops: list[str]) -> tuple[str, ...]:

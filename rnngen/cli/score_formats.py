@@ -22,7 +22,13 @@ NATS_IN_ONE = {"e": 1.0, "2": math.log(2), "10": math.log(10)}
 
 
 class Writer(ABC):
-    """Scored lines to text."""
+    """Scored lines to text.
+
+    Attributes:
+        paints: its text is harmless to a terminal already, and has colours.
+    """
+
+    paints = False
 
     def begin(self) -> str:
         """What stands before the first line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import json
@@ -11,11 +10,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from rnngen.cli.output import Console
 from rnngen.cli.score_formats import LineNumbers, Writer
 from rnngen.cli.scored_lines import ScoredLine
+from rnngen.cli.terminal import unguarded
 from rnngen.config import OnUnknown
 from rnngen.errors import ConfigError, DataError
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SortKey = Literal["perplexity", "logprob"]
 CHARS_IN_MEMORY = 1 << 25  # of records that are sorted at a time
 RECORD_CHARS = 200  # what a record takes beside its text
+MOST_FILES = 64  # that are open at a time, far below what a process may open
 
 Chosen = tuple[ScoredLine, LineNumbers]
 
@@ -84,12 +85,13 @@ def write_lines(
     first = next(chosen, None)
     if first is None:
         raise DataError("the text is empty: there is nothing to score")
+    out = unguarded(sys.stdout) if writer.paints else sys.stdout
     # Not before a block is scored: an error leaves standard output empty.
-    sys.stdout.write(writer.begin())
+    out.write(writer.begin())
     for block in _in_order(itertools.chain([first], chosen), writer, choice):
-        sys.stdout.writelines(block)
-        sys.stdout.flush()
-    sys.stdout.write(writer.end())
+        out.writelines(block)
+        out.flush()
+    out.write(writer.end())
     console.unknowns(counted.n_unknown, counted.first_unknown, on_unknown, "the text")
 
 
@@ -127,14 +129,24 @@ def _in_order(blocks: Iterable[list[Chosen]], writer: Writer, choice: Choice) ->
 
 def sorted_texts(records: Iterable[tuple[float, int, str]]) -> Iterator[str]:
     """The texts of (key, number, text), the least key first, by way of temporary files of sorted parts."""
-    with contextlib.ExitStack() as files:
-        parts = []
-        for part in _parts(records):
-            file = files.enter_context(tempfile.TemporaryFile("w+", encoding="ascii"))
-            file.writelines(json.dumps(record) + "\n" for record in sorted(part))
-            file.seek(0)
-            parts.append(map(json.loads, file))
-        yield from (text for _, _, text in heapq.merge(*parts))
+    parts: list[Iterator[Any]] = []
+    for part in _parts(records):
+        parts.append(_by_way_of_a_file(sorted(part)))
+        if len(parts) == MOST_FILES:
+            parts = [_by_way_of_a_file(heapq.merge(*parts))]
+    yield from (text for _, _, text in heapq.merge(*parts))
+
+
+def _by_way_of_a_file(records: Iterable[Any]) -> Iterator[Any]:
+    file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - gone when it is read
+    file.writelines(json.dumps(record) + "\n" for record in records)
+    file.seek(0)
+    return _read_back(file)
+
+
+def _read_back(file: TextIO) -> Iterator[Any]:
+    with file:
+        yield from map(json.loads, file)
 
 
 def _parts(records: Iterable[tuple[float, int, str]]) -> Iterator[list[tuple[float, int, str]]]:

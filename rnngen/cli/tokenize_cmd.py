@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnngen.cli import models, options
-from rnngen.cli.output import Console, end_with_the_pipe, json_line, table
+from rnngen.cli.output import Console, end_with_the_pipe, json_line, plural, table
 from rnngen.config import Level, OnUnknown, TokenizerConfig
 from rnngen.errors import ConfigError, DataError
 
@@ -41,6 +41,10 @@ def tokenize(
             "--save", metavar="FILE", help="Save the tokenizer; the tokens are printed with --ids or --json only."
         ),
     ] = None,
+    clear_cache: Annotated[
+        bool, typer.Option("--clear-cache", help="Remove the ids of texts that training has kept; needs no text.")
+    ] = False,
+    cache_dir: options.CacheDir = None,
     json: options.Json = False,
     force: options.Force = False,
     on_unknown: options.Unknowns = "unk",
@@ -52,6 +56,13 @@ def tokenize(
     The tokenizer comes from a checkpoint (--model), a file (--tokenizer), or is built from the text (--level).
     Tokens are separated by spaces; a space in a token reads ▁.
     """
+    if clear_cache or cache_dir:
+        others: dict[str, object] = {
+            "TEXT": texts, "--model": model, "--tokenizer": tokenizer_file, "--level": level, "--save": save,
+            "--ids": ids, "--decode": decode, "--stats": stats, "--json": json,
+        }  # fmt: skip
+        _clear_cache(clear_cache, cache_dir, _given(others), Console(quiet))
+        return
     if sum([ids, decode, stats]) > 1:
         raise ConfigError("--ids, --decode and --stats exclude each other: give one of them")
     if decode and json:
@@ -74,8 +85,7 @@ def tokenize(
 
     console = Console(quiet)
     if save:
-        if any(path != "-" and Path(path).resolve() == save.resolve() for path in paths):
-            raise ConfigError(f"--save is {save}, which is the text: name another file")
+        _check_place(save, paths)
         check_writable(save, force=force)
     text = FileText(paths, encoding)
     lines = None
@@ -100,8 +110,24 @@ def tokenize(
         return
     lines = lines or itertools.chain.from_iterable(stream_lines(paths, encoding))
     write = _decoded(tokenizer, lines) if decode else _encoded(tokenizer, lines, ids, json, on_unknown, console)
-    for piece in write:
-        sys.stdout.write(piece)
+    sys.stdout.writelines(write)
+
+
+def _check_place(save: Path, paths: list[str]) -> None:
+    if any(path != "-" and Path(path).resolve() == save.resolve() for path in paths):
+        raise ConfigError(f"--save is {save}, which is the text: name another file")
+
+
+def _clear_cache(wanted: bool, folder: Path | None, others: list[str], console: Console) -> None:
+    if not wanted:
+        raise ConfigError("--cache-dir is for --clear-cache here: tokenize prints, and keeps nothing")
+    if others:
+        raise ConfigError(f"--clear-cache goes with --cache-dir only: leave out {', '.join(others)}")
+    from rnngen.text.cache import Cache, default_folder
+
+    cache = Cache(folder or default_folder())
+    n_files, n_bytes = cache.clear()
+    console.note(f"cache: {plural(n_files, 'file')} removed from {cache.folder}, {plural(n_bytes, 'byte')}")
 
 
 def _given(options_given: dict[str, object]) -> list[str]:

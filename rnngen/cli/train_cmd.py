@@ -16,6 +16,7 @@ from rnngen.errors import ConfigError
 
 
 def train(
+    context: typer.Context,
     texts: options.Texts = None,
     output: Annotated[
         str | None,
@@ -28,6 +29,20 @@ def train(
         ),
     ] = None,
     force: options.Force = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="MODEL", help="Go on with a run that was stopped; it knows its text and its settings."
+        ),
+    ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            metavar="MODEL",
+            help="Begin with the weights of a checkpoint, and its vocabulary if none is asked for.",
+        ),
+    ] = None,
     time: Annotated[
         str | None, typer.Option("--time", metavar="TIME", help="Budget: 90s, 3m, 1h30m.", show_default="3m")
     ] = None,
@@ -113,6 +128,10 @@ def train(
     ] = TrainConfig.precision,
     device: options.DeviceName = options.DEVICE,
     encoding: options.Encoding = options.ENCODING,
+    save_every: Annotated[
+        str, typer.Option("--save-every", metavar="TIME", help="Between two savings of all that --resume needs.")
+    ] = "60s",
+    cache_dir: options.CacheDir = None,
     log: Annotated[
         Path | None, typer.Option("--log", metavar="FILE", help="Losses as JSON lines, for plotting.")
     ] = None,
@@ -121,8 +140,15 @@ def train(
     """Train a model on a text; the checkpoint's path is printed when it is done.
 
     The defaults alone give a good model: three minutes, and a size that fits the text and the machine.
-    Ctrl-C ends the run early and keeps the best model so far.
+    Ctrl-C ends the run early and keeps the best model so far; --resume goes on as if it had not been stopped.
     """
+    console = Console(quiet)
+    if resume:
+        _check_alone(context)
+        from rnngen.cli import resuming
+
+        every = options.parse_duration(save_every)
+        raise typer.Exit(resuming.resume(resume, texts, valid, log, cache_dir, every, console))
     given = any(value is not None for value in (time, steps, epochs))
     config = TrainConfig(
         seconds=(options.parse_duration(time) if time else None) if given else TrainConfig.seconds,
@@ -134,21 +160,58 @@ def train(
     wanted = ModelOptions(
         cell, hidden_size, embedding_dim, num_layers, dropout, tie_weights, nonlinearity, orders, ngram_bits
     )
-    symbols = TokenizerConfig(level, vocab_size, min_count, split, subword_model)
-    if tokenizer_file and symbols != TokenizerConfig():
+    symbols: TokenizerConfig | None = TokenizerConfig(level, vocab_size, min_count, split, subword_model)
+    asked = _asked_for(context)
+    if tokenizer_file and asked & VOCABULARY:
         raise ConfigError(
             "--tokenizer brings its own vocabulary: leave out --level, --vocab-size, --min-count, --split"
         )
+    if init_from and asked & SIZES:
+        raise ConfigError(f"--init-from brings the sizes of its model: leave out {_flags(asked & SIZES)}")
+    if tokenizer_file or (init_from and not asked & VOCABULARY):
+        symbols = None
     if valid and valid_fraction:
         raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
     explanation = "" if texts else _no_text()
     paths = options.read_or_explain(texts, explanation)
-    from rnngen.cli.train_record import Job
+    from rnngen.cli.train_job import Job
     from rnngen.cli.train_run import run
 
-    job = Job(paths, valid, encoding, tokenizer_file, _output_path(output, paths), log, force, config, wanted, symbols)
-    if run(job, explanation, Console(quiet)):
-        raise typer.Exit(130)
+    job = Job(
+        paths, _output_path(output, paths), config, wanted, symbols, encoding, valid, tokenizer_file,
+        models.find(init_from, Console(quiet=True)) if init_from else None,
+        log, force, cache_dir, options.parse_duration(save_every),
+    )  # fmt: skip
+    raise typer.Exit(run(job, explanation, console))
+
+
+# Parameters of `train`, by what they decide.
+VOCABULARY = {"level", "vocab_size", "min_count", "split", "subword_model"}
+SIZES = {
+    "cell", "hidden_size", "embedding_dim", "num_layers", "tie_weights", "nonlinearity", "ngram_orders", "ngram_bits",
+}  # fmt: skip
+WITH_RESUME = {"texts", "resume", "valid", "log", "cache_dir", "save_every", "quiet"}
+
+
+def _asked_for(context: typer.Context) -> set[str]:
+    """The parameters that the command line gives."""
+    return {name for name in context.params if _is_given(context, name)}
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _flags(names: set[str]) -> str:
+    shown = {"learning_rate": "--lr", "tokenizer_file": "--tokenizer"}
+    return ", ".join(sorted(shown.get(name, "--" + name.replace("_", "-")) for name in names))
+
+
+def _check_alone(context: typer.Context) -> None:
+    others = _asked_for(context) - WITH_RESUME
+    if others:
+        raise ConfigError(f"--resume goes on with the settings that the run has: leave out {_flags(others)}")
 
 
 def _output_path(output: str | None, paths: list[str]) -> Path:

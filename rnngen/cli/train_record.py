@@ -1,49 +1,39 @@
-"""What a training run leaves behind: the best checkpoint on the disk, with how it was made."""
+"""What a run leaves behind: the best checkpoint with how it was made, and beside it what a stopped run needs."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-import shlex
-from dataclasses import dataclass, fields, replace
+import os
+import secrets
+import tempfile
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnngen import __version__, checkpoint
 from rnngen.checkpoint import Checkpoint
-from rnngen.cli import options
-from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
+from rnngen.cli.train_job import Job
 from rnngen.engine.scoring import perplexity
-from rnngen.errors import OutputError
+from rnngen.errors import CheckpointError, OutputError
 from rnngen.text.dataset import Dataset
 
 if TYPE_CHECKING:
-    from rnngen.training.loop import Diverged, Finished, Stepped, Validated
+    from rnngen.training.events import Diverged, Finished, Resumable, Stepped, Validated
     from rnngen.training.plan import Plan
+    from rnngen.training.run_state import RunState
 
 HISTORY_POINTS_BETWEEN = 8  # training losses that the history keeps between two validations
 MOST_HISTORY = 4096
-FLAGS = {"learning_rate": "--lr", "seconds": "--time"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a person asked for."""
-
-    paths: list[str]
-    valid: Path | None
-    encoding: str
-    tokenizer_file: Path | None
-    output: Path
-    log: Path | None
-    force: bool
-    config: TrainConfig
-    model: ModelOptions
-    symbols: TokenizerConfig
 
 
 class Record:
-    """What is known of the run so far, and the best model."""
+    """What is known of the run so far, and the best model.
+
+    Attributes:
+        resumable: the last step that a resume file on the disk goes on from; None without one.
+    """
 
     def __init__(self, job: Job, dataset: Dataset, plan: Plan) -> None:
         self.job, self.dataset, self.plan = job, dataset, plan
@@ -51,6 +41,46 @@ class Record:
         self.finished: Finished | None = None
         self.history: list[dict[str, Any]] = []
         self.saved = False
+        self.resumable: int | None = None
+
+    def go_on(self, kept: dict[str, Any], state: RunState) -> None:
+        """Take up what `keep` wrote. Raises CheckpointError."""
+        from rnngen.training.events import Validated
+        from rnngen.training.run_state import under
+
+        match kept:
+            case {"history": list(history), "best": None | dict() as best} if all(map(_is_point, history)):
+                self.history = history
+            case _:
+                raise CheckpointError("the resume file is broken: its run record has another form")
+        self.resumable = state.count("step")
+        if best is not None:
+            if not _is_point(best) or not isinstance(best.get("valid_loss_nats"), float):
+                raise CheckpointError("the resume file is broken: its best model has no loss")
+            weights = under("best", state.arrays)
+            self.best = Validated(**{name: best[name] for name in (*_POINT, "valid_loss_nats")}, weights=weights)
+
+    def keep(self, event: Resumable, log_position: dict[str, Any] | None) -> OutputError | None:
+        """Write the resume file; an error in that is no reason to stop."""
+        from rnngen.training.resume import Resume, save
+
+        best = self.best and {name: getattr(self.best, name) for name in (*_POINT, "valid_loss_nats")}
+        kept = {
+            "rnngen_version": __version__,
+            "torch_version": version("torch"),
+            "job": self.job.to_dict(),
+            "text_sha256": self.dataset.found.sha256,
+            "valid_sha256": self.dataset.valid_sha256,
+            "history": self.history,
+            "best": best,
+            "log": log_position,
+        }
+        try:
+            save(self.job.resume_path, Resume(self.plan, self.dataset.tokenizer, event.state, kept))
+        except OutputError as error:
+            return error
+        self.resumable = event.step
+        return None
 
     def stepped(self, event: Stepped) -> None:
         """Keep a training loss now and then."""
@@ -82,11 +112,37 @@ class Record:
 
     def save(self) -> None:
         """Write the best model with all that is known now. Raises OutputError."""
+        checkpoint.save(self._checkpoint(), self.job.output, replace=self.saved or self.job.force)
+        self.saved = True
+
+    def _checkpoint(self) -> Checkpoint:
         assert self.best is not None
         weights = self.best.weights or {}
-        made = Checkpoint(self.plan.model, self.dataset.tokenizer, weights, self.training(), self.history)
-        checkpoint.save(made, self.job.output, replace=self.saved or self.job.force)
-        self.saved = True
+        return Checkpoint(self.plan.model, self.dataset.tokenizer, weights, self.training(), self.history)
+
+    def save_at_the_end(self) -> None:
+        """Write the best model, if need be elsewhere; the resume file of a run that has ended is removed.
+
+        Raises:
+            OutputError: the model is not where it was to be; what it says of another place is true.
+        """
+        try:
+            self.save()
+        except OutputError as error:
+            elsewhere = _elsewhere(self.job.output)
+            try:
+                checkpoint.save(self._checkpoint(), elsewhere, replace=False)
+            except OutputError:
+                raise error from None
+            raise OutputError(f"{error}; the model is in {elsewhere}") from None
+        if self.finished is not None and self.finished.reason != "stopped":
+            self.forget_resume()
+
+    def forget_resume(self) -> None:
+        """Remove the resume file."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.job.resume_path)
+        self.resumable = None
 
     def valid_loss_nats(self) -> float:
         """Nats a token of the validation text under the best model."""
@@ -120,38 +176,28 @@ class Record:
             "valid_bits_per_char": loss * n_valid_tokens / dataset.valid_chars / math.log(2),
             "valid_perplexity": perplexity(-loss, 1),
             "stopped_by": self.finished.reason if self.finished else None,
-            "repeat": self._repeat() if self.finished and self.finished.reason in ("budget", "patience") else None,
+            "repeat": self._repeat(),
         }
 
-    def _repeat(self) -> str:
-        """A command line that makes the same model on this machine: what was chosen by time is named."""
-        job, plan = self.job, self.plan
-        steps = self.finished.steps if self.finished else None
-        config = replace(job.config, seconds=None, epochs=None, steps=steps, threads=plan.threads)
-        words = ["rnngen", "train", *job.paths]
-        words += _flags(job.symbols, TokenizerConfig()) if job.tokenizer_file is None else []
-        words += ["--tokenizer", str(job.tokenizer_file)] if job.tokenizer_file else []
-        words += ["--valid", str(job.valid)] if job.valid else []
-        words += ["--encoding", job.encoding] if job.encoding != options.ENCODING else []
-        words += _flags(
-            replace(job.model, hidden_size=plan.model.hidden_size, dropout=plan.model.dropout), ModelOptions()
-        )
-        words += _flags(config, TrainConfig())
-        words += ["-o", str(job.output.with_name(job.output.stem + "-again" + job.output.suffix))]
-        return shlex.join(words)
+    def _repeat(self) -> str | None:
+        ended = self.finished is not None and self.finished.reason in ("budget", "patience")
+        return self.job.repeat(self.plan, self.finished.steps) if self.finished and ended else None
 
 
-def _flags(settings: Any, defaults: Any) -> list[str]:
-    """The options of the command line that give these settings."""
-    words: list[str] = []
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if value is None or value == getattr(defaults, field.name):
-            continue
-        flag = FLAGS.get(field.name, "--" + field.name.replace("_", "-"))
-        shown = options.show_orders(value) if isinstance(value, tuple) else str(value)
-        words += [flag] if value is True else [flag, shown]
-    return words
+_POINT = ("step", "train_loss_nats", "seconds", "n_tokens")
+
+
+def _is_point(value: object) -> bool:
+    """Whether a resume file's record of a measurement has the form that `entry` gives it."""
+    match value:
+        case {"step": int(), "train_loss_nats": float(), "seconds": float(), "n_tokens": int()}:
+            return True
+    return False
+
+
+def _elsewhere(path: Path) -> Path:
+    """A new name in the folder for temporary files."""
+    return Path(tempfile.gettempdir()) / f"{path.stem}-{secrets.token_hex(4)}{path.suffix}"
 
 
 def entry(event: Stepped | Validated) -> dict[str, Any]:

@@ -1,73 +1,115 @@
-"""A training run as the command line sees it: read the text, follow the events, save the best, log, report."""
+"""A training run as the command line sees it: read the text, follow the events, save, log, report."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Callable, Iterator
+import errno
+import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rnngen.cli import options
-from rnngen.cli.output import Console, json_line, plural
+from rnngen.cli.initial import Initial
+from rnngen.cli.output import Console, drop_stdout, plural
 from rnngen.cli.progress import Progress
-from rnngen.cli.train_record import Job, Record, entry
-from rnngen.config import SampleConfig
-from rnngen.errors import ConfigError, DataError, OutputError, TrainingError
-from rnngen.files import check_writable
+from rnngen.cli.signals import stop_at_signals
+from rnngen.cli.train_job import Job
+from rnngen.cli.train_log import Log
+from rnngen.cli.train_record import Record, entry
+from rnngen.config import SampleConfig, TokenizerConfig
+from rnngen.errors import ConfigError, DataError, TrainingError
+from rnngen.files import check_writable, hold
 from rnngen.text import tokenizer as tokenizers
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
+from rnngen.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from rnngen.training.loop import Event, Validated
+    from rnngen.training.events import Event, Validated
     from rnngen.training.plan import Plan
 
-T = TypeVar("T")
 
-
-def run(job: Job, explanation: str, console: Console) -> bool:
+def run(job: Job, explanation: str, console: Console) -> int:
     """Train, save and report; the checkpoint's path goes to stdout.
 
     Args:
         explanation: for a person who named no text, if standard input turns out to be empty; else "".
 
     Returns:
-        Whether the run was interrupted.
+        The exit code: 0, or that of the signal that ended the run.
     """
     _check_places(job)
-    dataset = _read(job, explanation)
-    # torch takes over a second to import, so what can fail without it has been done.
-    from rnngen.training.loop import train
-    from rnngen.training.plan import make_plan
+    with hold(job.output, job.resume_path):
+        _check_nothing_is_lost(job)
+        initial = Initial.load(job.init_from) if job.init_from else None
+        dataset = read(job, _tokenizer(job, initial), explanation)
+        # torch takes over a second to import, so what can fail without it has been done.
+        from rnngen.training.plan import make_plan
 
-    plan = make_plan(job.config, job.model, dataset)
-    record = Record(job, dataset, plan)
-    _announce(dataset, plan, console)
-    log = _Log(job.log)
+        sizes = initial.options(job.model.dropout) if initial else job.model
+        record = Record(job, dataset, make_plan(job.config, sizes, dataset))
+        announce(dataset, record.plan, console)
+
+        def prepare_network(network: Any) -> None:
+            if initial:
+                initial.carry_over(network, dataset.tokenizer, console)
+
+        return follow(record, Log.new(job.log, force=job.force), console, prepare=prepare_network)
+
+
+def follow(record: Record, log: Log, console: Console, **how: Any) -> int:
+    """Train to the end, or until a signal comes; save and report.
+
+    Args:
+        how: for `training.loop.train`, a new run or one that goes on.
+
+    Returns:
+        The exit code.
+    """
+    from rnngen.errors import DivergenceError
+    from rnngen.training.loop import train
+
+    job = record.job
     try:
-        with _progress(record, console) as progress, _stop_at_interrupt(progress.say) as stop:
-            for event in train(plan, dataset, lambda: stop.asked):
-                _follow(event, record, progress, log)
+        with _progress(record, console) as progress, stop_at_signals(progress.say) as stop:
+            asked = lambda: stop.signal is not None  # noqa: E731
+            for event in train(record.plan, record.dataset, asked, save_every=job.save_every, **how):
+                _take(event, record, progress, log)
+    except KeyboardInterrupt:
+        _say_how_to_go_on(record, console)
+        raise
     except TrainingError as error:
+        if isinstance(error, DivergenceError):
+            record.forget_resume()  # it would come to the same end
         kept = f"; the best model so far is in {job.output}" if record.saved else ""
         raise TrainingError(f"{error}{kept}") from None
+    finally:
+        log.close()
     finished = record.finished
-    if finished is None or (record.best is None and finished.reason == "stopped"):
-        raise KeyboardInterrupt
-    if record.best is None:
+    if finished is not None and finished.reason == "stopped" and record.best is None:
+        _say_how_to_go_on(record, console)
+        return stop.exit_code
+    if finished is None or record.best is None:
         raise TrainingError("the validation loss was never finite, so no model was kept: try a lower --lr")
-    record.save()
+    record.save_at_the_end()
     _report(record, console)
-    with contextlib.suppress(BrokenPipeError):
+    try:
         print(job.output, flush=True)
-    return finished.reason == "stopped"
+    except OSError as error:
+        # A pipe or a terminal that is closed: nobody wants to know it any more.
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        drop_stdout()
+    if log.error:
+        raise log.error
+    return stop.exit_code if finished.reason == "stopped" else 0
 
 
 def _check_places(job: Job) -> None:
     """No file that is read may be written, and no file twice; nothing is overwritten unasked."""
     read = {Path(path).resolve() for path in (*job.paths, job.valid, job.tokenizer_file) if path and path != "-"}
+    if job.init_from:
+        read.add(job.init_from.resolve())
     for flag, path in (("--output", job.output), ("--log", job.log)):
         if path and path.resolve() in read:
             raise ConfigError(f"{flag} is {path}, which this run reads: name another file")
@@ -75,21 +117,38 @@ def _check_places(job: Job) -> None:
         raise ConfigError(f"--output and --log are both {job.log}: name two files")
     if job.paths.count("-") + (str(job.valid) == "-") > 1:
         raise ConfigError("- stands twice: standard input can be read once")
+
+
+def _check_nothing_is_lost(job: Job) -> None:
+    """Refuse to write over what is there, unless told to."""
     check_writable(job.output, force=job.force)
     if job.log:
-        check_writable(job.log, force=job.force)
+        check_writable(job.log, force=job.force, stream=True)
+    if job.resume_path.exists():
+        check_writable(
+            job.resume_path, force=job.force,
+            remedy=f"it is a run that was stopped; go on with --resume {job.output}, or begin anew with --force",
+        )  # fmt: skip
 
 
-def _read(job: Job, explanation: str) -> Dataset:
+def _tokenizer(job: Job, initial: Initial | None) -> Tokenizer | None:
+    """The one that is there already; None where it is to be built."""
+    if job.tokenizer_file:
+        return tokenizers.load(job.tokenizer_file)
+    return initial.trained.tokenizer if initial and job.symbols is None else None
+
+
+def read(job: Job, tokenizer: Tokenizer | None, explanation: str = "") -> Dataset:
+    """The texts as token ids; a tokenizer is built where there is none."""
     text = FileText(job.paths, job.encoding)
-    tokenizer = tokenizers.load(job.tokenizer_file) if job.tokenizer_file else None
     valid = FileText([str(job.valid)], job.encoding) if job.valid else None
     if explanation and not any(text.chunks()):
         raise DataError(explanation)
-    return prepare(text, valid, job.config, tokenizer, job.symbols)
+    return prepare(text, valid, job.config, tokenizer, job.symbols or TokenizerConfig(), job.cache_dir)
 
 
-def _announce(dataset: Dataset, plan: Plan, console: Console) -> None:
+def announce(dataset: Dataset, plan: Plan, console: Console) -> None:
+    """Say what will be done."""
     model = plan.model
     layers = f"{plural(model.num_layers, 'layer')} of {model.hidden_size}"
     console.note(
@@ -99,6 +158,8 @@ def _announce(dataset: Dataset, plan: Plan, console: Console) -> None:
     for name, tokens in (("text to train on", dataset.train), ("validation text", dataset.valid)):
         share = f"the {name}, {tokens.n_unknown / len(tokens.ids):.2%} of its tokens unknown,"
         console.unknowns(tokens.n_unknown, tokens.first_unknown, "unk", share)
+    if dataset.reused:
+        console.note("tokens: as they were kept from a run before (rnngen tokenize --clear-cache removes them)")
     budget = f"{plan.seconds:g} s" if plan.seconds else plural(plan.steps or 0, "step")
     ngrams = f", n-grams of {options.show_orders(model.ngram_orders)}" if model.ngram_orders else ""
     console.note(
@@ -109,8 +170,8 @@ def _announce(dataset: Dataset, plan: Plan, console: Console) -> None:
         console.note(f"slower: {reason}")
 
 
-def _follow(event: Event, record: Record, progress: Progress, log: _Log) -> None:
-    from rnngen.training.loop import Diverged, Finished, Stepped, Validated
+def _take(event: Event, record: Record, progress: Progress, log: Log) -> None:
+    from rnngen.training.events import Diverged, Finished, Resumable, Stepped, Validated
 
     match event:
         case Stepped():
@@ -127,6 +188,10 @@ def _follow(event: Event, record: Record, progress: Progress, log: _Log) -> None
             record.diverged(event)
             progress.diverged(event)
             log.write("diverged", asdict(event))
+        case Resumable():
+            error = record.keep(event, log.position())
+            if error:
+                progress.say(f"{error}; training goes on, and it is tried again")
         case Finished():
             record.finished = event
 
@@ -155,51 +220,13 @@ def _report(record: Record, console: Console) -> None:
         console.note(f"slower: {reason}")
     if made["repeat"]:
         console.note(f"repeat: {made['repeat']}")
+    if finished.reason == "stopped":
+        _say_how_to_go_on(record, console)
 
 
-class _Log:
-    """JSON lines, one an event; each is on its way to the disk before the next step."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._file = self._try(lambda: _open_for_lines(path)) if path else None
-
-    def write(self, event: str, values: dict[str, Any]) -> None:
-        file = self._file
-        if file:
-            self._try(lambda: file.write(json_line({"event": event, **values})))
-
-    def _try(self, action: Callable[[], T]) -> T:
-        try:
-            return action()
-        except OSError as error:
-            raise OutputError(f"cannot write the log {self._path}: {error.strerror}; write it elsewhere") from None
-
-
-def _open_for_lines(path: Path) -> TextIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return open(path, "w", encoding="utf-8", buffering=1)
-
-
-class _Stop:
-    asked = False
-
-
-@contextlib.contextmanager
-def _stop_at_interrupt(say: Callable[[str], None]) -> Iterator[_Stop]:
-    """The first Ctrl-C asks the run to end after its step; the second one does not wait."""
-    stop = _Stop()
-
-    def ask(signal_number: int, frame: object) -> None:
-        stop.asked = True
-        say("stopping after a last validation; Ctrl-C again to quit at once")
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _say_how_to_go_on(record: Record, console: Console) -> None:
+    if record.resumable is not None:
+        console.note(f"go on: rnngen train --resume {shlex.quote(str(record.job.output))}")
 
 
 def _progress(record: Record, console: Console) -> Progress:

@@ -20,7 +20,7 @@ from rnngen.engine.scoring import Scorer
 from rnngen.errors import DataError
 from rnngen.text.corpus import Text
 from rnngen.text.tokenizer import Tokenizer, encode_known
-from rnngen.text.tokens import Tokens
+from rnngen.text.tokens import Tokens, release
 from rnngen.text.words import known_part, line_words
 
 Ids = npt.NDArray[np.integer]
@@ -117,6 +117,7 @@ def measure_carried(
         is_open = not pieces[-1].endswith("\n")
         opened = rows[len(rows) - is_open :].sum(axis=0, keepdims=True)
         sums.add(rows[: len(rows) - is_open])
+        release(tokens.ids)
     if is_open:
         sums.add(opened)
     if start != len(tokens.ids):

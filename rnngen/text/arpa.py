@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.errors import ConfigError, DataError
-from rnngen.text.symbols import UNK
+from rnngen.errors import ConfigError, DataError, brief
+from rnngen.text.symbols import UNK, visible
 from rnngen.text.word import WordTokenizer
 
 BEGIN, END = "<s>", "</s>"
@@ -27,6 +27,8 @@ _OTHER_UNK = "<UNK>"  # which KenLM takes for <unk>
 _BINARY = b"mmap lm http://kheafield.com/code"
 _BLANKS = re.compile(rb"[ \t\r\n\v\f]+")  # what KenLM separates fields at
 _LONGEST_LINE = 1 << 20  # in bytes; a binary file may have no line break for long
+_MOST_COMPRESSED = 1032  # bytes that a byte of a .gz file can stand for
+_LONGEST_REASON = 300  # characters
 _SHORTEST_LINE = 4  # a digit, a tab, a letter, a line break
 
 
@@ -91,7 +93,7 @@ class Arpa:
         ):
             if words:
                 raise ConfigError(
-                    f"{self.path} {what} {len(words):,}, the first {words[0]!r}; "
+                    f"{self.path} {what} {len(words):,}, the first {brief(words[0])}; "
                     f"a mixture needs one vocabulary: {advice}"
                 )
 
@@ -143,7 +145,8 @@ def _one_grams(path: Path, file: BinaryIO) -> Iterator[str]:
     counts = _counts(path, file)
     if len(counts) < 2:
         raise DataError(f"the ARPA file {path} has no 2-grams: KenLM reads models of order 2 and more")
-    if path.suffix != ".gz" and sum(counts) * _SHORTEST_LINE > path.stat().st_size:
+    most_bytes = path.stat().st_size * (_MOST_COMPRESSED if path.suffix == ".gz" else 1)
+    if sum(counts) * _SHORTEST_LINE > most_bytes:
         # KenLM would ask for the memory first.
         raise DataError(f"the ARPA file {path} is too short for the {sum(counts):,} n-grams of its header")
     seen: set[str] = set()
@@ -159,8 +162,10 @@ def _one_grams(path: Path, file: BinaryIO) -> Iterator[str]:
         word = fields[1].decode()
         word = UNK if word == _OTHER_UNK else word
         if word in seen:
-            raise DataError(f"the ARPA file {path} has the 1-gram {word!r} twice: estimate it anew")
+            raise DataError(f"the ARPA file {path} has the 1-gram {brief(word)} twice: estimate it anew")
         seen.add(word)
+        if len(seen) > counts[0]:
+            raise DataError(f"the ARPA file {path} has more 1-grams than the {counts[0]:,} of its header")
         yield word
     if len(seen) != counts[0]:
         raise DataError(
@@ -209,7 +214,9 @@ def _reason(error: Exception) -> str:
     message = " ".join(str(error).split())
     match = re.search(r"\((.*)\)$", message)
     text = match[1] if match else message
-    return re.sub(r"^\S+\.(?:cc|hh):\d+ in .* threw \w+(?: because `.*?')?\. ", "", text).rstrip(".")
+    told = re.sub(r"^\S+\.(?:cc|hh):\d+ in .* threw \w+(?: because `.*?')?\. ", "", text).rstrip(".")
+    # It quotes the file.
+    return "".join(sign if sign.isprintable() else visible(sign) for sign in told[:_LONGEST_REASON])
 
 
 def _missing(words: list[str], among: list[str]) -> list[str]:

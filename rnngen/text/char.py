@@ -27,7 +27,8 @@ class CharTokenizer:
     never_drawn: tuple[int, ...] = (0,)
 
     def __init__(self, characters: str) -> None:
-        if len(set(characters)) != len(characters) or NEWLINE in characters:
+        # No string of distinct characters is longer; of a longer one the set alone would take seconds.
+        if len(characters) > _CODE_POINTS or len(set(characters)) != len(characters) or NEWLINE in characters:
             raise TokenizerError("a char vocabulary needs distinct characters without the line break")
         self.characters = characters
         self.vocab_size = len(characters) + 2

@@ -1,4 +1,4 @@
-"""Files, standard input and .gz as one text in bounded memory, and its parts for training and validation.
+"""Files, standard input and .gz as one text in bounded memory.
 
 A text is read as many times as it is needed, in chunks; nothing here knows of tokens.
 Line breaks are `\\n` whatever the file has (LF, CRLF, CR); a byte order mark is dropped.
@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import io
 import os
-import random
 import shutil
 import sys
 import tempfile
@@ -24,6 +23,8 @@ from rnngen.errors import ConfigError, DataError
 
 READ_BYTES = 1 << 18  # with 1 << 20, byte ids of 100 MB took twice as long, char ids a fifth longer
 LONGEST_CHUNK = 1 << 22  # characters; a longer line is cut at a space, or anywhere
+# Characters, where lines are taken one by one: of each, score --tokens --json holds almost a kilobyte.
+LONGEST_LINE = 1 << 20
 
 
 class Text(Protocol):
@@ -36,12 +37,15 @@ class Text(Protocol):
 class FileText:
     """One or several files, one after another. Each starts on a line of its own.
 
+    Whoever reads it several times reads the same text, or gets an error: size and time of every file are compared.
+
     Args:
         paths: file names; `-` is standard input, `.gz` is uncompressed.
         encoding: any that Python knows.
 
     Raises:
-        DataError: a file is not there or cannot be read; while reading, it cannot be decoded.
+        DataError: a file is not there or cannot be read; while reading, it cannot be decoded, or is not what it was
+            when it was opened first.
         ConfigError: there is no such encoding.
     """
 
@@ -58,6 +62,7 @@ class FileText:
         self.paths = list(paths)
         self.encoding = encoding
         self._spools: dict[int, BinaryIO] = {}
+        self._first_seen: dict[int, tuple[int, int]] = {}
 
     def chunks(self) -> Iterator[str]:
         return _cut_at_line_breaks(self._pieces())
@@ -69,7 +74,7 @@ class FileText:
 
     def line_blocks(self) -> Iterator[list[str]]:
         """The lines, those together that were read together."""
-        return _line_blocks(self.chunks())
+        return line_blocks_of(self.chunks())
 
     def _pieces(self) -> Iterator[str]:
         unterminated = False
@@ -81,6 +86,7 @@ class FileText:
                 for piece in _decode(file, _shown(path), self.encoding):
                     unterminated = not piece.endswith("\n")
                     yield piece
+            self._check_same(index)
 
     def _open(self, index: int) -> BinaryIO:
         path = self.paths[index]
@@ -89,6 +95,7 @@ class FileText:
                 if sys.stdin is None:
                     raise DataError("standard input is closed: name a file")
                 return self._reread(index, sys.stdin.buffer)
+            self._check_same(index)
             if path.endswith(".gz"):
                 return gzip.open(path, "rb")  # type: ignore[return-value]
             if not os.path.isfile(path):
@@ -97,6 +104,20 @@ class FileText:
             return open(path, "rb")
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from None
+
+    def _check_same(self, index: int) -> None:
+        """See that a file is still what it was at the first call. What is no file is read once, and kept."""
+        path = self.paths[index]
+        if path == "-" or (index not in self._first_seen and not os.path.isfile(path)):
+            return
+        try:
+            found = os.stat(path)
+        except OSError:
+            raise DataError(f"{path} was removed while it was read: put it back and start again") from None
+        # Not the inode: some network file systems give a file another one when it is opened again.
+        now = (found.st_size, found.st_mtime_ns)
+        if self._first_seen.setdefault(index, now) != now:
+            raise DataError(f"{path} changed while it was read: start again when nothing writes to it")
 
     def _reread(self, index: int, stream: BinaryIO | None) -> BinaryIO:
         if index not in self._spools:
@@ -125,6 +146,9 @@ def stream_lines(paths: Sequence[str], encoding: str = "utf-8") -> Iterator[list
 
 
 class _StreamedText(FileText):
+    def _check_same(self, index: int) -> None:
+        """A file that grows while it is read once gives what it has."""
+
     def _reread(self, index: int, stream: BinaryIO | None) -> BinaryIO:
         if stream is None:
             return open(self.paths[index], "rb")
@@ -193,18 +217,47 @@ def _cut_at_line_breaks(pieces: Iterator[str]) -> Iterator[str]:
         yield "".join(pending)
 
 
-def _line_blocks(chunks: Iterator[str]) -> Iterator[list[str]]:
-    """Whole lines with their line breaks, however the chunks are cut."""
+def line_blocks_of(chunks: Iterator[str]) -> Iterator[list[str]]:
+    """Whole lines with their line breaks, however the chunks are cut.
+
+    Raises:
+        DataError: a line is longer than `LONGEST_LINE`; said before the rest of it is read, and after the lines
+            before it have been given.
+    """
     parts: list[str] = []
+    n_lines = n_chars = 0  # lines that have ended, characters of the one that has not
     for chunk in chunks:
         lines = [line + "\n" for line in chunk.split("\n")]
         parts.append(lines.pop()[:-1])
         if lines:
             lines[0] = "".join([*parts[:-1], lines[0]])
             del parts[:-1]
-            yield lines
+            yield from _short_enough(lines, n_lines)
+            n_lines += len(lines)
+            n_chars = 0
+        n_chars += len(parts[-1])
+        if n_chars > LONGEST_LINE:
+            raise _too_long(n_lines + 1)
     if any(parts):
         yield ["".join(parts)]
+
+
+def _short_enough(lines: list[str], n_before: int) -> Iterator[list[str]]:
+    """The lines in one block. Raises DataError after those before one that is too long."""
+    if max(map(len, lines)) <= LONGEST_LINE + 1:  # with its line break
+        yield lines
+        return
+    place = next(place for place, line in enumerate(lines) if len(line) > LONGEST_LINE + 1)
+    if place:
+        yield lines[:place]
+    raise _too_long(n_before + place + 1)
+
+
+def _too_long(number: int) -> DataError:
+    return DataError(
+        f"line {number} has more than {LONGEST_LINE:,} characters, too many where each line is taken as a whole: "
+        "break it into shorter ones (fold -s does); perplexity, and train without --lines, take lines of any length"
+    )
 
 
 @dataclass(frozen=True)
@@ -242,72 +295,3 @@ def survey(text: Text, name: str = "the text") -> Survey:
     if not n_chars:
         raise DataError(f"{name} is empty: there is nothing to learn from")
     return Survey(n_chars, n_lines, digest.hexdigest())
-
-
-class Slice:
-    """The characters `start` to `stop` of a text."""
-
-    def __init__(self, text: Text, start: int, stop: int) -> None:
-        self._text, self._start, self._stop = text, start, stop
-
-    def chunks(self) -> Iterator[str]:
-        position = 0
-        for chunk in self._text.chunks():
-            part = chunk[max(self._start - position, 0) : max(self._stop - position, 0)]
-            position += len(chunk)
-            if part:
-                yield part
-            if position >= self._stop:
-                return
-
-
-class ChosenLines:
-    """The lines of a text whose turn (blank ones do not count) is marked; each ends in a line break."""
-
-    def __init__(self, text: Text, marks: bytes) -> None:
-        self._text, self._marks = text, marks
-
-    def chunks(self) -> Iterator[str]:
-        turn = 0
-        for block in _line_blocks(self._text.chunks()):
-            chosen = []
-            for line in block:
-                if line.strip():
-                    if self._marks[turn]:
-                        chosen.append(line if line.endswith("\n") else line + "\n")
-                    turn += 1
-            if chosen:
-                yield "".join(chosen)
-
-
-def split_by_characters(text: Text, found: Survey, fraction: float) -> tuple[Text, Text]:
-    """The first part of a text to train on and its last `fraction`, in characters, to validate on.
-
-    The cut is at `int((1 - fraction) * n)`, as everyone cuts tinyshakespeare. Raises DataError when a part is empty.
-    """
-    cut = int((1 - fraction) * found.n_chars)
-    if not 0 < cut < found.n_chars:
-        raise DataError(
-            f"the text has {_counted(found.n_chars, 'character')}: too few to keep {fraction:.0%} for validation; "
-            "give more text, or a validation text with --valid FILE"
-        )
-    return Slice(text, 0, cut), Slice(text, cut, found.n_chars)
-
-
-def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> tuple[Text, Text]:
-    """All lines but a random `fraction` to train on, and these to validate on. Raises DataError for too few lines."""
-    n_valid = round(fraction * found.n_lines) or 1
-    if n_valid >= found.n_lines:
-        lines = _counted(found.n_lines, "line") + (" that is" if found.n_lines == 1 else " that are")
-        raise DataError(
-            f"the text has {lines} not blank: too few to keep {n_valid} for validation; "
-            "give more lines, or a validation text with --valid FILE"
-        )
-    marks = bytearray(found.n_lines)
-    for turn in random.Random(seed).sample(range(found.n_lines), n_valid):
-        marks[turn] = 1
-    return ChosenLines(text, bytes(1 - mark for mark in marks)), ChosenLines(text, bytes(marks))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + "s" * (count != 1)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from rnngen.config import TokenizerConfig, TrainConfig
 from rnngen.errors import DataError
-from rnngen.text import tokenizer as tokenizers
-from rnngen.text.corpus import ChosenLines, Survey, Text, split_by_characters, split_by_lines, survey
+from rnngen.text.cache import Cache, Part, default_folder
+from rnngen.text.corpus import Survey, Text, survey
+from rnngen.text.parts import ChosenLines, Unchanged, split_by_characters, split_by_lines
 from rnngen.text.tokenizer import Tokenizer
-from rnngen.text.tokens import Tokens, write_tokens
+from rnngen.text.tokens import Tokens
 
 VALID_FRACTION = 0.1
 MOST_VALID_CHARS = 250_000  # of the default fraction: more takes time from the training, and tells little more
@@ -23,6 +25,7 @@ class Dataset:
         lines: every line is an example of its own, ended by the line break.
         found: of the text that was given (without a separate validation text).
         valid_chars: characters of the validation part, for losses per character.
+        valid_sha256: of a separate validation text, as `Survey` has it; None without one.
     """
 
     tokenizer: Tokenizer
@@ -31,46 +34,71 @@ class Dataset:
     lines: bool
     found: Survey
     valid_chars: int
+    valid_sha256: str | None = None
+
+    @property
+    def reused(self) -> bool:
+        """Whether all ids were in the cache."""
+        return self.train.reused and self.valid.reused
 
 
 def prepare(
-    text: Text, valid: Text | None, config: TrainConfig, tokenizer: Tokenizer | None, wanted: TokenizerConfig
+    text: Text,
+    valid: Text | None,
+    config: TrainConfig,
+    tokenizer: Tokenizer | None,
+    wanted: TokenizerConfig,
+    folder: Path | None = None,
 ) -> Dataset:
     """Split the text, build the tokenizer from the part to train on, and encode both parts.
+
+    What was done before is found in the cache: the text is then read once, for its hash.
 
     Args:
         valid: a text of its own to validate on; None takes it from the end of `text`.
         tokenizer: one that exists already; None builds what is `wanted`.
+        folder: of the cache; None for `default_folder()`.
 
     Raises:
-        DataError: a text is empty, binary or too short.
+        DataError: a text is empty, binary or too short, or changes while it is read; the cache cannot be written.
         TokenizerError: the tokenizer cannot be built from this text.
     """
+    cache = Cache(folder or default_folder())
     found = survey(text)
-    valid_found = survey(valid, "the validation text") if valid is not None else None
+    valid_found = None if valid is None else survey(valid, "the validation text")
     if valid is not None and valid_found is not None:
-        train_part, valid_part = text, valid
-        if config.lines:
-            train_part, valid_part = _all_lines(text, found, "text"), _all_lines(valid, valid_found, "validation text")
+        train_part = _all(text, found, config.lines, "text")
+        valid_part = _all(valid, valid_found, config.lines, "validation text")
     else:
-        fraction = config.valid_fraction or min(VALID_FRACTION, MOST_VALID_CHARS / found.n_chars)
-        if config.lines:
-            train_part, valid_part = split_by_lines(text, found, fraction, config.seed)
-        else:
-            train_part, valid_part = split_by_characters(text, found, fraction)
+        train_part, valid_part = _split(text, found, config)
     if tokenizer is None:
-        tokenizer = tokenizers.build(wanted, train_part)
-    train, valid_tokens = write_tokens(train_part, tokenizer), write_tokens(valid_part, tokenizer)
+        tokenizer = cache.tokenizer(train_part, wanted)
+    train, valid_tokens = cache.tokens(train_part, tokenizer), cache.tokens(valid_part, tokenizer)
     if len(train.ids) < 2 or not len(valid_tokens.ids):
         raise DataError(
             f"the text has {len(train.ids)} tokens to train on and {len(valid_tokens.ids)} to validate on, "
             "and needs at least 2 and 1: give more text"
         )
-    valid_chars = sum(len(chunk) for chunk in valid_part.chunks())
-    return Dataset(tokenizer, train, valid_tokens, config.lines, found, valid_chars)
+    valid_sha256 = None if valid_found is None else valid_found.sha256
+    return Dataset(tokenizer, train, valid_tokens, config.lines, found, valid_tokens.n_chars, valid_sha256)
 
 
-def _all_lines(text: Text, found: Survey, name: str) -> Text:
+def _split(text: Text, found: Survey, config: TrainConfig) -> tuple[Part, Part]:
+    fraction = config.valid_fraction or min(VALID_FRACTION, MOST_VALID_CHARS / found.n_chars)
+    unchanged = Unchanged(text, found)
+    if config.lines:
+        how: tuple[str | int, ...] = ("lines", repr(fraction), config.seed)
+        train, valid = split_by_lines(unchanged, found, fraction, config.seed)
+    else:
+        how = ("characters", repr(fraction))
+        train, valid = split_by_characters(unchanged, found, fraction)
+    return Part(train, found.sha256, (*how, "train")), Part(valid, found.sha256, (*how, "valid"))
+
+
+def _all(text: Text, found: Survey, lines: bool, name: str) -> Part:
+    whole = Unchanged(text, found, f"the {name}")
+    if not lines:
+        return Part(whole, found.sha256, ("whole",))
     if not found.n_lines:
         raise DataError(f"the {name} has blank lines only: --lines needs lines to learn from")
-    return ChosenLines(text, bytes([1]) * found.n_lines)
+    return Part(ChosenLines(whole, bytes([1]) * found.n_lines), found.sha256, ("lines",))

@@ -22,11 +22,13 @@ SHAPES: dict[NbestForm, str] = {
     "kaldi": "uttid words",
 }
 SHOWN_CHARS = 60  # of a malformed line
+LONGEST_LINE = 1 << 20  # characters
+LONGEST_NUMBER = 1000  # characters; 1e308 written out has 309
 
 _SEPARATOR = re.compile(r"(?<!\S)\|\|\|(?!\S)")
 _WORD = re.compile(r"[^ \t\v\f\r]+")
 _SRILM = re.compile(r"[ \t\v\f\r]*(?P<ascore>\S+)[ \t\v\f\r]+(?P<lscore>\S+)[ \t\v\f\r]+(?P<n_words>\S+)(?P<words>.*)")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _OLD_NUMBER = re.compile(rf"(?<!\S){FEATURE}[ \t]+(\S+)")
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 _NUMBERED = re.compile(r"(.+)-\d+", re.ASCII | re.DOTALL)
@@ -70,6 +72,11 @@ def parse(line: str, form: NbestForm, number: int) -> Hypothesis | None:
     Raises:
         DataError: the line has not this form.
     """
+    if len(line) > LONGEST_LINE:
+        raise DataError(
+            f"line {number} has {len(line):,} characters where {LONGEST_LINE:,} are the most: "
+            f"'{visible(line[:SHOWN_CHARS])}...'; is it an n-best list?"
+        )
     try:
         match form:
             case "moses":
@@ -157,7 +164,7 @@ def _text(words: str) -> str:
 
 def _number(field: str, name: str) -> float:
     stripped = field.strip()
-    if not _NUMBER.fullmatch(stripped):
+    if len(stripped) > LONGEST_NUMBER or not _NUMBER.fullmatch(stripped):
         raise _FormError(f"has '{visible(stripped[:20])}' where a number ({name}) must be")
     return float(stripped)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import random
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,18 +18,20 @@ import numpy.typing as npt
 
 from rnngen.config import SubwordModel
 from rnngen.errors import TokenizerError
+from rnngen.text import sentencepiece_model
 from rnngen.text.char import ByteDecoder, ByteTokenizer, Ids, Spans
 from rnngen.text.corpus import Text
 from rnngen.text.symbols import NEWLINE, SPACE_MARK, Unknown
 
-MOST_SENTENCES = 500_000  # that SentencePiece trains on; a larger text is sampled
+MOST_CHARS = 10_000_000  # that SentencePiece trains on, about; of a larger text lines are drawn
+MOST_SENTENCES = 500_000  # of these, at most
 LONGEST_SENTENCE = 2_000  # characters; longer lines are cut for training only
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # of an argument that is not UTF-8; SentencePiece refuses it
 _FIXED_PIECES = 258  # the bytes, the line break and the unknown piece
 
 
 class SubwordTokenizer:
-    """Wraps a SentencePiece model that `build` trained."""
+    """Wraps a SentencePiece model, of `build` or of a stranger. Raises TokenizerError for one that cannot be used."""
 
     level = "subword"
     unk_id: int | None = None
@@ -37,30 +40,30 @@ class SubwordTokenizer:
         from sentencepiece import SentencePieceProcessor
 
         self.model = model
+        checked = sentencepiece_model.read(model)
         self._processor = SentencePieceProcessor()
         try:
-            self._processor.LoadFromSerializedProto(model)
+            self._processor.LoadFromSerializedProto(checked.serialized)
         except (RuntimeError, OSError) as error:
-            raise TokenizerError(f"not a SentencePiece model: {error}") from None
-        processor = self._processor
-        self.vocab_size: int = processor.GetPieceSize()
-        self.newline_id: int = processor.PieceToId(NEWLINE)
-        self._pieces = [processor.IdToPiece(id) for id in range(self.vocab_size)]
-        self._bytes_of = [_piece_bytes(piece, processor.IsByte(id)) for id, piece in enumerate(self._pieces)]
-        mark = [processor.PieceToId(f"<0x{byte:02X}>") for byte in SPACE_MARK.encode()]
-        if self.newline_id == processor.unk_id() or processor.unk_id() in mark:
-            raise TokenizerError("the SentencePiece model has no line break symbol or no byte fallback")
-        self._mark_ids = mark
-        self.never_drawn: tuple[int, ...] = (processor.unk_id(),)
+            raise TokenizerError(f"not a SentencePiece model: {' '.join(str(error).split())}") from None
+        self._pieces = checked.pieces
+        self._is_byte = [type == sentencepiece_model.BYTE for type in checked.types]
+        self.vocab_size = len(self._pieces)
+        self._bytes_of = list(map(_piece_bytes, self._pieces, self._is_byte))
+        id_of = {piece: id for id, piece in enumerate(self._pieces)}
+        self.newline_id = id_of[NEWLINE]
+        self._mark_ids = [id_of[f"<0x{byte:02X}>"] for byte in SPACE_MARK.encode()]
+        self.never_drawn: tuple[int, ...] = (checked.unk_id,)
 
     @classmethod
     def build(cls, text: Text, vocab_size: int | None, subword_model: SubwordModel) -> SubwordTokenizer:
         """Train SentencePiece. Raises TokenizerError when the text is too small for the vocabulary asked for."""
+        n_chars = sum(len(chunk) for chunk in text.chunks())
+        share = MOST_CHARS / max(n_chars, 1)
         if vocab_size is None:
-            n_chars = sum(len(chunk) for chunk in text.chunks())
             vocab_size = min(max(n_chars // 400, 320), 8_000)
-            return cls(_train_downwards(text, vocab_size, subword_model))
-        return cls(_train(text, vocab_size, subword_model))
+            return cls(_train_downwards(text, share, vocab_size, subword_model))
+        return cls(_train(text, share, vocab_size, subword_model))
 
     def encode(self, text: str) -> Ids:
         lines = _LONE_SURROGATE.sub("\ufffd", text).split(NEWLINE)
@@ -101,8 +104,8 @@ class SubwordTokenizer:
         return ByteDecoder(self._bytes_of)
 
     def token(self, id: int) -> str:
-        piece: str = self._pieces[id]
-        return piece if self._processor.IsByte(id) else piece.replace(SPACE_MARK, " ")
+        piece = self._pieces[id]
+        return piece if self._is_byte[id] else piece.replace(SPACE_MARK, " ")
 
     def unknowns(self, text: str) -> Iterator[Unknown]:
         return iter(())
@@ -115,15 +118,18 @@ def _piece_bytes(piece: str, is_byte: bool) -> bytes:
     return bytes([int(piece[3:5], 16)]) if is_byte else piece.replace(SPACE_MARK, " ").encode()
 
 
-def _sentences(text: Text) -> Iterator[str]:
+def _sentences(text: Text, share: float) -> Iterator[str]:
+    """Lines, the longest ones cut; of a `share` below 1 so many of them, drawn the same way every time."""
+    draw = random.Random(0).random
     for chunk in text.chunks():
         for line in chunk.split(NEWLINE):
             line = line.replace(SPACE_MARK, "")
             for start in range(0, len(line), LONGEST_SENTENCE):
-                yield line[start : start + LONGEST_SENTENCE]
+                if share >= 1 or draw() < share:
+                    yield line[start : start + LONGEST_SENTENCE]
 
 
-def _train(text: Text, vocab_size: int, subword_model: SubwordModel) -> bytes:
+def _train(text: Text, share: float, vocab_size: int, subword_model: SubwordModel) -> bytes:
     from sentencepiece import SentencePieceTrainer
 
     if vocab_size < _FIXED_PIECES + 10:
@@ -131,7 +137,7 @@ def _train(text: Text, vocab_size: int, subword_model: SubwordModel) -> bytes:
     model = io.BytesIO()
     try:
         SentencePieceTrainer.Train(
-            sentence_iterator=_sentences(text),
+            sentence_iterator=_sentences(text, share),
             model_writer=model,
             model_type=subword_model,
             vocab_size=vocab_size,
@@ -157,17 +163,17 @@ def _train(text: Text, vocab_size: int, subword_model: SubwordModel) -> bytes:
     return model.getvalue()
 
 
-def _train_downwards(text: Text, vocab_size: int, subword_model: SubwordModel) -> bytes:
+def _train_downwards(text: Text, share: float, vocab_size: int, subword_model: SubwordModel) -> bytes:
     """Train with the largest vocabulary up to `vocab_size` that the text allows."""
     try:
-        return _train(text, vocab_size, subword_model)
+        return _train(text, share, vocab_size, subword_model)
     except TokenizerError as error:
         needed, allowed = _MORE_NEEDED.search(str(error)), _LARGEST_ALLOWED.search(str(error))
         try:
             if needed:
-                return _train(text, int(needed[1]) + 1, subword_model)
+                return _train(text, share, int(needed[1]) + 1, subword_model)
             if allowed:
-                return _train(text, int(allowed[1]), subword_model)
+                return _train(text, share, int(allowed[1]), subword_model)
         except TokenizerError:
             pass
         raise TokenizerError("the text is too small to learn subwords from: give more, or use --level char") from None

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rnngen import bounded_json
 from rnngen.config import OnUnknown, TokenizerConfig
-from rnngen.errors import TokenizerError
+from rnngen.errors import TokenizerError, brief
 from rnngen.files import write_atomically
 from rnngen.text.char import ByteTokenizer, CharTokenizer, Ids, Spans
 from rnngen.text.corpus import Text
@@ -24,6 +25,7 @@ from rnngen.text.word import WordTokenizer
 
 FILE_FORMAT = "rnngen-tokenizer"
 FILE_VERSION = 1
+MOST_FILE_BYTES = 100_000_000
 
 
 class Decoder(Protocol):
@@ -122,17 +124,18 @@ def save(tokenizer: Tokenizer, path: Path) -> None:
 def load(path: Path) -> Tokenizer:
     """Read what `save` wrote. Raises TokenizerError."""
     try:
-        content = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+        with open(path, "rb") as file:
+            content = bounded_json.parse(file.read(MOST_FILE_BYTES + 1).decode("utf-8", "surrogatepass"))
     except OSError as error:
         raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
+    # For a file larger than that too, as JSON that is cut is none.
+    except ValueError:
         raise TokenizerError(f"{path} is not a tokenizer file: make one with rnngen tokenize --save") from None
     if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
         raise TokenizerError(f"{path} is not a tokenizer file: make one with rnngen tokenize --save")
-    if content.get("format_version") != FILE_VERSION:
-        raise TokenizerError(
-            f"{path} has tokenizer format {content.get('format_version')!r}; this rnngen reads {FILE_VERSION}"
-        )
+    version = content.get("format_version")
+    if type(version) is not int or version != FILE_VERSION:
+        raise TokenizerError(f"{path} has tokenizer format {brief(version)}; this rnngen reads {FILE_VERSION}")
     try:
         return from_dict(content)
     except TokenizerError as error:
@@ -183,3 +186,9 @@ def encode_known(tokenizer: Tokenizer, text: str, on_unknown: OnUnknown, where: 
             "--on-unknown skip leaves such symbols out, --on-unknown unk takes them as the unknown symbol"
         )
     return encoded
+
+
+def shared_ids(old: Tokenizer, new: Tokenizer) -> npt.NDArray[np.int64]:
+    """For each symbol of `new` its id in `old`, shape [V of new]; -1 where it has none."""
+    old_id = {old.token(id): id for id in reversed(range(old.vocab_size))}
+    return np.fromiter((old_id.get(new.token(id), -1) for id in range(new.vocab_size)), np.int64, new.vocab_size)

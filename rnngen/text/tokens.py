@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -17,35 +19,46 @@ from rnngen.text.tokenizer import Tokenizer, encode_known
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What encoding a text tells.
+
+    Attributes:
+        n_tokens: ids that were written.
+        n_chars: characters of the text.
+        n_unknown: unknown symbols of the text, whether kept or left out.
+        first_unknown: the first of them, with its place in the text.
+    """
+
+    n_tokens: int = 0
+    n_chars: int = 0
+    n_unknown: int = 0
+    first_unknown: Unknown | None = None
+
+
+@dataclass(frozen=True)
 class Tokens:
     """A text's ids.
 
     Attributes:
-        ids: uint16 or uint32, shape (n_tokens,), mapped from a file that is gone when the array is.
-        n_unknown: unknown symbols of the text.
-        first_unknown: the first of them, with its place in the text.
+        ids: uint8, uint16 or uint32, shape (n_tokens,), mapped from a file.
+        n_unknown, first_unknown, n_chars: as `Counts` has them.
+        reused: the ids were in the cache.
     """
 
     ids: npt.NDArray[Any]
     n_unknown: int = 0
     first_unknown: Unknown | None = None
+    n_chars: int = 0
+    reused: bool = False
 
 
 def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> Tokens:
     """Encode a text chunk by chunk into an unnamed temporary file. Raises DataError when the disk is full."""
-    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    n_chars = n_unknown = 0
-    first: Unknown | None = None
     try:
         # Unbuffered: nothing is left to be written, and to fail, when the file is closed.
         with tempfile.TemporaryFile(buffering=0) as file:
-            for chunk in text.chunks():
-                encoded = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
-                n_unknown += encoded.n_unknown
-                first = first or encoded.first_unknown
-                n_chars += len(chunk)
-                _write_all(file, encoded.ids.astype(dtype))
-            return Tokens(np.memmap(file, dtype, mode="r") if file.tell() else np.zeros(0, dtype), n_unknown, first)
+            counts = encode_into(file, text, tokenizer, on_unknown)
+            return map_tokens(file, 0, dtype_for(tokenizer.vocab_size), counts)
     except OSError as error:
         raise DataError(
             f"cannot keep the tokens in {tempfile.tempdir or 'a temporary file'}: {error.strerror}; "
@@ -53,7 +66,58 @@ def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk"
         ) from None
 
 
-def _write_all(file: BinaryIO, ids: npt.NDArray[Any]) -> None:
-    view = ids.view(np.uint8).data
-    while view:
-        view = view[file.write(view) :]
+def dtype_for(vocab_size: int) -> np.dtype[Any]:
+    """The smallest unsigned type that has every id of a vocabulary."""
+    return np.min_scalar_type(vocab_size - 1)
+
+
+def encode_into(
+    file: BinaryIO,
+    text: Text,
+    tokenizer: Tokenizer,
+    on_unknown: OnUnknown,
+    see: Callable[[memoryview], object] = lambda data: None,
+) -> Counts:
+    """Encode a text chunk by chunk, and write the ids where the file stands.
+
+    Args:
+        file: unbuffered.
+        see: is shown all that is written, in pieces.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    dtype = dtype_for(tokenizer.vocab_size)
+    n_tokens = n_chars = n_unknown = 0
+    first: Unknown | None = None
+    for chunk in text.chunks():
+        encoded = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
+        n_unknown += encoded.n_unknown
+        first = first or encoded.first_unknown
+        n_chars += len(chunk)
+        n_tokens += len(encoded.ids)
+        data = encoded.ids.astype(dtype).view(np.uint8).data
+        see(data)
+        write_all(file, data)
+    return Counts(n_tokens, n_chars, n_unknown, first)
+
+
+def map_tokens(file: BinaryIO, offset: int, dtype: np.dtype[Any], counts: Counts, reused: bool = False) -> Tokens:
+    """The ids of an open file from `offset` bytes on; the array outlives the file's name and the open file."""
+    if counts.n_tokens:
+        ids: npt.NDArray[Any] = np.memmap(file, dtype, "r", offset, (counts.n_tokens,))
+    else:
+        ids = np.zeros(0, dtype)
+    return Tokens(ids, counts.n_unknown, counts.first_unknown, counts.n_chars, reused)
+
+
+def write_all(file: BinaryIO, data: memoryview) -> None:
+    """Write to an unbuffered file, which may take less at a time. Raises OSError."""
+    while data:
+        data = data[file.write(data) :]
+
+
+def release(ids: npt.NDArray[Any]) -> None:
+    """Give back the memory of a mapped array's pages; they are read again when they are asked for."""
+    if isinstance(ids, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+        ids._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

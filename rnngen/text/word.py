@@ -29,7 +29,11 @@ from rnngen.text.symbols import NEWLINE, UNK, Unknown
 
 JOINER = "￭"
 DEFAULT_VOCAB_SIZE = 20_000
-_MOST_RUNS = 1 << 20  # kept in memory
+_MOST_RUNS = 1 << 20  # counted in memory
+# Runs whose ids are kept: some 20 MB, so that texts of any size are scored in little memory.
+_MOST_KEPT, _LONGEST_KEPT = 1 << 16, 64
+_MOST_WORDS = 1 << 21  # that are counted at a time, and no fewer than so many times the vocabulary:
+_WORDS_PER_SYMBOL = 4
 # Words with single spaces between them, taken together: half the time of a match for every word and every space.
 _SPANS = re.compile(r"\S++(?: \S++)*+|\n|[^\S\n]++")
 
@@ -49,6 +53,9 @@ class WordTokenizer:
         self._id_of = {word: id for id, word in enumerate(self.words)}
         if len(self._id_of) != self.vocab_size or "" in self._id_of:
             raise TokenizerError("a word vocabulary needs distinct words, none empty")
+        solid = [word for word in words if split == "whitespace" or not word.isspace()]
+        if NEWLINE.join(solid).split() != solid or (len(solid) < len(words) and NEWLINE in "".join(words)):
+            raise TokenizerError("a word vocabulary needs words without white space in them")
         self._ids_of_run = _IdsOfRun(self._id_of)
 
     @classmethod
@@ -57,8 +64,13 @@ class WordTokenizer:
 
         Without a `min_count`, running text drops the words that stand in it once: the model learns from them how
         likely an unknown word is. Split text has had that done to it, and keeps all.
+
+        A text with millions of distinct words is counted in bounded memory, as lossy counting does (Manku and
+        Motwani 2002): whenever they are too many, the rarer half of them is forgotten, and one that comes again is
+        counted from there on. That can change which of the rarest words are taken.
         """
-        counts = _count_words(text, split)
+        most = max(_MOST_WORDS, _WORDS_PER_SYMBOL * (vocab_size or DEFAULT_VOCAB_SIZE))
+        counts = _count_words(text, split, most)
         del counts[UNK], counts[NEWLINE]
         least = min_count or (1 if split == "whitespace" else 2)
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -124,9 +136,11 @@ class _IdsOfRun(dict[str, list[int]]):
         self._id_of = id_of
 
     def __missing__(self, run: str) -> list[int]:
-        if len(self) >= _MOST_RUNS:
-            self.clear()
-        ids = self[run] = [self._id_of.get(piece, 0) for piece in _split_run(run)]
+        ids = [self._id_of.get(piece, 0) for piece in _split_run(run)]
+        if len(run) <= _LONGEST_KEPT:
+            if len(self) >= _MOST_KEPT:
+                self.clear()
+            self[run] = ids
         return ids
 
 
@@ -150,7 +164,7 @@ def _split_lines(text: str) -> Iterator[list[str]]:
         yield line.split()
 
 
-def _count_words(text: Text, split: Split) -> Counter[str]:
+def _count_words(text: Text, split: Split, most: int) -> Counter[str]:
     counts: Counter[str] = Counter()
     runs: Counter[str] = Counter()
     for chunk in chain(text.chunks(), [""]):
@@ -160,7 +174,15 @@ def _count_words(text: Text, split: Split) -> Counter[str]:
                 for piece in _pieces(run, split):
                     counts[piece] += count
             runs.clear()
+            if len(counts) > most:
+                _forget_rare(counts)
     return counts
+
+
+def _forget_rare(counts: Counter[str]) -> None:
+    least = sorted(counts.values())[len(counts) // 2]
+    for word in [word for word, count in counts.items() if count <= least]:
+        del counts[word]
 
 
 def _placed_pieces(text: str, split: Split) -> Iterator[tuple[str, int, int]]:

@@ -15,13 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 
 import numpy as np
 import numpy.typing as npt
 
+from rnngen.text.tokens import release
+
 IGNORED = -100  # the target of a padded place, torch's own number for it
 RESET_PROBABILITY = 0.01  # of a reader at a window (Melis et al. 2018), so that a state of zeros is known too
 _POOL = 32  # batches of lines that are sorted by length together
+_PIECE = 1 << 22  # ids that are searched for line breaks together
+_RELEASE_EVERY = 100  # windows; the readers take up about 16 MB of a mapped file in that time
 
 
 @dataclass(frozen=True)
@@ -44,45 +49,91 @@ class Window:
 
 
 def text_windows(
-    ids: npt.NDArray[np.integer], batch_size: int, bptt: int, generator: np.random.Generator
+    ids: npt.NDArray[np.integer], batch_size: int, bptt: int, generator: np.random.Generator, skip: int = 0
 ) -> Iterator[Window]:
-    """Windows of a running text, without end."""
-    places = np.arange(batch_size) * len(ids) // batch_size + int(generator.integers(len(ids)))
+    """Windows of a running text, without end.
+
+    Args:
+        skip: windows that a run before this one has had: the first window is the one after them.
+    """
+    places = np.arange(batch_size) * len(ids) // batch_size + int(generator.integers(len(ids))) + skip * bptt
     steps = np.arange(bptt + 1)[:, None]
     fresh = np.ones(batch_size, bool)
-    while True:
+    if skip:
+        # A number takes one step of the generator.
+        generator.bit_generator.advance((skip - 1) * batch_size)  # type: ignore[attr-defined]
+        fresh = generator.random(batch_size) < RESET_PROBABILITY
+    for turn in count(1):
         window = np.asarray(ids[(places + steps) % len(ids)], np.int64)  # [T + 1, B]
         yield Window(window[:-1], window[1:], fresh)
         places += bptt
         fresh = generator.random(batch_size) < RESET_PROBABILITY
+        if turn % _RELEASE_EVERY == 0:
+            release(ids)
 
 
 def line_windows(
-    ids: npt.NDArray[np.integer], newline_id: int, batch_size: int, bptt: int, generator: np.random.Generator
+    ids: npt.NDArray[np.integer],
+    newline_id: int,
+    batch_size: int,
+    bptt: int,
+    generator: np.random.Generator,
+    skip: int = 0,
 ) -> Iterator[Window]:
     """Windows of batches of whole lines, shuffled anew every epoch, without end.
 
     Args:
         ids: lines, each ended by `newline_id`.
+        skip: as `text_windows` has it.
     """
-    ends = np.flatnonzero(ids == newline_id)
-    lengths = np.diff(ends, prepend=-1)
-    starts = ends - lengths + 1
+    ends = _line_ends(ids, newline_id)
+    lengths = _lengths(ends)
+    n_given = 0
     while True:
-        order = generator.permutation(len(starts))
-        for pool in np.split(order, range(_POOL * batch_size, len(order), _POOL * batch_size)):
-            pool = pool[np.argsort(lengths[pool], kind="stable")]
-            batches = np.split(pool, range(batch_size, len(pool), batch_size))
-            for turn in generator.permutation(len(batches)):
-                batch = batches[turn]
-                yield from _pad([ids[starts[line] : ends[line] + 1] for line in batch], newline_id, bptt)
+        for batch in _batches(lengths, batch_size, generator):
+            n_windows = -(-int(lengths[batch].max()) // bptt)
+            if n_given + n_windows > skip:
+                lines = [ids[int(ends[line]) + 1 - int(lengths[line]) : int(ends[line]) + 1] for line in batch]
+                yield from islice(_pad(lines, newline_id, bptt), max(0, skip - n_given), None)
+                release(ids)
+            n_given += n_windows
+
+
+def _batches(
+    lengths: npt.NDArray[np.integer], batch_size: int, generator: np.random.Generator
+) -> Iterator[npt.NDArray[np.integer]]:
+    """The numbers of all lines, shuffled, in batches of like length."""
+    order = np.arange(len(lengths), dtype=lengths.dtype)
+    generator.shuffle(order)
+    for start in range(0, len(order), _POOL * batch_size):
+        pool = order[start : start + _POOL * batch_size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches = np.split(pool, range(batch_size, len(pool), batch_size))
+        for turn in generator.permutation(len(batches)):
+            yield batches[turn]
+
+
+def _line_ends(ids: npt.NDArray[np.integer], newline_id: int) -> npt.NDArray[np.integer]:
+    """The places of the line breaks, found piece by piece: a gigabyte of lines has 30 million of them."""
+    dtype = np.uint32 if len(ids) < 1 << 32 else np.int64
+    starts = range(0, len(ids), _PIECE)
+    found = [(np.flatnonzero(ids[start : start + _PIECE] == newline_id) + start).astype(dtype) for start in starts]
+    release(ids)
+    return np.concatenate(found)
 
 
 def count_line_windows(ids: npt.NDArray[np.integer], newline_id: int, batch_size: int, bptt: int) -> int:
     """How many windows an epoch of `line_windows` has, to within the chance of its shuffling."""
-    lengths = np.sort(np.diff(np.flatnonzero(ids == newline_id), prepend=-1))
-    longest = np.maximum.reduceat(lengths, np.arange(0, len(lengths), batch_size))
+    lengths = _lengths(_line_ends(ids, newline_id))
+    lengths.sort()
+    longest = np.append(lengths[batch_size - 1 :: batch_size], lengths[-1:] if len(lengths) % batch_size else [])
     return int(np.ceil(longest / bptt).sum())
+
+
+def _lengths(ends: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    lengths = np.diff(ends, prepend=ends.dtype.type(0))
+    lengths[:1] += 1
+    return lengths
 
 
 def _pad(lines: list[npt.NDArray[np.integer]], newline_id: int, bptt: int) -> Iterator[Window]:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from rnngen.checkpoint import Weights
-from rnngen.errors import TrainingError
+from rnngen.config import weight_dtype
+from rnngen.errors import CheckpointError, DivergenceError, TrainingError
 from rnngen.text.dataset import Dataset
-from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
+from rnngen.training.bptt import Window, line_windows, text_windows
+from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
 from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.ngram_rows import RowAdagrad
 from rnngen.training.optimize import Schedule, TimeBudget
 from rnngen.training.optimizers import DenseOptimizer
 from rnngen.training.plan import FEWEST_BETWEEN, VALIDATE_AFTER, Plan
+from rnngen.training.run_state import (
+    Arrays,
+    RunState,
+    copy_into,
+    named,
+    random_states,
+    set_random_states,
+    to_arrays,
+    under,
+)
 from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 
 MOST_RETRIES = 3
@@ -33,87 +42,34 @@ NGRAM_LEARNING_RATE = 0.15  # peak; the schedule is the network's without its wa
 SMOOTHING = 0.98  # of the training loss that events carry
 
 
-@dataclass(frozen=True)
-class Stepped:
-    """One optimizer step was made.
-
-    Attributes:
-        step: its number, counted from 1.
-        steps: of the whole run; None while a time budget leaves it open.
-        train_loss_nats: a token, smoothed over about 50 steps.
-        seconds: since the start.
-        n_tokens: trained on since the start.
-    """
-
-    step: int
-    steps: int | None
-    train_loss_nats: float
-    learning_rate: float
-    seconds: float
-    n_tokens: int
-
-
-@dataclass(frozen=True)
-class Validated:
-    """The loss over the whole validation text, within 0.0001 of one exact pass (`validate.py`).
-
-    Attributes:
-        weights: a copy, if this is the best so far; else None.
-    """
-
-    step: int
-    train_loss_nats: float
-    valid_loss_nats: float
-    seconds: float
-    n_tokens: int
-    weights: Weights | None
-
-
-@dataclass(frozen=True)
-class Diverged:
-    """A loss or gradient was not finite; training went back to an earlier step with half the learning rate."""
-
-    step: int
-    back_to: int
-    learning_rate: float
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The end of the run.
-
-    Attributes:
-        reason: "budget", "patience", "stopped", or "overdue": the machine slowed down, and the time was well over.
-        steps: the length of the schedule: `--steps` with this number repeats a run that ended by budget or patience.
-        valid_loss_nats: of the weights kept, in one exact pass; None for a run that was stopped, or kept none.
-    """
-
-    step: int
-    steps: int
-    reason: str
-    valid_loss_nats: float | None
-    seconds: float
-    n_tokens: int
-
-
-Event = Stepped | Validated | Diverged | Finished
-
-
-def train(plan: Plan, data: Dataset, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
-    """Train a new model.
+def train(
+    plan: Plan,
+    data: Dataset,
+    should_stop: Callable[[], bool] = lambda: False,
+    *,
+    save_every: float | None = None,
+    start: RunState | None = None,
+    prepare: Callable[[RNNLM], None] = lambda network: None,
+) -> Iterator[Event]:
+    """Train a model.
 
     Args:
         plan: every setting, none left open.
         should_stop: asked after every step; when it says yes, the run validates once more and ends.
+        save_every: seconds between two Resumable events; the first one comes before the first step, and one when the
+            run is asked to stop. None: there are none.
+        start: of a run with the same plan and data, which goes on; None begins a new one.
+        prepare: of a new run, may change the first weights.
 
     Yields:
         What happens. The weights worth keeping are in the Validated events.
 
     Raises:
         TrainingError: the loss stays not finite, or the memory does not suffice.
+        CheckpointError: `start` is not the state of such a run.
     """
     try:
-        yield from _Run(plan, data, should_stop).events()
+        yield from _Run(plan, data, should_stop, save_every, start, prepare).events()
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or any(word in str(error) for word in ("alloc", "out of memory", "overflow")):
             raise TrainingError(
@@ -124,49 +80,68 @@ def train(plan: Plan, data: Dataset, should_stop: Callable[[], bool] = lambda: F
 
 
 class _Run:
-    def __init__(self, plan: Plan, data: Dataset, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        data: Dataset,
+        should_stop: Callable[[], bool],
+        save_every: float | None,
+        start: RunState | None,
+        prepare: Callable[[RNNLM], None],
+    ) -> None:
         self._plan, self._data, self._should_stop = plan, data, should_stop
-        self._start = time.monotonic()
+        self._start = time.monotonic() - (start.number("seconds") if start else 0.0)
         torch.set_num_threads(plan.threads)
         torch.set_flush_denormal(True)
         keep_freed_memory()
         torch.manual_seed(plan.seed)
-        device = torch.device(plan.device)
+        self._device = torch.device(plan.device)
         low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
-        self._network = RNNLM(plan.model, low).to(device)
+        self._network = RNNLM(plan.model, low).to(self._device)
+        if start is None:
+            prepare(self._network)
         self._dense = self._network.dense_parameters()
         self._dense_optimizer = DenseOptimizer(plan.optimizer, self._dense, plan.learning_rate, plan.weight_decay)
         rows = self._network.ngram
         self._row_optimizer = None if rows is None else RowAdagrad(rows.weight, NGRAM_LEARNING_RATE)
-        self._optimizers = [part for part in (self._dense_optimizer, self._row_optimizer) if part is not None]
         self._peak = plan.learning_rate
         self._state = self._network.initial_state(plan.batch_size)
-        self._step = 0
-        self._n_tokens = 0
+        self._step = self._n_tokens = self._retries = self._worse = 0
         self._smooth: list[float] = [0.0, 0.0]  # weighted sum of losses, sum of weights
         self._best = math.inf
-        self._worse = 0
         self._kept: Weights | None = None
-        self._windows = self._make_windows(attempt=0)
+        self._good = self._copy()
+        self._save_every = math.inf if save_every is None else save_every
+        self._saved_at = -math.inf
+        if start is not None:
+            self._go_to(start)
+        self._begin_windows(skip=start.count("n_windows") if start else 0)
         self._budget: TimeBudget | None = None
         if plan.seconds is not None:
             reserve = plan.validate_every / VALIDATE_AFTER
             ending = exact_seconds(TorchModel(self._network), data)
-            self._budget = TimeBudget(plan.seconds, self._peak, reserve, ending)
+            self._budget = TimeBudget(plan.seconds, self._peak, reserve, ending, self._seconds())
+            if start is not None:
+                self._budget.go_to(start.numbers.get("budget"))
 
-    def _make_windows(self, attempt: int) -> Iterator[Window]:
-        plan, data = self._plan, self._data
-        generator = np.random.Generator(np.random.PCG64([plan.seed, attempt]))
+    def _begin_windows(self, skip: int = 0) -> None:
+        plan, data, ids = self._plan, self._data, self._data.train.ids
+        generator = np.random.Generator(np.random.PCG64([plan.seed, self._retries]))
+        self._n_windows = skip
         if data.lines:
-            return line_windows(data.train.ids, data.tokenizer.newline_id, plan.batch_size, plan.bptt, generator)
-        return text_windows(data.train.ids, plan.batch_size, plan.bptt, generator)
+            newline_id = data.tokenizer.newline_id
+            self._windows = line_windows(ids, newline_id, plan.batch_size, plan.bptt, generator, skip)
+        else:
+            self._windows = text_windows(ids, plan.batch_size, plan.bptt, generator, skip)
 
     def events(self) -> Iterator[Event]:
-        retries = 0
-        good = fresh = self._snapshot()
         reason = "budget"
         while (schedule := self._schedule()).steps > self._step:
-            if self._should_stop():
+            asked_to_stop = self._should_stop()
+            if self._is_time_to_save(asked_to_stop):
+                yield Resumable(self._step, self._run_state())
+                self._saved_at = time.monotonic()
+            if asked_to_stop:
                 reason = "stopped"
                 break
             if self._budget is not None and self._budget.is_overdue():
@@ -174,17 +149,8 @@ class _Run:
                 break
             loss = self._make_step(schedule)
             if loss is None:
-                retries += 1
-                if retries > MOST_RETRIES:
-                    raise TrainingError(
-                        f"the loss is not finite at step {self._step + 1}, after {MOST_RETRIES} new starts with half "
-                        f"the learning rate each: try --lr {self._peak / 4:.2g} or a smaller --grad-clip"
-                    )
-                at = self._step
-                self._restore(good, retries)
-                yield Diverged(at + 1, self._step, self._peak)
+                yield self._go_back()
                 continue
-            good = fresh  # it has given a finite loss since
             yield self._stepped(loss, schedule)
             if self._is_time_to_validate():
                 yield self._validate()
@@ -196,14 +162,17 @@ class _Run:
                         self._budget.begin_descent(self._step)
                     schedule = self._schedule()
                     break
-            if self._step % GOOD_STATE_EVERY == 0:
-                fresh = self._snapshot()
         if self._step and reason != "patience" and not self._is_time_to_validate():
             yield self._validate()
         exact = (
             None if self._kept is None or reason == "stopped" else exact_loss(self._plan.model, self._kept, self._data)
         )
         yield Finished(self._step, schedule.steps, reason, exact, self._seconds(), self._n_tokens)
+
+    def _is_time_to_save(self, asked_to_stop: bool) -> bool:
+        if math.isinf(self._save_every):
+            return False
+        return asked_to_stop or time.monotonic() - self._saved_at >= self._save_every
 
     def _is_time_to_validate(self) -> bool:
         every = self._plan.validate_every
@@ -223,12 +192,11 @@ class _Run:
     def _make_step(self, schedule: Schedule) -> float | None:
         """One optimizer step; its loss, or None where that or a gradient is not finite (nothing has changed then)."""
         network, window = self._network, next(self._windows)
+        self._n_windows += 1
         network.train()
-        device = network.output.bias.device
-        inputs = torch.from_numpy(window.inputs).to(device)
-        targets = torch.from_numpy(window.targets).to(device)
-        logits, state = network(inputs, self._fresh(window))
-        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        inputs = torch.from_numpy(window.inputs).to(self._device)
+        targets = torch.from_numpy(window.targets).to(self._device)
+        loss, state = network.loss(inputs, targets, self._fresh(window))
         network.zero_grad(set_to_none=True)
         loss.backward()
         # Gradients explode where they go back through time, which those of n-grams do not.
@@ -236,6 +204,8 @@ class _Run:
         value = loss.item()
         if not math.isfinite(value) or not math.isfinite(norm.item()):
             return None
+        if self._step % GOOD_STATE_EVERY == 0:
+            self._keep_as_good()
         self._dense_optimizer.step(schedule.rate(self._step) / self._plan.learning_rate)
         if self._row_optimizer is not None:
             # A sum of rows is no deep network: without the way up it learns in 105 steps what took 130.
@@ -284,21 +254,97 @@ class _Run:
             weights,
         )
 
-    def _snapshot(self) -> dict[str, Any]:
-        return {
-            "step": self._step,
-            "n_tokens": self._n_tokens,
-            "smooth": self._smooth,
-            "network": copy.deepcopy(self._network.state_dict()),
-            "optimizers": [optimizer.state() for optimizer in self._optimizers],
-        }
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """What a step changes, as it stands: the weights and what the optimizers have gathered."""
+        tensors = {f"weights/{name}": weight.data for name, weight in self._network.named_parameters()}
+        parts = {"dense": self._dense_optimizer, "rows": self._row_optimizer}
+        for name, optimizer in parts.items():
+            gathered = optimizer.tensors() if optimizer is not None else []
+            tensors |= {f"{name}/{turn}": tensor for turn, tensor in enumerate(gathered)}
+        return tensors
 
-    def _restore(self, good: dict[str, Any], attempt: int) -> None:
-        """Go back, halve the learning rate, and go on with other windows."""
-        self._step, self._n_tokens, self._smooth = good["step"], good["n_tokens"], good["smooth"]
-        self._network.load_state_dict(good["network"])
-        for optimizer, state in zip(self._optimizers, good["optimizers"], strict=True):
-            optimizer.restore(state)
+    def _counters(self) -> dict[str, Any]:
+        return {"step": self._step, "n_tokens": self._n_tokens, "smooth": self._smooth}
+
+    def _copy(self) -> RunState:
+        """Where to go back to when a loss is not finite."""
+        return RunState(self._counters(), {name: part.copy() for name, part in to_arrays(self._tensors()).items()})
+
+    def _keep_as_good(self) -> None:
+        """Copy what has just given a finite loss over what did so before."""
+        for name, part in to_arrays(self._tensors()).items():
+            np.copyto(self._good.arrays[name], part)
+        self._good = RunState(self._counters(), self._good.arrays)
+
+    def _set(self, state: RunState) -> None:
+        copy_into(self._tensors(), state.arrays)
+        self._step, self._n_tokens, self._smooth = state.count("step"), state.count("n_tokens"), state.pair("smooth")
+
+    def _go_back(self) -> Diverged:
+        """Go back, halve the learning rate, and go on with other windows. Raises TrainingError after too many times."""
+        at = self._step + 1
+        self._retries += 1
+        if self._retries > MOST_RETRIES:
+            raise DivergenceError(
+                f"the loss is not finite at step {at}, after {MOST_RETRIES} new starts with half "
+                f"the learning rate each: try --lr {self._peak / 4:.2g} or a smaller --grad-clip"
+            )
+        self._set(self._good)
         self._peak /= 2
         self._state = self._network.initial_state(self._plan.batch_size)
-        self._windows = self._make_windows(attempt)
+        self._begin_windows()
+        return Diverged(at, self._step, self._peak)
+
+    def _run_state(self) -> RunState:
+        """All that `_go_to` needs, at the top of the loop: whatever is done there is done again after it."""
+        numbers = {
+            **self._counters(),
+            "seconds": self._seconds(),
+            "peak": self._peak,
+            "retries": self._retries,
+            "n_windows": self._n_windows,
+            "best": None if self._kept is None else self._best,
+            "worse": self._worse,
+            "budget": self._budget and self._budget.state(),
+            "good": self._good.numbers,
+        }
+        state = {str(turn): part for turn, part in enumerate(self._state)}
+        arrays = {
+            **named("now", to_arrays(self._tensors())),
+            **named("good", self._good.arrays),
+            **named("best", self._kept or {}),
+            **named("state", to_arrays(state)),
+            **named("random", random_states(self._device)),
+        }
+        return RunState(numbers, arrays)
+
+    def _go_to(self, start: RunState) -> None:
+        self._good = start.part("good")
+        self._set(self._good)  # for its checks
+        self._set(RunState(start.numbers, under("now", start.arrays)))
+        set_random_states(self._device, under("random", start.arrays))
+        # Windows that are skipped take time.
+        if start.count("n_windows") > self._step:
+            raise CheckpointError("the resume file is broken: n_windows is more than its steps")
+        self._peak = start.number("peak")
+        self._retries, self._worse = start.count("retries"), start.count("worse")
+        self._state = self._checked_state(under("state", start.arrays))
+        if start.numbers.get("best") is not None:
+            self._best, self._kept = start.number("best"), self._checked_best(under("best", start.arrays))
+        self._saved_at = time.monotonic()
+
+    def _checked_state(self, arrays: Arrays) -> tuple[torch.Tensor, ...]:
+        # A batch of lines at the end of a pool may be smaller.
+        rows = {array.shape[1] for array in arrays.values() if array.ndim > 1}
+        n_rows = rows.pop() if len(rows) == 1 else 0
+        state = self._network.initial_state(n_rows if 0 < n_rows <= self._plan.batch_size else self._plan.batch_size)
+        copy_into({str(turn): part for turn, part in enumerate(state)}, arrays)
+        return state
+
+    def _checked_best(self, arrays: Arrays) -> Weights:
+        shapes = self._plan.model.weight_shapes()
+        if {name: (array.shape, array.dtype.name) for name, array in arrays.items()} != {
+            name: (shape, weight_dtype(name)) for name, shape in shapes.items()
+        }:
+            raise CheckpointError("the resume file is broken: its best weights are not those of its model")
+        return dict(arrays)

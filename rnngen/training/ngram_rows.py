@@ -59,13 +59,9 @@ class RowAdagrad:
         length = self._sums.index_select(0, rows).sqrt_().add_(EPSILON)
         weight.index_add_(0, rows, total.div_(length), alpha=-share * self._lr)
 
-    def state(self) -> Tensor:
-        """A copy of what has been gathered, for `restore`."""
-        return self._sums.clone()
-
-    def restore(self, state: Tensor) -> None:
-        """Go back to a state; it may be used again."""
-        self._sums.copy_(state)
+    def tensors(self) -> list[Tensor]:
+        """What has been gathered, as it stands: to be copied, and written into to go back."""
+        return [self._sums]
 
 
 def _unique(rows: Tensor) -> tuple[Tensor, Tensor]:

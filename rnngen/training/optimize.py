@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
+
+from rnngen.errors import CheckpointError
 
 WARM_UP_STEPS = 50
 HOLD = 0.4  # of the run at the peak rate, before the straight line down
 EARLIEST = 0.3  # of the time: before that, what the steps took says too little of those to come
 OVERRUN = 0.15  # of the time: a run that is later than that ends before its last step
 FINAL = 0.01  # of the peak rate, at the end
+_MOST_MARKS = 1024  # of a night's steps, every other is forgotten now and then
 
 
 @dataclass(frozen=True)
@@ -54,23 +58,30 @@ class TimeBudget:
         peak: the learning rate.
         reserve: what must be done at the end, in steps.
         ending: and in seconds.
+        spent: seconds of the budget that a run before this one has used.
     """
 
-    def __init__(self, seconds: float, peak: float, reserve: float, ending: float = 0.0) -> None:
+    def __init__(self, seconds: float, peak: float, reserve: float, ending: float = 0.0, spent: float = 0.0) -> None:
         self._seconds = seconds
-        self._deadline = time.monotonic() + seconds - ending
+        self._start = time.monotonic() - spent  # no clock that a person, or the network, sets
+        self._deadline = seconds - ending
         self._peak = peak
         self._reserve = reserve
-        self._times: list[float] = []
+        self._marks: list[tuple[int, float]] = []  # steps made, and when
         self._fixed: Schedule | None = None
+
+    def _now(self) -> float:
+        return time.monotonic() - self._start
 
     def schedule(self, step: int) -> Schedule:
         """The schedule as far as it is known before the step with this number, counted from 0."""
         if self._fixed:
-            self._times.clear()
+            self._marks.clear()
             return self._fixed
-        now = time.monotonic()
-        self._times.append(now)
+        now = self._now()
+        self._marks.append((step, now))
+        if len(self._marks) > _MOST_MARKS:
+            del self._marks[1::2]
         expected = self._expected_steps(step, now)
         if step < HOLD * expected - 1:
             return Schedule(self._peak, hold=step + 1, steps=step + 2)
@@ -84,9 +95,25 @@ class TimeBudget:
         if step == 0 or left > (1 - EARLIEST) * self._seconds:
             return math.inf
         # By the later half of the steps: the first ones are slower than the rest.
-        half = len(self._times) // 2
-        per_step = (now - self._times[half - 1]) / (len(self._times) - half)
+        half_step, half_time = next(mark for mark in self._marks if mark[0] >= (step - 1) // 2)
+        # None was made since only where a run has just gone on.
+        per_step = (now - half_time) / (step - half_step) if step > half_step else now / step
         return step + max(0.0, left / per_step - self._reserve)
+
+    def state(self) -> dict[str, Any]:
+        """What `go_to` needs, ready for JSON."""
+        fixed = self._fixed and [self._fixed.hold, self._fixed.steps]
+        return {"marks": self._marks, "fixed": fixed}
+
+    def go_to(self, state: object) -> None:
+        """Go on from the state of a run before this one. Raises CheckpointError when it is none."""
+        match state:
+            case {"marks": list(marks), "fixed": None} if all(map(_is_mark, marks)):
+                self._marks = [(step, seconds) for step, seconds in marks]
+            case {"fixed": [int(hold), int(steps)]} if 0 <= hold < steps:
+                self._fixed = Schedule(self._peak, hold, steps)
+            case _:
+                raise CheckpointError("the resume file is broken: its time budget has another form")
 
     def begin_descent(self, step: int) -> None:
         """Let the descent begin at this step, counted from 0, though there is time left."""
@@ -95,9 +122,16 @@ class TimeBudget:
 
     def is_overdue(self) -> bool:
         """Whether the machine has slowed down so much that the run is well past its time."""
-        return time.monotonic() > self._deadline + OVERRUN * self._seconds
+        return self._now() > self._deadline + OVERRUN * self._seconds
 
     @property
     def is_fixed(self) -> bool:
         """Whether the number of steps is known."""
         return self._fixed is not None
+
+
+def _is_mark(mark: object) -> bool:
+    match mark:
+        case [int(), float(seconds)]:
+            return math.isfinite(seconds)
+    return False

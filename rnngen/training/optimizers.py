@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,16 +76,9 @@ class DenseOptimizer:
             velocity.mul_(MOMENTUM).add_(gradient)
             weight.add_(gradient.add(velocity, alpha=MOMENTUM), alpha=-lr)
 
-    def state(self) -> Any:
-        """A copy of what has been gathered, for `restore`."""
-        return self._steps.clone(), [[part.clone() for part in parts] for parts in self._state.values()]
-
-    def restore(self, state: Any) -> None:
-        """Go back to a state; it may be used again."""
-        self._steps = state[0].clone()
-        for parts, saved in zip(self._state.values(), state[1], strict=True):
-            for part, before in zip(parts, saved, strict=True):
-                part.copy_(before)
+    def tensors(self) -> list[Tensor]:
+        """What has been gathered, as it stands: to be copied, and written into to go back."""
+        return [self._steps, *(part for parts in self._state.values() for part in parts)]
 
 
 def _by_decay(weights: list[nn.Parameter], decay: float) -> list[tuple[list[nn.Parameter], float]]:

@@ -1,9 +1,13 @@
 """`rnngen info`: what it says of a checkpoint is what is in it."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+
+from rnngen import checkpoint as checkpoints
 
 TRAINING = {"texts", "text_sha256", "seed", "steps", "seconds", "n_tokens", "batch_size", "bptt", "learning_rate",
             "optimizer", "train_loss_nats", "valid_loss_nats", "rnngen_version", "torch_version"}  # fmt: skip
@@ -63,3 +67,23 @@ def test_a_person_sees_sections_and_a_drawing_of_the_losses(rnngen, models):
 def test_quiet_leaves_stderr_empty(rnngen, models):
     assert rnngen("info", models["char"], "-q").err == ""
     assert rnngen("info", models["char"]).err == f"model: {models['char']}\n"
+
+
+@pytest.mark.parametrize(
+    ("training", "history"),
+    [
+        ({}, [{}]),
+        ({"a": [None, {"b": []}], "seed": [1], "\n": "x\ny", "n": 2**127}, [{"step": "1", "train_loss_nats": []}]),
+        ({"lines": {}, "x": float("nan")}, [{"step": 1, "valid_loss_nats": float("inf")}, {"step": None}]),
+        ({}, [{"step": 1, "train_loss_nats": 1e308}, {"step": 2, "train_loss_nats": -1e308}]),
+        ({}, [{"step": 2**127, "valid_loss_nats": 2.0}, {"step": True, "valid_loss_nats": True}]),
+    ],
+)
+def test_records_of_any_form_are_shown(rnngen, models, tmp_path, training, history):
+    path = tmp_path / "strange.safetensors"
+    strange = replace(checkpoints.load(Path(models["char"])), training=training, history=history)
+    checkpoints.save(strange, path)
+    lines = rnngen("info", path).out.splitlines()
+    assert "training" in lines
+    assert all(line.startswith("  ") for line in lines[lines.index("training") + 1 :] if "loss in nats" not in line)
+    assert rnngen("info", path, "--json").records[0]["model"]["vocab_size"] == strange.config.vocab_size

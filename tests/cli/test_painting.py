@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from rnngen.cli import painting
-from rnngen.cli.painting import legend, paint, surfaces_of, wants_colors
+from rnngen.cli.painting import cells_of, legend, paint, surfaces_of, wants_colors
 from rnngen.cli.surprising import Place, alternatives_record, places_of, show_alternatives
 from rnngen.engine.scoring import score_lines
 from rnngen.text.char import ByteTokenizer, CharTokenizer
@@ -338,3 +338,10 @@ def test_a_combining_mark_does_not_stand_on_its_quotation_mark():
 def test_a_byte_is_shown_as_a_byte_and_a_likeliest_token_as_such():
     shown = show_alternatives([Place(1, "", "<0xE6>", "漢", 4.0, [])])
     assert shown == "      1              '<0xE6>' 4.0 bits: nothing is likelier\n"
+
+
+def test_marks_without_an_end_stand_on_signs_of_their_own():
+    cells = cells_of("a" + "\u0301" * 1000, 0)
+    assert max(len(cell.shown) for cell in cells) <= 33
+    assert "".join(cell.shown for cell in cells).count("\u0301") == 1000
+    assert {cell.width for cell in cells} == {1}

@@ -248,3 +248,9 @@ def test_a_file_to_resume_from_is_no_model(rnngen, tmp_path):
 def test_a_stop_string_does_not_take_the_line_end_from_a_model_of_lines(sample):
     out = sample("-n", 5, "--seed", 3, "--stop", "no such string", model="lines").out
     assert out.count("\n") == 5
+
+
+def test_a_prompt_without_an_end_is_refused(rnngen, models):
+    result = rnngen("sample", "-m", models["byte"], "--prompt-file", "-", "-q", stdin=b"a\n" * (1 << 20))
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "more than 1,048,576 characters" in result.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from rnngen.cli import score_stream
@@ -120,3 +122,12 @@ def test_options_that_contradict_one_another_are_refused(rnngen, models, argumen
     result = rnngen("score", "-", "-m", models["char"], *arguments.split(), stdin=TEXT)
     assert (result.code, result.out) == (2, "")
     assert said in result.err
+
+
+def test_many_parts_are_sorted_with_few_open_files(monkeypatch):
+    monkeypatch.setattr(score_stream, "CHARS_IN_MEMORY", 1)
+    monkeypatch.setattr(score_stream, "MOST_FILES", 3)
+    numbers = list(range(50))
+    random.Random(1).shuffle(numbers)
+    found = list(score_stream.sorted_texts((float(key), key, str(key)) for key in numbers))
+    assert found == list(map(str, range(50)))

@@ -125,3 +125,26 @@ def test_a_vocabulary_can_be_limited(rnngen):
 def test_quiet_leaves_stderr_empty(rnngen, models):
     result = rnngen("tokenize", "-", "-m", models["char"], "-q", stdin="☃".encode())
     assert (result.code, result.out, result.err) == (0, "<unk>", "")
+
+
+def test_the_cache_is_cleared_and_nothing_else(rnngen, tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / ("0" * 64 + ".ids")).write_bytes(b"x" * 1500)
+    (folder / "notes.txt").write_text("dear")
+    for shown in ("1 file removed from {}, 1,500 bytes", "0 files removed from {}, 0 bytes"):
+        result = rnngen("tokenize", "--clear-cache", "--cache-dir", folder)
+        assert (result.code, result.out, result.err) == (0, "", f"cache: {shown.format(folder)}\n")
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x.txt", "--clear-cache", "--json"], "--clear-cache goes with --cache-dir only: leave out TEXT, --json"),
+        (["--cache-dir", "x"], "--cache-dir is for --clear-cache here: tokenize prints, and keeps nothing"),
+    ],
+)
+def test_clearing_the_cache_is_all_that_a_command_does(rnngen, arguments, message):
+    result = rnngen("tokenize", *arguments)
+    assert (result.code, result.out, result.err) == (2, "", f"rnngen: {message}\n")

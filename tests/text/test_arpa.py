@@ -191,3 +191,24 @@ def test_another_vocabulary_is_refused_with_the_number_and_the_first_of_its_word
     with pytest.raises(ConfigError) as caught:
         load(TRIGRAMS).reader(WordTokenizer(words, "whitespace"))
     assert message in str(caught.value)
+
+
+def test_what_kenlm_quotes_of_a_file_cannot_take_over_a_terminal(load):
+    with pytest.raises(DataError) as caught:
+        load(TRIGRAMS.replace("\\2-grams:\n", "\\2-grams:\n-1\tb\x1b[2J\tb\n", 1))
+    assert str(caught.value).isprintable()
+    assert "\\x1b[2J" in str(caught.value)
+
+
+def test_a_small_gz_file_whose_header_announces_more_than_it_can_hold_is_refused(tmp_path):
+    path = tmp_path / "small.arpa.gz"
+    path.write_bytes(gzip.compress(b"\\data\\\nngram 1=900000000\nngram 2=900000000\n\\1-grams:\n-1\ta\n"))
+    with pytest.raises(DataError, match=r"is too short for the 1,800,000,000 n-grams of its header$"):
+        read_words(path)
+
+
+def test_more_words_than_the_header_says_are_not_all_kept(tmp_path):
+    path = tmp_path / "model.arpa"
+    path.write_text("\\data\\\nngram 1=2\nngram 2=1\n\\1-grams:\n" + "".join(f"-1\tw{n}\n" for n in range(9)))
+    with pytest.raises(DataError, match=r"has more 1-grams than the 2 of its header$"):
+        read_words(path)

@@ -134,3 +134,14 @@ def test_bytes_that_are_no_character_become_the_replacement_character() -> None:
     decoder = ByteTokenizer().decoder()
     assert [decoder.push(byte) for byte in b"\xffa\xc3"] == ["\ufffd", "a", ""]
     assert ByteTokenizer().decode([0xFF, 97, 0xC3]) == "\ufffda\ufffd"
+
+
+def test_a_vocabulary_longer_than_there_are_characters_is_refused_at_once() -> None:
+    with pytest.raises(TokenizerError, match=r"^a char vocabulary needs distinct characters"):
+        CharTokenizer("ab" * 30_000_000)
+
+
+def test_every_character_but_the_line_break_can_be_in_a_vocabulary() -> None:
+    characters = "".join(chr(code) for code in range(0x110000) if code != ord("\n"))
+    tokenizer = CharTokenizer(characters)
+    assert tokenizer.decode(tokenizer.encode(characters[-3:] + "\ud800\0")) == characters[-3:] + "\ud800\0"

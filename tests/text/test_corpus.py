@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -21,18 +22,8 @@ from hypothesis import strategies as st
 
 from rnngen.errors import ConfigError, DataError
 from rnngen.text import corpus
-from rnngen.text.corpus import (
-    READ_BYTES,
-    ChosenLines,
-    FileText,
-    Slice,
-    Survey,
-    Text,
-    split_by_characters,
-    split_by_lines,
-    stream_lines,
-    survey,
-)
+from rnngen.text.corpus import READ_BYTES, FileText, Survey, Text, stream_lines, survey
+from rnngen.text.parts import ChosenLines, Slice, split_by_characters, split_by_lines
 
 Write = Callable[..., str]
 short_lines = st.text(st.sampled_from("ab \t\né\u2028\x0b"))
@@ -253,6 +244,45 @@ def test_streamed_lines_come_before_the_input_ends(monkeypatch: pytest.MonkeyPat
         give_up.cancel()
 
 
+# Files that change
+
+
+@pytest.mark.parametrize("name", ["text.txt", "text.gz"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes() * 2), "changed while it was read: start again when nothing "),
+        (lambda path: os.utime(path, (1, 1)), "changed while it was read: start again when nothing writes to it"),
+        (lambda path: path.unlink(), "was removed while it was read: put it back and start again"),
+    ],
+    ids=["grown", "written", "removed"],
+)
+@pytest.mark.parametrize("between", [True, False], ids=["between two readings", "during one"])
+def test_a_file_that_changes_while_it_is_read_is_noticed(
+    write: Write, name: str, change: Callable[[Path], None], message: str, between: bool
+) -> None:
+    content = b"to be\n" * READ_BYTES
+    path = write(gzip.compress(content) if name.endswith("gz") else content, name)
+    text = FileText([path])
+    chunks = text.chunks()
+    assert next(chunks)
+    if between:
+        list(chunks)
+    change(Path(path))
+    with pytest.raises(DataError, match=f"^{path} {message}"):
+        list(text.chunks() if between else chunks)
+
+
+def test_a_file_that_grows_is_scored_as_far_as_it_goes(write: Write) -> None:
+    path = write(b"one\n" * READ_BYTES)
+    blocks = stream_lines([path])
+    first = next(blocks)
+    with open(path, "ab") as file:
+        file.write(b"two\n")
+    lines = [*first, *(line for block in blocks for line in block)]
+    assert (len(lines), lines[-1]) == (READ_BYTES + 1, "two\n")
+
+
 # Chunks and lines
 
 
@@ -386,3 +416,38 @@ def test_a_line_that_is_cut_into_chunks_is_one_line(size: int) -> None:
     assert found.n_lines == 4
     chosen = "".join(ChosenLines(Cut(), bytes([1, 0, 1, 1])).chunks())
     assert chosen == "a b c d e f\n  x\nlast\n"
+
+
+# Lines that are too long
+
+
+@pytest.mark.parametrize("before", ["", "a\nb\n"])
+def test_a_line_that_is_too_long_is_refused_after_the_lines_before_it(
+    write: Write, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    monkeypatch.setattr(corpus, "LONGEST_LINE", 10)
+    blocks = FileText([write((before + "c" * 11 + "\nd\n").encode())]).line_blocks()
+    given: list[str] = []
+    with pytest.raises(DataError, match=f"line {1 + before.count(chr(10))} has more than 10 characters"):
+        given.extend(itertools.chain.from_iterable(blocks))
+    assert "".join(given) == before
+
+
+def test_lines_of_the_greatest_length_are_given_whole(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "LONGEST_LINE", 10)
+    text = "\n".join(["c" * 10] * 3)
+    assert "".join(FileText([write(text.encode())]).lines()) == text
+
+
+def test_a_line_without_an_end_is_refused_before_it_is_read() -> None:
+    n_read = 0
+
+    def chunks() -> Iterator[str]:
+        nonlocal n_read
+        while True:
+            n_read += 1
+            yield "x" * (1 << 18)
+
+    with pytest.raises(DataError, match="line 1 has more than"):
+        list(corpus.line_blocks_of(chunks()))
+    assert n_read <= corpus.LONGEST_LINE // (1 << 18) + 1

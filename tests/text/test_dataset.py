@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,3 +107,43 @@ def test_a_text_too_small_to_learn_from_says_what_is_missing(
 def test_a_validation_text_at_fault_is_told_from_the_text_to_train_on(valid: str, config: TrainConfig) -> None:
     with pytest.raises(DataError, match="validation text"):
         prepare(text_of("abc\n" * 10), text_of(valid), config, None, CHAR)
+
+
+def test_what_was_prepared_before_is_reused(tmp_path: Path) -> None:
+    for reused in (False, True):
+        data = prepare(text_of("abab" * 9), text_of("aab"), TrainConfig(), None, CHAR, tmp_path)
+        assert (data.reused, texts_of(data), data.valid_chars) == (reused, ("abab" * 9, "aab"), 3)
+    assert not prepare(text_of("abab" * 9), text_of("abb"), TrainConfig(), None, CHAR, tmp_path).reused
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_two_splits_of_one_text_are_not_taken_for_each_other(tmp_path: Path, lines: bool) -> None:
+    text = "".join(f"{n}\n" for n in range(100, 200))
+    splits = [(seed, fraction) for seed in (1, 2) for fraction in (0.1, 0.2)]
+    found = set()
+    for seed, fraction in splits * 2:
+        config = TrainConfig(lines=lines, seed=seed, valid_fraction=fraction)
+        found.add(texts_of(prepare(text_of(text), None, config, None, CHAR, tmp_path)))
+    assert len(found) == (4 if lines else 2)
+    assert all(len(train) + len(valid) == 400 for train, valid in found)
+
+
+def test_a_validation_text_of_its_own_is_known_by_its_hash() -> None:
+    assert prepare(text_of("ab" * 20), None, TrainConfig(), None, CHAR).valid_sha256 is None
+    with_valid = prepare(text_of("ab" * 20), text_of("ba"), TrainConfig(), None, CHAR)
+    assert with_valid.valid_sha256 == hashlib.sha256(b"ba").hexdigest()
+
+
+@pytest.mark.parametrize("reading", [1, 2, 3])
+def test_a_text_that_changes_between_its_readings_is_noticed_and_not_cached(tmp_path: Path, reading: int) -> None:
+    class Changing:
+        n_readings = 0
+
+        def chunks(self) -> Iterator[str]:
+            self.n_readings += 1
+            yield "abab" * 50 if self.n_readings <= reading else "abba" * 50
+
+    with pytest.raises(DataError, match=r"^the text changed while it was read: start again when nothing writes to it$"):
+        prepare(Changing(), None, TrainConfig(), None, CHAR, tmp_path)
+    data = prepare(text_of("abab" * 50), None, TrainConfig(), None, CHAR, tmp_path)
+    assert "".join(texts_of(data)) == "abab" * 50

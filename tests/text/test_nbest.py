@@ -127,3 +127,15 @@ def test_a_list_that_has_our_number_already_gets_the_new_one_in_its_place():
     assert parse(old, "moses", 1).with_number("-4.25") == "0 ||| a b ||| LM= -1 RNNLM= -4.25 W= 2 ||| -7"
     once = parse("0 ||| a b ||| LM= -1 ||| -7", "moses", 1).with_number("-4.25")
     assert parse(once, "moses", 1).with_number("-4.25") == once
+
+
+@pytest.mark.parametrize("form", ["moses", "srilm", "kaldi"])
+def test_a_line_of_a_hundred_million_characters_is_refused_at_once(form):
+    with pytest.raises(DataError, match=r"^line 3 has 100,000,000 characters where 1,048,576 are the most: "):
+        parse("||| " * 25_000_000, form, 3)
+
+
+def test_a_score_of_a_million_digits_is_refused_and_not_computed():
+    line = "1" * 1_000_000 + "x -1.5 1 to"
+    with pytest.raises(DataError, match=r"^line 3 has '11111111111111111111' where a number \(ascore\) must be: "):
+        parse(line, "srilm", 3)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sentencepiece import SentencePieceTrainer
 
 from rnngen.errors import TokenizerError
+from rnngen.text import subword
 from rnngen.text.subword import SubwordTokenizer
 
 
@@ -114,7 +115,7 @@ def test_a_model_that_changes_the_text_cannot_say_where_its_tokens_stand() -> No
     model = io.BytesIO()
     SentencePieceTrainer.Train(
         sentence_iterator=TEXT.chunks(), model_writer=model, vocab_size=320, model_type="bpe", minloglevel=2,
-        byte_fallback=True, user_defined_symbols=["\n"],
+        byte_fallback=True, user_defined_symbols=["\n"], normalization_rule_name="identity",
     )  # fmt: skip
     with pytest.raises(TokenizerError, match=r"^the SentencePiece model changes the text, .*; train another$"):
         SubwordTokenizer(model.getvalue()).spans("the  cat")
@@ -192,3 +193,16 @@ def test_a_model_that_could_lose_text_is_refused(options: dict[str, Any]) -> Non
     )  # fmt: skip
     with pytest.raises(TokenizerError, match=r"^the SentencePiece model has no line break symbol or no byte fallback$"):
         SubwordTokenizer(model.getvalue())
+
+
+def test_of_a_large_text_a_sample_from_all_over_it_is_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subword, "MOST_CHARS", 20_000)
+    lines = [f"{n:05} the cat sat on the mat\n" for n in range(10_000)]
+    text = text_of(*lines)
+    share = 20_000 / sum(map(len, lines))
+    drawn = list(subword._sentences(text, share))
+    numbers = [int(line[:5]) for line in drawn if line]
+    assert 15_000 < sum(map(len, drawn)) < 25_000
+    assert all(any(start <= n < start + 500 for n in numbers) for start in range(0, 10_000, 500))
+    assert drawn == list(subword._sentences(text, share))
+    assert SubwordTokenizer.build(text, 300, "bpe").vocab_size == 300

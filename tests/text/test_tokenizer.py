@@ -172,3 +172,28 @@ def test_an_unknown_symbol_can_be_an_error_that_names_it_and_the_options(
 def test_a_written_unk_in_split_text_counts_but_is_no_error() -> None:
     tokenizer = WordTokenizer(["so"], "whitespace")
     assert parts(encode_known(tokenizer, "so <unk>", "error", "the text")) == ([2, 0], 1, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": True}, "has tokenizer format True; this rnngen reads 1"),
+        ({"format_version": "\x1b[2J" * 1000}, "; this rnngen reads 1"),
+        ({"characters": ["a"]}, "it describes no tokenizer"),
+        ({"characters": "aa"}, "distinct characters"),
+        ({"level": "word", "split": "whitespace", "words": ["a", True]}, "must hold strings only"),
+        ({"level": "subword", "sentencepiece": "\u00e9"}, "is not base64"),
+        ({"level": ["char"]}, "it describes no tokenizer"),
+    ],
+)
+def test_a_tokenizer_file_of_a_stranger_is_refused_in_a_short_line(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    content = {"format": "rnngen-tokenizer", "format_version": 1, **CharTokenizer("ab").to_dict()}
+    path.write_text(json.dumps({**content, **change}), "utf-8")
+    with pytest.raises(TokenizerError) as error:
+        tokenizers.load(path)
+    assert message in str(error.value)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 300

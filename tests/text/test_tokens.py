@@ -27,8 +27,11 @@ def test_the_ids_on_disk_are_those_of_the_chunks_one_after_another() -> None:
     assert tokens.n_unknown == 0
 
 
-@pytest.mark.parametrize(("vocab_size", "dtype"), [(1 << 16, np.uint16), ((1 << 16) + 1, np.uint32)])
-def test_ids_take_two_bytes_up_to_a_vocabulary_of_65536(vocab_size: int, dtype: type) -> None:
+@pytest.mark.parametrize(
+    ("vocab_size", "dtype"),
+    [(256, np.uint8), (257, np.uint16), (1 << 16, np.uint16), ((1 << 16) + 1, np.uint32)],
+)
+def test_an_id_takes_as_few_bytes_as_the_vocabulary_allows(vocab_size: int, dtype: type) -> None:
     characters = "".join(map(chr, range(0x10000, 0x10000 + vocab_size - 2)))
     tokens = write_tokens(text_of("\n" + characters[-1]), CharTokenizer(characters))
     assert tokens.ids.dtype == dtype
@@ -48,7 +51,7 @@ def test_unknown_symbols_can_be_an_error() -> None:
 
 def test_a_text_without_tokens_gives_an_empty_array() -> None:
     tokens = write_tokens(text_of("??"), CharTokenizer("ab"), "skip")
-    assert (tokens.ids.shape, tokens.ids.dtype, tokens.n_unknown) == ((0,), np.uint16, 2)
+    assert (tokens.ids.shape, tokens.ids.dtype, tokens.n_unknown) == ((0,), np.uint8, 2)
 
 
 def test_no_file_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rnngen.errors import TokenizerError
+from rnngen.text import word
 from rnngen.text.symbols import Unknown
 from rnngen.text.word import WordTokenizer
 
@@ -194,3 +196,52 @@ def test_little_memory_for_runs_changes_neither_the_vocabulary_nor_the_ids(monke
     again = WordTokenizer.build(texts, 8, None, split)
     assert again.words == made.words
     np.testing.assert_array_equal(again.encode(text), ids)
+
+
+def test_of_too_many_distinct_words_the_rare_ones_are_forgotten_and_the_frequent_ones_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(word, "_MOST_WORDS", 100)
+    monkeypatch.setattr(word, "_MOST_RUNS", 50)
+    largest = 0
+
+    def forget(counts: Counter[str]) -> None:
+        nonlocal largest
+        largest = max(largest, len(counts))
+        forget_rare(counts)
+
+    forget_rare = word._forget_rare
+    monkeypatch.setattr(word, "_forget_rare", forget)
+    lines = [f"the cat {n} sat on {n * 7919 % 10007} mats\n" for n in range(5000)]
+    tokenizer = WordTokenizer.build(text_of(*lines), 8, 2, "punctuation")
+    assert set(tokenizer.words[2:]) == {"the", "cat", "sat", "on", "mats"} | set(tokenizer.words[7:])
+    assert 100 < largest < 200
+
+
+@pytest.mark.parametrize(
+    ("words", "split"),
+    [
+        (["a b"], "punctuation"),
+        (["a\u2028"], "punctuation"),
+        ([" \n"], "punctuation"),
+        (["a", " "], "whitespace"),
+        (["a\tb"], "whitespace"),
+    ],
+)
+def test_a_word_with_white_space_in_it_that_no_text_could_have_is_refused(words: list[str], split: Any) -> None:
+    with pytest.raises(TokenizerError, match=r"^a word vocabulary needs words without white space in them$"):
+        WordTokenizer(words, split)
+
+
+def test_white_space_alone_is_a_word_of_running_text() -> None:
+    assert WordTokenizer(["a", "  ", "\t"], "punctuation").vocab_size == 5
+
+
+def test_ids_of_runs_are_kept_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr("rnngen.text.word._MOST_KEPT", 3)
+    tokenizer = WordTokenizer(["a", "b"], "punctuation")
+    text = "a b c d e f g a " + "b" * 1000
+    first = tokenizer.encode(text).tolist()
+    assert tokenizer.encode(text).tolist() == first
+    assert len(tokenizer._ids_of_run) <= 3
+    assert max(map(len, tokenizer._ids_of_run)) <= 64

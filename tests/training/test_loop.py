@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from rnngen.config import ModelOptions, SampleConfig, TrainConfig
 from rnngen.engine.model import Engine
@@ -20,10 +18,13 @@ from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training import loop, optimize
-from rnngen.training.loop import Diverged, Finished, Stepped, Validated, train
+from rnngen.training.events import Diverged, Event, Finished, Stepped, Validated
+from rnngen.training.loop import train
+from rnngen.training.network import RNNLM
 from rnngen.training.optimize import HOLD, Schedule
 from rnngen.training.plan import Plan, make_plan
 
+LOSS = RNNLM.loss
 NAMES = "anna\nbob\nclaire\ndora\nemil\nfrida\n" * 4
 
 
@@ -40,15 +41,15 @@ def plan_of(data: Dataset, steps: int | None = 60, validate_every: int = 20, **o
     return replace(make_plan(TrainConfig(**config), ModelOptions(**model), data), validate_every=validate_every)
 
 
-def run_of(data: Dataset, **options: Any) -> list[loop.Event]:
+def run_of(data: Dataset, **options: Any) -> list[Event]:
     return list(train(plan_of(data, **options), data))
 
 
-def only(kind: type, events: list[loop.Event]) -> list[Any]:
+def only(kind: type, events: list[Event]) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def best(events: list[loop.Event]) -> dict[str, np.ndarray]:
+def best(events: list[Event]) -> dict[str, np.ndarray]:
     return next(event.weights for event in reversed(only(Validated, events)) if event.weights is not None)
 
 
@@ -235,11 +236,11 @@ def poison(monkeypatch, calls: set[int], value: float = math.nan) -> None:
     """Make the losses of these steps, counted from 1 as they are tried, not finite."""
     tried = iter(range(1, 10**9))
 
-    def cross_entropy(*args: Any, **options: Any) -> torch.Tensor:
-        loss = functional.cross_entropy(*args, **options)
-        return loss * value if next(tried) in calls else loss
+    def poisoned(network: RNNLM, *args: Any) -> tuple[torch.Tensor, Any]:
+        loss, state = LOSS(network, *args)
+        return (loss * value if next(tried) in calls else loss), state
 
-    monkeypatch.setattr(loop, "functional", SimpleNamespace(cross_entropy=cross_entropy))
+    monkeypatch.setattr(RNNLM, "loss", poisoned)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -342,16 +343,17 @@ def test_a_reader_that_starts_afresh_has_no_ids_before_it(make_dataset, monkeypa
 def test_going_back_takes_the_rows_of_ngrams_and_their_sums_along(make_dataset, monkeypatch):
     poison(monkeypatch, {110})
     monkeypatch.setattr(loop, "MOST_RETRIES", 1)
-    kept, restore = [], loop._Run._restore
+    kept, go_back = [], loop._Run._go_back
 
-    def watch(run: loop._Run, good: dict[str, Any], attempt: int) -> None:
-        restore(run, good, attempt)
-        sums = run._optimizers[1].state()
-        assert torch.equal(run._network.ngram.weight, good["network"]["ngram.weight"])
-        assert torch.equal(sums, good["optimizers"][1])
-        kept.append(sums.any())
+    def watch(run: loop._Run) -> Diverged:
+        event = go_back(run)
+        assert np.array_equal(run._network.ngram.weight.detach().numpy(), run._good.arrays["weights/ngram.weight"])
+        (sums,) = run._row_optimizer.tensors()
+        assert np.array_equal(sums.numpy(), run._good.arrays["rows/0"])
+        kept.append(bool(sums.any()))
+        return event
 
-    monkeypatch.setattr(loop._Run, "_restore", watch)
+    monkeypatch.setattr(loop._Run, "_go_back", watch)
     assert only(Diverged, run_of(make_dataset(NAMES), steps=120, ngram_orders=(2,)))
     assert kept == [True]
 

@@ -83,11 +83,13 @@ def test_a_state_can_be_gone_back_to_twice(name):
         return layer.weight.detach().clone()
 
     step()
-    weights, state = {k: v.clone() for k, v in layer.state_dict().items()}, optimizer.state()
+    weights = {k: v.clone() for k, v in layer.state_dict().items()}
+    gathered = [tensor.clone() for tensor in optimizer.tensors()]
     wanted = [step(), step()]
     for _ in range(2):
         layer.load_state_dict(weights)
-        optimizer.restore(state)
+        for tensor, before in zip(optimizer.tensors(), gathered, strict=True):
+            tensor.copy_(before)
         assert all(torch.equal(step(), weight) for weight in wanted)
 
 

@@ -1,0 +1,1 @@
+"""`python -m faults`: faults made on purpose, and what was lost by them."""

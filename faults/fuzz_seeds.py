@@ -1,0 +1,117 @@
+"""Good files, small, of every form: what the fuzz damages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from rnngen import checkpoint as checkpoints
+from rnngen.checkpoint import Checkpoint
+from rnngen.config import ModelConfig, TokenizerConfig, weight_dtype
+from rnngen.text import tokenizer as tokenizers
+from rnngen.text.tokenizer import Tokenizer
+
+_TEXT = "to be, or not to be:\n\tthat is the question\u0301 \U0001f600\n" * 9
+_WANTED = (
+    TokenizerConfig("char"),
+    TokenizerConfig("byte"),
+    TokenizerConfig("word"),
+    TokenizerConfig("word", split="whitespace"),
+    TokenizerConfig("subword"),
+    TokenizerConfig("subword", subword_model="bpe"),
+)
+_MODELS: tuple[dict[str, Any], ...] = (
+    {"cell": "gru", "ngram_orders": (1, 2), "ngram_bits": 5},
+    {"cell": "lstm", "tie_weights": True},
+    {"cell": "rnn", "nonlinearity": "relu", "num_layers": 2},
+    {"cell": "gru", "dropout": 0.1},
+)
+
+NBEST_LISTS = {
+    "moses": "0 ||| to be or not ||| d0= -1.5 LM0= -20.25 RNNLM= -7.5 ||| -12.25",
+    "srilm": "-1234.5 -56.75 4 to be or not",
+    "kaldi": "utt-1-2 to be or not",
+}
+
+ARPA = r"""\data\
+ngram 1=6
+ngram 2=4
+ngram 3=2
+
+\1-grams:
+-1.2	<unk>
+0	<s>	-0.3
+-0.9	</s>
+-0.7	to	-0.25
+-0.8	be	-0.2
+-1.0	or	-0.1
+
+\2-grams:
+-0.3	<s> to	-0.1
+-0.2	to be	-0.15
+-0.5	be or	-0.1
+-0.4	be </s>
+
+\3-grams:
+-0.1	<s> to be
+-0.2	to be </s>
+
+\end\
+"""
+
+
+def write_checkpoints(folder: Path) -> list[Path]:
+    """A checkpoint of random weights for every tokenizer, with the models in turn."""
+    paths = []
+    for number, tokenizer in enumerate(_tokenizers()):
+        path = folder / f"seed{number}.safetensors"
+        checkpoints.save(_checkpoint(tokenizer, _MODELS[number % len(_MODELS)]), path)
+        paths.append(path)
+    return paths
+
+
+def write_tokenizers(folder: Path) -> list[Path]:
+    """A tokenizer file of every kind."""
+    paths = []
+    for number, tokenizer in enumerate(_tokenizers()):
+        paths.append(folder / f"seed{number}.json")
+        tokenizers.save(tokenizer, paths[-1])
+    return paths
+
+
+def write_arpa(folder: Path) -> list[Path]:
+    """A model of order 3 in the ARPA format."""
+    path = folder / "seed.arpa"
+    path.write_text(ARPA, "utf-8")
+    return [path]
+
+
+def write_nbest_lists(folder: Path) -> list[Path]:
+    """A line of each form; the suffix names the form."""
+    paths = []
+    for form, line in NBEST_LISTS.items():
+        paths.append(folder / f"seed.{form}")
+        paths[-1].write_text(line, "utf-8")
+    return paths
+
+
+def _tokenizers() -> list[Tokenizer]:
+    text: Any = SimpleNamespace(chunks=lambda: iter([_TEXT]))
+    return [tokenizers.build(wanted, text) for wanted in _WANTED]
+
+
+def _checkpoint(tokenizer: Tokenizer, options: dict[str, Any]) -> Checkpoint:
+    random = np.random.default_rng(1)
+    config = ModelConfig(tokenizer.vocab_size, 4, 4, **options)
+    weights: Any = {
+        name: random.standard_normal(shape).astype(weight_dtype(name)) for name, shape in config.weight_shapes().items()
+    }
+    training = {"corpus": {"sha256": "0f", "n_chars": 10}, "seed": 1, "lines": False, "texts": ["a.txt"], "time": 1.5}
+    history: Any = [
+        {"step": 10, "train_loss_nats": 1.5, "valid_loss_nats": None},
+        {"step": 20, "valid_loss_nats": 1.25},
+    ]
+    return Checkpoint(config, tokenizer, weights, training, history)

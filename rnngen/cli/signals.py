@@ -1,0 +1,49 @@
+"""Ctrl-C, a terminal that is closed, a machine that shuts down: a run is asked to end, and ends with all it has."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Stop:
+    """Whether a run is asked to end.
+
+    Attributes:
+        signal: that asked; None as long as none did.
+    """
+
+    signal: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """As shells have it for a process that a signal ended."""
+        return 128 + (self.signal or 0)
+
+
+@contextlib.contextmanager
+def stop_at_signals(say: Callable[[str], None]) -> Iterator[Stop]:
+    """The first signal asks the run to end after its step; a Ctrl-C after it does not wait.
+
+    A signal that is ignored from the start (`nohup`, a job in the background of a script) stays ignored.
+    """
+    stop = Stop()
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def ask(number: int, frame: object) -> None:
+        first, stop.signal = stop.signal is None, stop.signal or number
+        if first:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
+            say("stopping after a last validation; Ctrl-C again to quit at once")
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

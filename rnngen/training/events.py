@@ -1,0 +1,82 @@
+"""What a training run tells: the loop yields these, and who consumes them shows, logs and saves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnngen.checkpoint import Weights
+from rnngen.training.run_state import RunState
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One optimizer step was made.
+
+    Attributes:
+        step: its number, counted from 1.
+        steps: of the whole run; None while a time budget leaves it open.
+        train_loss_nats: a token, smoothed over about 50 steps.
+        seconds: since the start.
+        n_tokens: trained on since the start.
+    """
+
+    step: int
+    steps: int | None
+    train_loss_nats: float
+    learning_rate: float
+    seconds: float
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The loss over the whole validation text, within 0.0001 of one exact pass (`validate.py`).
+
+    Attributes:
+        weights: a copy, if this is the best so far; else None.
+    """
+
+    step: int
+    train_loss_nats: float
+    valid_loss_nats: float
+    seconds: float
+    n_tokens: int
+    weights: Weights | None
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """A loss or gradient was not finite; training went back to an earlier step with half the learning rate."""
+
+    step: int
+    back_to: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """The run can go on from here as if it had never stopped, if somebody keeps the state before the next event."""
+
+    step: int
+    state: RunState
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of the run.
+
+    Attributes:
+        reason: "budget", "patience", "stopped", or "overdue": the machine slowed down, and the time was well over.
+        steps: the length of the schedule: `--steps` with this number repeats a run that ended by budget or patience.
+        valid_loss_nats: of the weights kept, in one exact pass; None for a run that was stopped, or kept none.
+    """
+
+    step: int
+    steps: int
+    reason: str
+    valid_loss_nats: float | None
+    seconds: float
+    n_tokens: int
+
+
+Event = Stepped | Validated | Diverged | Resumable | Finished

@@ -1,0 +1,122 @@
+"""Where a run stands, as arrays and numbers: what the loop hands out to be kept, and goes on from.
+
+Nothing here writes a file (`resume.py` does); what it reads may come from a stranger, so all of it is checked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rnngen.errors import CheckpointError
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Everything that decides how a run goes on.
+
+    Attributes:
+        numbers: counts, sums and the time budget's; ready for JSON.
+        arrays: weights, what the optimizers have gathered, the recurrent state, the best weights so far, random states;
+            those that are on the processor are views of what the run is working with.
+    """
+
+    numbers: dict[str, Any]
+    arrays: Arrays
+
+    def count(self, name: str) -> int:
+        """A whole number, 0 or more."""
+        value = self.numbers.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 53:
+            raise _broken(name, value)
+        return value
+
+    def number(self, name: str) -> float:
+        """A number, 0 or more, and finite."""
+        value = self.numbers.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+            raise _broken(name, value)
+        return float(value)
+
+    def pair(self, name: str) -> list[float]:
+        """Two numbers."""
+        value = self.numbers.get(name)
+        if not isinstance(value, list) or len(value) != 2:
+            raise _broken(name, value)
+        return [RunState({name: part}, {}).number(name) for part in value]
+
+    def part(self, name: str) -> RunState:
+        """The state that stands under a name in this one."""
+        numbers = self.numbers.get(name)
+        if not isinstance(numbers, dict):
+            raise _broken(name, numbers)
+        return RunState(numbers, under(name, self.arrays))
+
+
+def under(name: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """The arrays `name/...`, by what follows."""
+    return {key.removeprefix(name + "/"): array for key, array in arrays.items() if key.startswith(name + "/")}
+
+
+def named(name: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """What `under` takes apart."""
+    return {f"{name}/{key}": array for key, array in arrays.items()}
+
+
+def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
+    """Tensors as arrays; those on the processor are not copied."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def copy_into(tensors: Mapping[str, Tensor], arrays: Arrays) -> None:
+    """Write saved values into the tensors of a run. Raises CheckpointError when one is missing or another."""
+    for name in sorted(set(tensors) ^ set(arrays)):
+        which = "missing" if name in tensors else "no part of such a run"
+        raise CheckpointError(f"the resume file is broken: {name} is {which}")
+    for name, tensor in tensors.items():
+        expected, found = (tuple(tensor.shape), _dtype_name(tensor)), (arrays[name].shape, arrays[name].dtype.name)
+        if expected != found:
+            raise CheckpointError(f"the resume file is broken: {name} is {found}, its run needs {expected}")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+
+
+def _dtype_name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def random_states(device: torch.device) -> dict[str, npt.NDArray[Any]]:
+    """The states of torch's generators that a run on this device draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return to_arrays(states)
+
+
+def set_random_states(device: torch.device, states: Arrays) -> None:
+    """Let torch's generators go on from `random_states`."""
+    now = random_states(device)
+    if {name: (state.shape, state.dtype) for name, state in now.items()} != {
+        name: (state.shape, state.dtype) for name, state in states.items()
+    }:
+        raise CheckpointError("the resume file is broken: its random states are none of torch's")
+    try:
+        torch.set_rng_state(torch.from_numpy(np.array(states["cpu"])))
+        if "cuda" in states:
+            torch.cuda.set_rng_state(torch.from_numpy(np.array(states["cuda"])), device)
+    except RuntimeError:
+        raise CheckpointError("the resume file is broken: its random states are none of torch's") from None
+
+
+def _broken(name: str, value: object) -> CheckpointError:
+    return CheckpointError(f"the resume file is broken: {name} is {value!r:.40}")
