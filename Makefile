@@ -28,7 +28,7 @@ faults: $(VENV)/dev
 	$(BIN)/python -m faults $(FAULTS)
 
 $(DEMO): | $(VENV)/installed
-	$(BIN)/rnngen train corpora/marrowmere.txt --time 60s --output $@
+	$(BIN)/rnngen train corpora/marrowmere.txt --time 60s --force --output $@
 
 # A stamp and not bin/python: a creation that failed half way is done again.
 $(VENV)/created:

@@ -25,10 +25,10 @@ from faults.processes import (
     expect_end,
     expect_refusal,
     expect_same,
+    reference,
     some,
     wait_for,
     whole,
-    write_reference,
 )
 from faults.signals import expect_same_end, train_and_signal
 from rnngen.text.corpus import FileText, survey
@@ -103,13 +103,13 @@ def _while_read(what: str, change: _Change) -> Trial:
 def _while_training(what: str, change: _Change) -> Trial:
     def attempt(place: Place, random: Random) -> None:
         options = (*STEPS, *RUNS[random.choice(list(RUNS))])
-        reference = write_reference(place, *options)
+        expected = reference(*options)
         with place.started(*place.train("-q", *options)) as process:
             wait_for(process, place.resume.exists)
             time.sleep(random.uniform(0, 0.3))
             change(place)
             expect_end(end_of(process), 0)
-        expect_same(place.model, reference)
+        expect_same(place.model, expected)
 
     return f"the text is {what} while it is trained on", attempt
 
@@ -118,14 +118,14 @@ def _before_resume(what: str, change: _Change, said: str) -> Trial:
     def attempt(place: Place, random: Random) -> None:
         content = place.text.read_bytes()
         options = (*STEPS, *RUNS[random.choice(list(RUNS))])
-        reference = write_reference(place, *options)
+        expected = reference(*options)
         expect_end(train_and_signal(place, random, options, signal.SIGTERM), 128 + signal.SIGTERM)
         change(place)
         before = place.resume.read_bytes()
         expect_refusal(place.run("train", "--resume", f"./{MODEL}", "-q"), said)
         expect(place.resume.read_bytes() == before, "the refused run has changed the resume file")
         place.text.write_bytes(content)
-        expect_same_end(place, reference)
+        expect_same_end(place, expected)
 
     return f"the text is {what} before --resume", attempt
 

@@ -102,7 +102,7 @@ def _kill_often(name: str, undisturbed: Undisturbed, n_kills: int, random: Rando
     """So many kills, in as many runs as it takes; how many there were, and what was lost."""
     made, lost = 0, []
     while made < n_kills:
-        chain = _Chain(name, undisturbed, random)
+        chain = Chain(name, undisturbed, random)
         try:
             with _a_place() as chain.place:
                 chain.go(n_kills - made)
@@ -119,7 +119,7 @@ def plural(number: int) -> str:
     return f"{number} kill{'s' * (number != 1)}"
 
 
-class _Chain:
+class Chain:
     """One run from its begin to its end, however often it is killed."""
 
     place: Place
@@ -135,7 +135,7 @@ class _Chain:
             with self.place.started(*self._next()) as process:
                 if self.n_kills < most_kills and self._kill(process):
                     self.n_kills += 1
-                    self._look()
+                    self.look()
                 else:
                     expect_end(end_of(process), 0)
                     expect(self._has_ended(), "it ended well, and left a resume file or no model")
@@ -175,7 +175,7 @@ class _Chain:
         process.kill()
         return process.wait() == -9
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """What a killed run has left is whole, and tells of all but the last moment. Raises LostError."""
         place = self.place
         self._left = set(_temporary(place.folder))
@@ -196,13 +196,21 @@ class _Chain:
             state = resume.load(self.place.resume).state
         except CheckpointError as error:
             raise LostError(str(error)) from None
-        # What the run had done when it was killed, by its log.
-        at = [state.number("seconds"), *(line["seconds"] for line in _lines(self.place.log))]
-        at = [at[0], *(second for second in at[1:] if second > at[0])]
-        # It may be late by what it was just doing: a step, a validation, the writing of a file.
-        longest = sum(sorted(later - earlier for earlier, later in pairwise(at))[-2:])
-        lost = at[-1] - at[0] - longest
+        lost = lost_seconds(state.number("seconds"), [line["seconds"] for line in _lines(self.place.log)])
         expect(lost <= SAVE_EVERY[-1], f"{lost:.2f} s of work are lost, and it saves every {SAVE_EVERY[-1]} s")
+
+
+def lost_seconds(saved: float, log: list[float]) -> float:
+    """How much work is lost, besides what a run was just doing.
+
+    Args:
+        saved: seconds of the run, in its resume file.
+        log: those of the lines of its log.
+    """
+    at = [saved, *(second for second in log if second > saved)]
+    # It may be late by the writing of the last file, and by a step or a validation.
+    longest = sorted(later - earlier for earlier, later in pairwise(at))[-2:]
+    return at[-1] - at[0] - sum(longest)
 
 
 def _catch_writing(folder: Path, process: subprocess.Popen[bytes]) -> None:

@@ -8,14 +8,14 @@ from faults.outcome import Outcome
 from faults.processes import MODEL, TEXT, Ended, Place, campaign, expect, expect_end, expect_refusal, some, write_model
 
 _COMMANDS: dict[str, tuple[str, ...]] = {
-    "train": ("train", TEXT, "--steps", "3", "--threads", "1", "-q", "--force", "-o", "./other.safetensors"),
     "sample": ("sample", "--length", "100", "-m", f"./{MODEL}", "-q"),
+    "train": ("train", TEXT, "--steps", "3", "--threads", "1", "-q", "--force", "-o", "./other.safetensors"),
     "score": ("score", TEXT, "-m", f"./{MODEL}", "-q"),
     "perplexity": ("perplexity", TEXT, "-m", f"./{MODEL}", "-q"),
     "tokenize": ("tokenize", TEXT, "--level", "word", "-q"),
 }
 _LIMITS = {"train": (200, 500, 900, 1300, 2000, 4000)}  # MB of address space
-_FEWEST, _MOST = 40, 500  # MB, of commands without torch
+_FEWEST, _MOST = 30, 310  # MB, of commands without torch
 _STEPS = 8
 
 

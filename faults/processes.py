@@ -218,13 +218,18 @@ def some(trials: Sequence[Trial], scale: float) -> list[Trial]:
     ]
 
 
-def write_reference(place: Place, *options: str | Path) -> Checkpoint:
-    """The model of a run that nothing happens to; nothing of it but the cache stays. Raises LostError."""
-    expect_end(place.run(*place.train(*options, "-q")), 0)
-    found = whole(place.model)
-    place.model.unlink()
-    place.log.unlink(missing_ok=True)
-    return found
+def reference(*options: str) -> Checkpoint:
+    """The model of a run that nothing happens to. Raises LostError."""
+    with _ONE_AT_A_TIME:
+        return _reference(options)
+
+
+@cache
+def _reference(options: tuple[str, ...]) -> Checkpoint:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder))
+        expect_end(place.run(*place.train(*options, "-q")), 0)
+        return whole(place.model)
 
 
 def write_model(place: Place) -> None:

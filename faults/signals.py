@@ -26,11 +26,11 @@ from faults.processes import (
     expect_end,
     expect_no_crash,
     expect_same,
+    reference,
     some,
     stamp,
     wait_for,
     whole,
-    write_reference,
 )
 from rnngen.checkpoint import Checkpoint
 from rnngen.errors import CheckpointError
@@ -80,10 +80,10 @@ def expect_resumable(place: Place) -> None:
     expect(not place.lock.exists(), "the lock is still there")
 
 
-def expect_same_end(place: Place, reference: Checkpoint) -> None:
+def expect_same_end(place: Place, expected: Checkpoint) -> None:
     """Resumed, the run ends as the one that was not stopped. Raises LostError."""
     expect_end(place.run("train", "--resume", f"./{place.model.name}", "-q"), 0)
-    expect_same(place.model, reference)
+    expect_same(place.model, expected)
     expect(not place.resume.exists(), "the run has ended, and its resume file is still there")
 
 
@@ -102,21 +102,21 @@ def train_and_signal(place: Place, random: Random, options: tuple[str, ...], *nu
 def _stopped_by(number: int, times: int = 1) -> Trial:
     def attempt(place: Place, random: Random) -> None:
         options = _of_a_kind(random)
-        reference = write_reference(place, *options)
+        expected = reference(*options)
         ended = train_and_signal(place, random, options, *[number] * times)
         expect_end(ended, 128 + number)
         expect(len(ended.err.splitlines()) <= 1, f"more than a line: {ended.err[-300:]!r}")
         expect_resumable(place)
-        expect_same_end(place, reference)
+        expect_same_end(place, expected)
 
     return f"{signal.Signals(number).name}{', a second after it' * (times > 1)}", attempt
 
 
 def _ignored(place: Place, random: Random) -> None:
     options = _of_a_kind(random)
-    reference = write_reference(place, *options)
+    expected = reference(*options)
     expect_end(train_and_signal(place, random, options, signal.SIGHUP, before="trap '' HUP"), 0)
-    expect_same(place.model, reference)
+    expect_same(place.model, expected)
 
 
 def _before_the_first_step(place: Place, random: Random) -> None:
@@ -145,7 +145,7 @@ _SIGNALS: list[Trial] = [
 
 def _stop_often(place: Place, random: Random, n_stops: int) -> None:
     options = _of_a_kind(random)
-    reference = write_reference(place, *options)
+    expected = reference(*options)
     arguments = place.train("-q", *options)
     for stop in range(n_stops):
         before = stamp(place.resume)
@@ -162,8 +162,8 @@ def _stop_often(place: Place, random: Random, n_stops: int) -> None:
             raise LostError(f"after {stop + 1} stops {lost}") from None
         arguments = ("train", "--resume", f"./{place.model.name}", "-q")
     if place.resume.exists():
-        expect_same_end(place, reference)
-    expect_same(place.model, reference)
+        expect_same_end(place, expected)
+    expect_same(place.model, expected)
 
 
 def _close_terminal(place: Place, random: Random, *, controlling: bool, before: str = "") -> Ended:
@@ -208,14 +208,14 @@ def _read_until(terminal: int, path: Path, process: subprocess.Popen[bytes]) -> 
 
 def _closed(before: str = "", *, controlling: bool, code: int) -> Trial:
     def attempt(place: Place, random: Random) -> None:
-        reference = write_reference(place, *STEPS)
+        expected = reference(*STEPS)
         ended = _close_terminal(place, random, controlling=controlling, before=before)
         expect_no_crash(ended)
         expect(ended.code == code, f"it ended with {ended.code} and not {code}")
         if code:
             expect_resumable(place)
-            expect_same_end(place, reference)
-        expect_same(place.model, reference)
+            expect_same_end(place, expected)
+        expect_same(place.model, expected)
 
     what = "that it belongs to" if controlling else "that it only writes to"
     return f"a terminal {what} is closed{', under nohup' * bool(before)}", attempt

@@ -238,8 +238,13 @@ def _refuse_special(path: Path, kind: int) -> None:
     """Of what is in the place of a file, a file or a link may be replaced. Raises OutputError."""
     if stat.S_ISDIR(kind):
         raise OutputError(f"{path} is a folder: name a file")
-    if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
+    # /dev/stdout is a link to a file when that is where the output goes; without the link no program had one.
+    if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)) or _is_standard_stream(path):
         raise OutputError(f"{path} is a device, a named pipe or a socket, and no file: name a file")
+
+
+def _is_standard_stream(path: Path) -> bool:
+    return path.is_symlink() and os.readlink(path).startswith("/proc/")
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -152,6 +152,21 @@ def test_the_null_device_is_never_replaced(force: bool) -> None:
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no descriptors as files here")
+@pytest.mark.parametrize("write", [lambda path: open_new(path, force=True), lambda path: write_atomically(path, b"new"),
+                                   lambda path: check_writable(path, force=True, stream=True)])  # fmt: skip
+def test_the_name_of_a_standard_stream_is_not_replaced_when_it_leads_to_a_file(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "stdout"
+    with (tmp_path / "precious").open("wb") as file:
+        path.symlink_to(f"/proc/self/fd/{file.fileno()}")  # as /dev/stdout is, with > precious
+        with pytest.raises(OutputError, match="no file: name a file"):
+            write(path)
+    assert path.is_symlink()
+    assert names(tmp_path) == ["precious", "stdout"]
+
+
 @pytest.mark.parametrize("target", ["precious", "nothing"])
 def test_a_link_needs_force_and_is_replaced_and_not_followed(tmp_path: Path, target: str) -> None:
     (tmp_path / "precious").write_bytes(b"old")

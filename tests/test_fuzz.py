@@ -76,7 +76,7 @@ def read_badly(seed: Path, path: Path, random: Random) -> str:
 def test_every_way_to_be_lost_is_seen_and_the_campaign_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     endings: Counter[str] = Counter()
-    outcome = fuzz.fuzz("bad", f"{HERE}:read_badly", write_nothing, 9, 1, 1.0, endings)
+    outcome = fuzz.fuzz("bad", f"{HERE}:read_badly", write_nothing, 9, 1, 4.0, endings)
     assert outcome.tried == 9
     assert outcome.survived == 2 == endings["loaded"]
     reasons = [sentence.split(": ", 1)[1] for sentence in outcome.lost]

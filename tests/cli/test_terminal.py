@@ -184,8 +184,8 @@ def test_an_error_line_that_goes_to_a_pipe_is_as_it_is(process):
 # Terminals that are closed, and Ctrl-C on one.
 
 
-@pytest.mark.parametrize(("stream", "code"), [("stderr", 0), ("stdout", 1)])
-def test_a_run_goes_on_when_its_terminal_is_closed(hostile, start, stream, code, monkeypatch):
+@pytest.mark.parametrize("stream", ["stderr", "stdout"])
+def test_a_run_goes_on_when_its_terminal_is_closed(hostile, start, stream, monkeypatch):
     monkeypatch.chdir(hostile)
     ours, theirs = pty.openpty()
     child = start("train", SOURCE, "--steps", "150", "--hidden-size", "32", "--threads", "1", "-o",
@@ -197,7 +197,7 @@ def test_a_run_goes_on_when_its_terminal_is_closed(hostile, start, stream, code,
     os.close(ours)
     out, err = child.communicate(timeout=120)
     assert b"Traceback" not in (out or b"") + (err or b"")
-    assert child.returncode == code
+    assert child.returncode == 0
     assert (hostile / f"{stream}.safetensors").exists()
 
 
