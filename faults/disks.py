@@ -16,6 +16,7 @@ from faults.outcome import Outcome
 from faults.processes import (
     LOG,
     MODEL,
+    RUNS,
     TEXT,
     Ended,
     Place,
@@ -32,7 +33,7 @@ from faults.processes import (
 )
 from rnngen.checkpoint import Checkpoint
 
-STEPS = ("--steps", "20")
+STEPS = ("--steps", "20", *RUNS["characters"])
 _BLOCK = 512  # bytes; in these `ulimit -f` of a POSIX shell counts
 _OLD = b"what was there before"
 _MOUNT = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -85,7 +86,7 @@ def _quoted(script: str) -> str:
 def _train_with_limit(place: Place, random: Random) -> None:
     """No file may grow beyond some size: the ids of the text, the resume file, the model or the log."""
     expected = reference(*STEPS)
-    limit = random.randrange(80_000) // _BLOCK
+    limit = random.randrange(110_000) // _BLOCK
     if random.random() < 0.7:
         expect_end(place.run(*place.train(*STEPS, "-q", "-o", "./first.safetensors")), 0)  # the ids are there
     place.model.write_bytes(_OLD)
@@ -104,6 +105,15 @@ def _expect_old_or(place: Place, expected: Checkpoint, *, is_old: bool) -> None:
         expect_same(place.model, expected)
     left = [path.name for path in place.folder.iterdir() if path.name.endswith((".tmp", ".lock"))]
     expect(not left, f"left behind: {left}")
+
+
+def _log_without_room(place: Place, random: Random) -> None:
+    """The log alone has no room: the model is worth more."""
+    ended = place.run(*place.train(*STEPS, "-q", "--log", "/dev/full"))
+    expect_end(ended, 1)
+    expect(ended.err.startswith("rnngen: cannot write the log /dev/full"), f"nothing of the log: {ended.err[-300:]!r}")
+    expect(ended.out.strip() == MODEL, f"stdout does not name the model: {ended.out!r}")
+    expect_same(place.model, reference(*STEPS))
 
 
 def _resume_with_limit(place: Place, random: Random) -> None:
@@ -174,6 +184,7 @@ _LIMITS: list[Trial] = [
     _write_with_limit("sample", "--length", "100000", "-m", f"./{MODEL}", blocks=2),
     ("a run with a limit of file sizes", _train_with_limit),
     _write_with_limit("tokenize", TEXT, blocks=1),
+    *([("a run whose log has no room", _log_without_room)] if Path("/dev/full").exists() else []),
     ("a run with a limit of file sizes", _train_with_limit),
     ("a run that is resumed with a limit of file sizes", _resume_with_limit),
 ]

@@ -17,7 +17,7 @@ from rnngen.cli.output import Console
 from rnngen.cli.train_job import Job
 from rnngen.cli.train_log import Log
 from rnngen.cli.train_record import Record
-from rnngen.cli.train_run import announce, follow, read
+from rnngen.cli.train_run import announce, follow, read, say_unlocked
 from rnngen.errors import CheckpointError, ConfigError, DataError, OutputError
 from rnngen.files import hold
 
@@ -45,7 +45,7 @@ def resume(
         The exit code, as of a new run.
     """
     output, resume_path = models.find_resume(name)
-    with hold(output, resume_path):
+    with hold(output, resume_path) as is_locked:
         from rnngen.training.resume import load
 
         found = load(resume_path)
@@ -55,6 +55,8 @@ def resume(
             raise CheckpointError(f"{resume_path} is broken: {error}") from None
         texts = {"paths": paths or job.paths, "valid": valid or job.valid}
         job = replace(job, log=log, cache_dir=cache_dir, save_every=save_every, **texts)  # type: ignore[arg-type]
+        if not is_locked:
+            say_unlocked(job, console)
         return _go_on(job, found, console)
 
 

@@ -39,7 +39,9 @@ def run(job: Job, explanation: str, console: Console) -> int:
         The exit code: 0, or that of the signal that ended the run.
     """
     _check_places(job)
-    with hold(job.output, job.resume_path):
+    with hold(job.output, job.resume_path) as is_locked:
+        if not is_locked:
+            say_unlocked(job, console)
         _check_nothing_is_lost(job)
         initial = Initial.load(job.init_from) if job.init_from else None
         dataset = read(job, _tokenizer(job, initial), explanation)
@@ -117,6 +119,11 @@ def _check_places(job: Job) -> None:
         raise ConfigError(f"--output and --log are both {job.log}: name two files")
     if job.paths.count("-") + (str(job.valid) == "-") > 1:
         raise ConfigError("- stands twice: standard input can be read once")
+
+
+def say_unlocked(job: Job, console: Console) -> None:
+    """A second run on this name would not be noticed."""
+    console.note(f"{job.output.parent} is on a file system without locks: start no second run of {job.output}")
 
 
 def _check_nothing_is_lost(job: Job) -> None:

@@ -10,6 +10,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from rnngen import checkpoint
 from rnngen.cli.app import run
 
 TEXT = "the bell is slow to wake,\nthe ferry knows no king;\n" * 10
@@ -171,7 +172,7 @@ MISTAKES = [
     ("info models/nan.safetensors", 1, "models/nan.safetensors output.bias finite"),
     ("info models/lacking.safetensors", 1, "models/lacking.safetensors lacks rnn.weight_hh_l0"),
     ("info models/stranger.safetensors", 1, "models/stranger.safetensors other.weight"),
-    ("info models/nojson.safetensors", 1, "models/nojson.safetensors model not JSON"),
+    ("info models/nojson.safetensors", 1, "models/nojson.safetensors model no usable JSON"),
     ("info models/noconfig.safetensors", 1, "models/noconfig.safetensors transformer"),
     ("info models/notokenizer.safetensors", 1, "models/notokenizer.safetensors tokenizer"),
     ("tokenize text.txt -m models/smalltokenizer.safetensors", 1, "models/smalltokenizer.safetensors 4 symbols"),
@@ -298,10 +299,11 @@ def test_a_folder_that_cannot_be_written_is_named(rnngen, tmp_path, command):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.usefixtures("folder")
-def test_a_log_that_cannot_be_written_is_named(rnngen, tmp_path):
+def test_a_log_that_cannot_be_written_costs_the_log_and_not_the_run(rnngen, tmp_path):
     (tmp_path / "full.jsonl").symlink_to("/dev/full")
     result = rnngen("train", "text.txt", *RUN.split(), "-q", "--log", "full.jsonl", "--force")
-    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert checkpoint.load(tmp_path / result.out.strip()).training["stopped_by"] == "budget"
     assert "full.jsonl" in result.err
     assert "No space left on device" in result.err
 
