@@ -81,9 +81,9 @@ _Change = Callable[[Place], None]
 
 def _while_read(what: str, change: _Change) -> Trial:
     def attempt(place: Place, random: Random) -> None:
-        place.text.write_text(a_text(3000) * 200, "utf-8")  # some MB: reading them takes a moment
+        place.text.write_text(a_text(3000) * 800, "utf-8")  # 13 MB: reading them takes a second
         known = {survey(FileText([str(place.text)])).sha256}
-        with place.started(*place.train("--steps", "3", "-q")) as process:
+        with place.started(*place.train("--steps", "3", "--valid-fraction", "0.001", "-q")) as process:
             wait_for(process, place.lock.exists)  # it begins to read
             time.sleep(random.uniform(0, 1.0))
             change(place)

@@ -86,54 +86,49 @@ def line_windows(
         ids: lines, each ended by `newline_id`.
         skip: as `text_windows` has it.
     """
-    ends = _line_ends(ids, newline_id)
-    lengths = _lengths(ends)
+    bounds = _line_bounds(ids, newline_id)
     n_given = 0
     while True:
-        for batch in _batches(lengths, batch_size, generator):
-            n_windows = -(-int(lengths[batch].max()) // bptt)
+        for batch in _batches(bounds, batch_size, generator):
+            lines = [ids[bounds[line] : bounds[line + 1]] for line in batch]
+            n_windows = -(-max(map(len, lines)) // bptt)
             if n_given + n_windows > skip:
-                lines = [ids[int(ends[line]) + 1 - int(lengths[line]) : int(ends[line]) + 1] for line in batch]
                 yield from islice(_pad(lines, newline_id, bptt), max(0, skip - n_given), None)
                 release(ids)
             n_given += n_windows
 
 
 def _batches(
-    lengths: npt.NDArray[np.integer], batch_size: int, generator: np.random.Generator
+    bounds: npt.NDArray[np.integer], batch_size: int, generator: np.random.Generator
 ) -> Iterator[npt.NDArray[np.integer]]:
     """The numbers of all lines, shuffled, in batches of like length."""
-    order = np.arange(len(lengths), dtype=lengths.dtype)
+    order = np.arange(len(bounds) - 1, dtype=bounds.dtype)
     generator.shuffle(order)
     for start in range(0, len(order), _POOL * batch_size):
         pool = order[start : start + _POOL * batch_size]
-        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        pool = pool[np.argsort(bounds[pool + 1] - bounds[pool], kind="stable")]
         batches = np.split(pool, range(batch_size, len(pool), batch_size))
         for turn in generator.permutation(len(batches)):
             yield batches[turn]
 
 
-def _line_ends(ids: npt.NDArray[np.integer], newline_id: int) -> npt.NDArray[np.integer]:
-    """The places of the line breaks, found piece by piece: a gigabyte of lines has 30 million of them."""
+def _line_bounds(ids: npt.NDArray[np.integer], newline_id: int) -> npt.NDArray[np.integer]:
+    """Where each line begins, and where the last one ends; found piece by piece, of a gigabyte's 30 million lines."""
     dtype = np.uint32 if len(ids) < 1 << 32 else np.int64
-    starts = range(0, len(ids), _PIECE)
-    found = [(np.flatnonzero(ids[start : start + _PIECE] == newline_id) + start).astype(dtype) for start in starts]
-    release(ids)
+    found = [np.zeros(1, dtype)]
+    for start in range(0, len(ids), _PIECE):
+        found.append((np.flatnonzero(ids[start : start + _PIECE] == newline_id) + (start + 1)).astype(dtype))
+        release(ids)
     return np.concatenate(found)
 
 
 def count_line_windows(ids: npt.NDArray[np.integer], newline_id: int, batch_size: int, bptt: int) -> int:
     """How many windows an epoch of `line_windows` has, to within the chance of its shuffling."""
-    lengths = _lengths(_line_ends(ids, newline_id))
+    lengths = np.diff(_line_bounds(ids, newline_id))
     lengths.sort()
-    longest = np.append(lengths[batch_size - 1 :: batch_size], lengths[-1:] if len(lengths) % batch_size else [])
+    last = [len(lengths) - 1] if len(lengths) % batch_size else []
+    longest = lengths[[*range(batch_size - 1, len(lengths), batch_size), *last]]
     return int(np.ceil(longest / bptt).sum())
-
-
-def _lengths(ends: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
-    lengths = np.diff(ends, prepend=ends.dtype.type(0))
-    lengths[:1] += 1
-    return lengths
 
 
 def _pad(lines: list[npt.NDArray[np.integer]], newline_id: int, bptt: int) -> Iterator[Window]:
