@@ -92,7 +92,7 @@ def train_and_signal(place: Place, random: Random, options: tuple[str, ...], *nu
     with place.started(*place.train("-q", *options), before=before) as process:
         began = wait_for(process, place.resume.exists)
         expect(began, f"it ended before it began: {process.poll()}")
-        time.sleep(random.uniform(0, 0.5))
+        time.sleep(random.uniform(0, 0.2))
         for number in numbers:
             process.send_signal(number)
             time.sleep(random.uniform(0, 0.05))

@@ -27,14 +27,14 @@ def test_a_run_that_is_killed_at_random_moments_ends_as_if_it_had_not_been() -> 
 @pytest.mark.parametrize(
     ("kind", "scale", "tried"),
     [
-        (signals.signals, 0.25, 2),
-        (signals.many_stops, 0.15, 1),
+        (signals.signals, 0.125, 1),
+        (signals.many_stops, 0.1, 1),
         (signals.terminal_closed, 0.34, 1),
         (disks.disk_full, 0.2, None),
         (disks.read_only_folder, 1.0, None),
-        (inputs.text_changed, 0.22, 2),
+        (inputs.text_changed, 0.11, 1),
         (inputs.clock_set_back, 0.34, 1),
-        (streams.streams_closed, 0.4, 11),
+        (streams.streams_closed, 0.3, 8),
         (memory.memory_limit, 0.2, 1),
         (sharing.two_runs, 0.34, 1),
         (sharing.shared_cache, 0.25, 1),
