@@ -3,8 +3,8 @@
 Nothing is pickled or evaluated, and nothing is allocated on the file's word alone: what its header asks for is
 compared with what the file has. Must not know what the arrays and the records mean.
 
-The library `safetensors` writes. Reading is done here, as the library maps the file into memory: of a file that another
-program cuts short meanwhile, the process would die.
+The library `safetensors` reads these files, and the tests see that it does; here it is not used. It maps a file into
+memory, so that the process would die of one that another program cuts short; and to write it copies all arrays twice.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import SEEK_END, FileIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +62,31 @@ def write(
     Raises:
         OutputError: what was at `path` before is then still there.
     """
-    from safetensors.numpy import save
-
     texts = {name: json.dumps(record) for name, record in records.items()}
-    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    data = save(whole, {"format": kind, "format_version": str(version), **texts})
-    n_header_bytes = int.from_bytes(data[:_LENGTH_BYTES], "little")
-    if n_header_bytes > MOST_HEADER_BYTES:
+    # In this order every array begins at a multiple of the size of its numbers.
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    header = _header({"format": kind, "format_version": str(version), **texts}, {name: arrays[name] for name in names})
+    if len(header) > MOST_HEADER_BYTES:
         raise OutputError(
-            f"cannot write {path}: its records take {n_header_bytes:,} bytes, and {MOST_HEADER_BYTES:,} is the most "
+            f"cannot write {path}: its records take {len(header):,} bytes, and {MOST_HEADER_BYTES:,} is the most "
             "that can be read again; lower --vocab-size"
         )
-    write_atomically(path, data, replace=replace)
+    # One array at a time: the library makes two copies of all.
+    pieces = (np.asarray(arrays[name], order="C").reshape(-1).view(np.uint8).data for name in names)
+    start = len(header).to_bytes(_LENGTH_BYTES, "little") + header
+    write_atomically(path, chain([start], pieces), replace=replace)
+
+
+def _header(metadata: dict[str, str], arrays: dict[str, npt.NDArray[Any]]) -> bytes:
+    header: dict[str, Any] = {_METADATA: metadata}
+    place = 0
+    for name, array in arrays.items():
+        header[name] = {
+            "dtype": _DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": [place, place + array.nbytes],
+        }  # fmt: skip
+        place += array.nbytes
+    content = json.dumps(header, separators=(",", ":")).encode()
+    return content + b" " * (-len(content) % _LENGTH_BYTES)
 
 
 @contextmanager

@@ -96,5 +96,8 @@ def _log_again(job: Job, position: Any, console: Console) -> Log:
     try:
         return Log.go_on(position)
     except OutputError as error:
+        # Said again at the end: training is worth more than its log.
         console.note(f"{error}; --log names another")
-        return Log.go_on(None)
+        log = Log.go_on(None)
+        log.error = error
+        return log

@@ -126,6 +126,7 @@ class Record:
         Raises:
             OutputError: the model is not where it was to be; what it says of another place is true.
         """
+        ended = self.finished is not None and self.finished.reason != "stopped"
         try:
             self.save()
         except OutputError as error:
@@ -134,9 +135,20 @@ class Record:
                 checkpoint.save(self._checkpoint(), elsewhere, replace=False)
             except OutputError:
                 raise error from None
+            if ended and self._save_without_resume():
+                elsewhere.unlink()
+                return
             raise OutputError(f"{error}; the model is in {elsewhere}") from None
-        if self.finished is not None and self.finished.reason != "stopped":
+        if ended:
             self.forget_resume()
+
+    def _save_without_resume(self) -> bool:
+        """Whether there is room for the model where the resume file was, which is needed no more."""
+        self.forget_resume()
+        with contextlib.suppress(OutputError):
+            self.save()
+            return True
+        return False
 
     def forget_resume(self) -> None:
         """Remove the resume file."""

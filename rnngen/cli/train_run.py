@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -56,7 +57,10 @@ def run(job: Job, explanation: str, console: Console) -> int:
             if initial:
                 initial.carry_over(network, dataset.tokenizer, console)
 
-        return follow(record, Log.new(job.log, force=job.force), console, prepare=prepare_network)
+        log = Log.new(job.log, force=job.force)
+        # The number makes the log one that no stranger's resume file can know.
+        log.write("begin", {"run": secrets.token_hex(8), "seed": job.config.seed, "text_sha256": dataset.found.sha256})
+        return follow(record, log, console, prepare=prepare_network)
 
 
 def follow(record: Record, log: Log, console: Console, **how: Any) -> int:
