@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,14 @@ from rnngen.text.dataset import Dataset, prepare
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A cache of tokens that only the tests use, in processes that they start too."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _a_closed_pipe_is_an_error() -> Iterator[None]:
+    """As Python has it: a command that is run in this process asks to be ended by one."""
+    yield
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 CELLS = {
