@@ -134,8 +134,8 @@ def hold(path: Path, *others: Path) -> Iterator[bool]:
         OutputError: with the number of the process that holds it, or with what keeps the lock from being made.
     """
     lock = path.with_name(f".{path.name}.lock")
-    made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     try:
+        made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _lock(lock, path)
     except OSError as error:
@@ -148,9 +148,10 @@ def hold(path: Path, *others: Path) -> Iterator[bool]:
             _remove_leftovers(written)
         yield True
     finally:
-        # While it is still locked: nobody can have locked another file of this name.
+        # While it is still locked, and only if nobody has removed it by hand, so that another one's may be there now.
         with contextlib.suppress(OSError):
-            lock.unlink()
+            if _is_at(descriptor, lock):
+                lock.unlink()
         os.close(descriptor)
         with contextlib.suppress(OSError):
             for folder in made:
@@ -163,16 +164,17 @@ def _lock(lock: Path, path: Path) -> int | None:
         return None
     while True:
         # Python lets no program that it starts inherit the descriptor. A named pipe must not make it wait.
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _NONBLOCK, _UMASK_TAKES)
         try:
-            _check_lock_file(descriptor, lock)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(
-                    f"{path} is being written by another rnngen{_process_in(descriptor)}: "
-                    "wait for it, or name another file"
-                ) from None
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _NONBLOCK, _UMASK_TAKES)
+        except PermissionError:
+            # Another user's, in a folder that both write to. To lock it, it need not be written.
+            descriptor = os.open(lock, os.O_RDONLY | _NOFOLLOW | _NONBLOCK)
+            with open(descriptor, "rb"):
+                _try_lock(descriptor, lock, path)
+                lock.unlink()  # nobody holds it
+            continue
+        try:
+            _try_lock(descriptor, lock, path)
             # The one who held it may have removed the file after it was opened here, and a third made another.
             if _is_at(descriptor, lock):
                 os.ftruncate(descriptor, 0)
@@ -190,12 +192,23 @@ def _lock(lock: Path, path: Path) -> int | None:
         os.close(descriptor)
 
 
+def _try_lock(descriptor: int, lock: Path, path: Path) -> None:
+    assert fcntl is not None
+    _check_lock_file(descriptor, lock)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(
+            f"{path} is being written by another rnngen{_process_in(descriptor)}: wait for it, or name another file"
+        ) from None
+
+
 def _check_lock_file(descriptor: int, lock: Path) -> None:
     """Refuse what is no lock file of ours, as its content will be written over. Raises OutputError."""
     found = os.fstat(descriptor)
     content = os.pread(descriptor, _LONGEST_PID + 2, 0) if stat.S_ISREG(found.st_mode) else b"?"
-    # Two names: somebody may have put a file that is dear to us here.
-    if found.st_nlink > 1 or not re.fullmatch(rb"(\d{1,%d}\n)?" % _LONGEST_PID, content):
+    # Two names: somebody may have put a file that is dear to us here. After a power cut it may be nulls.
+    if found.st_nlink > 1 or not re.fullmatch(rb"(\d{1,%d}\n)?|\0*" % _LONGEST_PID, content):
         raise OutputError(f"{lock} stands where a lock has to be, and is none of rnngen's: move it away")
 
 

@@ -324,6 +324,42 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_a_lock_file_that_was_removed_by_hand_is_not_missed_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    with another_process(path) as first:
+        (tmp_path / ".model.lock").unlink()
+        with another_process(path) as second:
+            first.communicate(b"\n", timeout=60)
+            assert (tmp_path / ".model.lock").read_bytes() == b"%d\n" % second.pid
+            with pytest.raises(OutputError, match=f"process {second.pid}:"), hold(path):
+                pass
+
+
+def test_a_lock_file_of_nulls_is_what_a_power_cut_left(tmp_path: Path) -> None:
+    (tmp_path / ".model.lock").write_bytes(bytes(5))
+    with hold(tmp_path / "model"):
+        assert (tmp_path / ".model.lock").read_bytes() == b"%d\n" % os.getpid()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else")
+def test_the_lock_that_another_user_s_killed_process_left_holds_nobody_up(tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    lock = folder / ".model.lock"
+    lock.write_bytes(b"12345\n")
+    lock.chmod(0o444)
+    for place in (folder, *list(folder.parents)[:3]):
+        place.chmod(0o777)
+    code = """if True:
+        import os, sys; from pathlib import Path
+        from rnngen.files import hold
+        os.seteuid(65534)
+        with hold(Path(sys.argv[1])) as locked:
+            print(locked, (Path(sys.argv[1]).parent / ".model.lock").read_text() == f"{os.getpid()}\\n")"""
+    done = subprocess.run([sys.executable, "-c", code, str(folder / "model")], capture_output=True, timeout=60)
+    assert (done.stdout, done.stderr) == (b"True True\n", b"")
+
+
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     left = [".model.0123456789abcdef.tmp", ".model.resume.fedcba9876543210.tmp", ".model.01234567.tmp"]
     others = ["model", ".model.tmp", ".model.mine.tmp", ".models.0123456789abcdef.tmp", ".other.0123456789abcdef.tmp"]

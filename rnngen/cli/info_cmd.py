@@ -42,7 +42,7 @@ def info(
         sys.stdout.write(f"{section}\n")
         for name, value in values.items():
             name = name if name.isprintable() else brief(name)
-            sys.stdout.write(f"  {name:<19} {value if name == 'seed' else _shown(value)}\n")
+            sys.stdout.write(f"  {name:<19} {_shown(value, plain=name == 'seed')}\n")
     sys.stdout.write(_drawing(loaded))
 
 
@@ -64,13 +64,13 @@ def _sections(path: Path, loaded: Checkpoint) -> dict[str, dict[str, Any]]:
     }
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, plain: bool = False) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "-"}[value]
     if isinstance(value, int):
-        return f"{value:,}"
+        return str(value) if plain else f"{value:,}"
     if isinstance(value, list):
         return ", ".join(map(_shown, value))
     text = str(value)

@@ -99,6 +99,18 @@ def show_orders(orders: tuple[int, ...]) -> str:
     return ",".join(map(str, orders)) or NO_ORDERS
 
 
+def asked_for(context: typer.Context) -> set[str]:
+    """The parameters of a command that its command line gives, by their names in Python."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def flags_of(names: set[str]) -> str:
+    """Parameters as the command line writes them."""
+    shown = {"learning_rate": "--lr", "tokenizer_file": "--tokenizer", "texts": "TEXT"}
+    return ", ".join(sorted(shown.get(name, "--" + name.replace("_", "-")) for name in names))
+
+
 def read_or_explain(texts: list[str] | None, explanation: str) -> list[str]:
     """The texts given; standard input when there are none and it is no terminal. Raises ConfigError."""
     import sys

@@ -138,9 +138,15 @@ def sorted_texts(records: Iterable[tuple[float, int, str]]) -> Iterator[str]:
 
 
 def _by_way_of_a_file(records: Iterable[Any]) -> Iterator[Any]:
-    file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - gone when it is read
-    file.writelines(json.dumps(record) + "\n" for record in records)
-    file.seek(0)
+    try:
+        file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - gone when it is read
+        file.writelines(json.dumps(record) + "\n" for record in records)
+        file.seek(0)
+    except OSError as error:
+        raise DataError(
+            f"cannot keep the lines to sort in {tempfile.tempdir or 'a temporary file'}: {error.strerror}; "
+            "set TMPDIR to a folder with more room"
+        ) from None
     return _read_back(file)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def tokenize(
+    context: typer.Context,
     texts: options.Texts = None,
     model: options.Model = None,
     tokenizer_file: options.TokenizerFile = None,
@@ -57,11 +58,8 @@ def tokenize(
     Tokens are separated by spaces; a space in a token reads ▁.
     """
     if clear_cache or cache_dir:
-        others: dict[str, object] = {
-            "TEXT": texts, "--model": model, "--tokenizer": tokenizer_file, "--level": level, "--save": save,
-            "--ids": ids, "--decode": decode, "--stats": stats, "--json": json,
-        }  # fmt: skip
-        _clear_cache(clear_cache, cache_dir, _given(others), Console(quiet))
+        others = options.asked_for(context) - {"clear_cache", "cache_dir", "quiet"}
+        _clear_cache(clear_cache, cache_dir, options.flags_of(others), Console(quiet))
         return
     if sum([ids, decode, stats]) > 1:
         raise ConfigError("--ids, --decode and --stats exclude each other: give one of them")
@@ -101,7 +99,7 @@ def tokenize(
         tokenizer = tokenizers.build(wanted, text)
         lines = text.lines()  # the text has been read for its vocabulary: it is at hand a second time
     if save:
-        tokenizers.save(tokenizer, save)
+        tokenizers.save(tokenizer, save, replace=force)
         console.note(f"tokenizer: {save} ({tokenizer.vocab_size:,} symbols)")
     if stats:
         _print_stats(tokenizer, text, json, on_unknown, console)
@@ -118,11 +116,11 @@ def _check_place(save: Path, paths: list[str]) -> None:
         raise ConfigError(f"--save is {save}, which is the text: name another file")
 
 
-def _clear_cache(wanted: bool, folder: Path | None, others: list[str], console: Console) -> None:
+def _clear_cache(wanted: bool, folder: Path | None, others: str, console: Console) -> None:
     if not wanted:
         raise ConfigError("--cache-dir is for --clear-cache here: tokenize prints, and keeps nothing")
     if others:
-        raise ConfigError(f"--clear-cache goes with --cache-dir only: leave out {', '.join(others)}")
+        raise ConfigError(f"--clear-cache goes with --cache-dir only: leave out {others}")
     from rnngen.text.cache import Cache, default_folder
 
     cache = Cache(folder or default_folder())

@@ -161,13 +161,13 @@ def train(
         cell, hidden_size, embedding_dim, num_layers, dropout, tie_weights, nonlinearity, orders, ngram_bits
     )
     symbols: TokenizerConfig | None = TokenizerConfig(level, vocab_size, min_count, split, subword_model)
-    asked = _asked_for(context)
+    asked = options.asked_for(context)
     if tokenizer_file and asked & VOCABULARY:
         raise ConfigError(
             "--tokenizer brings its own vocabulary: leave out --level, --vocab-size, --min-count, --split"
         )
     if init_from and asked & SIZES:
-        raise ConfigError(f"--init-from brings the sizes of its model: leave out {_flags(asked & SIZES)}")
+        raise ConfigError(f"--init-from brings the sizes of its model: leave out {options.flags_of(asked & SIZES)}")
     if tokenizer_file or (init_from and not asked & VOCABULARY):
         symbols = None
     if valid and valid_fraction:
@@ -193,25 +193,10 @@ SIZES = {
 WITH_RESUME = {"texts", "resume", "valid", "log", "cache_dir", "save_every", "quiet"}
 
 
-def _asked_for(context: typer.Context) -> set[str]:
-    """The parameters that the command line gives."""
-    return {name for name in context.params if _is_given(context, name)}
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _flags(names: set[str]) -> str:
-    shown = {"learning_rate": "--lr", "tokenizer_file": "--tokenizer"}
-    return ", ".join(sorted(shown.get(name, "--" + name.replace("_", "-")) for name in names))
-
-
 def _check_alone(context: typer.Context) -> None:
-    others = _asked_for(context) - WITH_RESUME
+    others = options.asked_for(context) - WITH_RESUME
     if others:
-        raise ConfigError(f"--resume goes on with the settings that the run has: leave out {_flags(others)}")
+        raise ConfigError(f"--resume goes on with the settings that the run has: leave out {options.flags_of(others)}")
 
 
 def _output_path(output: str | None, paths: list[str]) -> Path:

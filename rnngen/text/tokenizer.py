@@ -115,10 +115,11 @@ def from_dict(values: object) -> Tokenizer:
     raise TokenizerError("it describes no tokenizer of level char, byte, word or subword")
 
 
-def save(tokenizer: Tokenizer, path: Path) -> None:
-    """Write one JSON file. Raises OutputError."""
+def save(tokenizer: Tokenizer, path: Path, *, replace: bool = True) -> None:
+    """Write one JSON file; without `replace` never over another. Raises OutputError."""
     content = {"format": FILE_FORMAT, "format_version": FILE_VERSION, **tokenizer.to_dict()}
-    write_atomically(path, json.dumps(content, ensure_ascii=False, indent=0).encode("utf-8", "surrogatepass"))
+    data = json.dumps(content, ensure_ascii=False, indent=0).encode("utf-8", "surrogatepass")
+    write_atomically(path, data, replace=replace)
 
 
 def load(path: Path) -> Tokenizer:

@@ -75,6 +75,7 @@ def test_quiet_leaves_stderr_empty(rnngen, models):
         ({}, [{}]),
         ({"a": [None, {"b": []}], "seed": [1], "\n": "x\ny", "n": 2**127}, [{"step": "1", "train_loss_nats": []}]),
         ({"lines": {}, "x": float("nan")}, [{"step": 1, "valid_loss_nats": float("inf")}, {"step": None}]),
+        ({"seed": "7\nvalid_loss_nats     0.0001"}, []),
         ({}, [{"step": 1, "train_loss_nats": 1e308}, {"step": 2, "train_loss_nats": -1e308}]),
         ({}, [{"step": 2**127, "valid_loss_nats": 2.0}, {"step": True, "valid_loss_nats": True}]),
     ],

@@ -1,6 +1,10 @@
 """`rnngen tokenize`: text to tokens and back, tokenizer files, statistics."""
 
+import contextlib
 import json
+import os
+import time
+from pathlib import Path
 
 import pytest
 
@@ -141,10 +145,42 @@ def test_the_cache_is_cleared_and_nothing_else(rnngen, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["x.txt", "--clear-cache", "--json"], "--clear-cache goes with --cache-dir only: leave out TEXT, --json"),
+        (["x.txt", "--clear-cache", "--json"], "--clear-cache goes with --cache-dir only: leave out --json, TEXT"),
+        (
+            ["--clear-cache", "--vocab-size", "5", "--force"],
+            "--clear-cache goes with --cache-dir only: leave out --force, --vocab-size",
+        ),
+        (["--clear-cache", "--encoding", "nonsense"], "--clear-cache goes with --cache-dir only: leave out --encoding"),
         (["--cache-dir", "x"], "--cache-dir is for --clear-cache here: tokenize prints, and keeps nothing"),
     ],
 )
 def test_clearing_the_cache_is_all_that_a_command_does(rnngen, arguments, message):
     result = rnngen("tokenize", *arguments)
     assert (result.code, result.out, result.err) == (2, "", f"rnngen: {message}\n")
+
+
+def test_a_tokenizer_does_not_replace_a_file_that_came_while_the_text_was_read(start, tmp_path):
+    child = start("tokenize", "-", "--level", "word", "--min-count", "1", "--save", "words.json")
+    child.stdin.write(b"hello\n")
+    child.stdin.flush()
+    wait_for_reading(child, tmp_path)
+    (tmp_path / "words.json").write_text("mine")
+    _, err = child.communicate(timeout=60)
+    assert (child.returncode, err.count(b"\n")) == (1, 1)
+    assert b"words.json" in err
+    assert (tmp_path / "words.json").read_text() == "mine"
+
+
+def wait_for_reading(child, folder):
+    """Until the process has seen that the place is free: only then it opens the file that keeps standard input."""
+    end = time.monotonic() + 60
+    while not any(" (deleted)" in str(link) for link in open_files(child.pid)):
+        assert child.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def open_files(pid):
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            yield os.readlink(entry)
