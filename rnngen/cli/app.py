@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -47,7 +48,7 @@ class _OnDemand(Mapping[str, Any]):
             raise KeyError(name)
         module = importlib.import_module(f"rnngen.cli.{name}_cmd")
         alone = typer.Typer(**PLAIN)
-        alone.command(name, context_settings=PLAIN["context_settings"])(getattr(module, name))
+        alone.command(name, context_settings=PLAIN["context_settings"])(_told(getattr(module, name)))
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:
@@ -55,6 +56,23 @@ class _OnDemand(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(COMMANDS)
+
+
+class _InterruptedError(RnngenError):
+    exit_code = 130
+
+
+def _told(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose Ctrl-C comes as an error: typer would end it without a word."""
+
+    @functools.wraps(command)
+    def run_command(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            raise _InterruptedError("interrupted") from None
+
+    return run_command
 
 
 class _Group(typer.core.TyperGroup):

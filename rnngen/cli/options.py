@@ -56,10 +56,19 @@ TokenizerFile = Annotated[
     Path | None,
     typer.Option("--tokenizer", metavar="FILE", help="A tokenizer that `rnngen tokenize --save` made."),
 ]
+
+
+def _folder(name: str) -> Path:
+    # Path("") would be the working folder.
+    if not name:
+        raise ConfigError("--cache-dir is empty: name a folder, or leave it out")
+    return Path(name)
+
+
 CacheDir = Annotated[
     Path | None,
     typer.Option(
-        "--cache-dir", metavar="FOLDER",
+        "--cache-dir", metavar="FOLDER", parser=_folder,
         help="Where the ids of texts are kept for the next time.",
         show_default="$XDG_CACHE_HOME/rnngen or ~/.cache/rnngen",
     ),

@@ -31,17 +31,20 @@ class Progress:
 
     Args:
         seconds: the time budget; None when the number of steps is known.
+        best: validation loss of the run so far.
         sample: writes a line of text with the weights of a Validated event.
     """
 
-    def __init__(self, console: Console, seconds: float | None, sample: Callable[[Validated], str]) -> None:
+    def __init__(
+        self, console: Console, seconds: float | None, best: float, sample: Callable[[Validated], str]
+    ) -> None:
         self._console = console
         self._seconds = seconds
         self._sample = sample
         self._losses: list[float] = []
         self._last: Stepped | None = None
         self._valid: Validated | None = None
-        self._best = float("inf")
+        self._best = best
         self._text = ""
         self._shown = time.monotonic()
         self._live = _Live() if not console.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None

@@ -129,8 +129,11 @@ def train(
     device: options.DeviceName = options.DEVICE,
     encoding: options.Encoding = options.ENCODING,
     save_every: Annotated[
-        str, typer.Option("--save-every", metavar="TIME", help="Between two savings of all that --resume needs.")
-    ] = "60s",
+        str | None,
+        typer.Option(
+            "--save-every", metavar="TIME", help="Between two savings of all that --resume needs.", show_default="60s"
+        ),
+    ] = None,
     cache_dir: options.CacheDir = None,
     log: Annotated[
         Path | None, typer.Option("--log", metavar="FILE", help="Losses as JSON lines, for plotting.")
@@ -143,11 +146,11 @@ def train(
     Ctrl-C ends the run early and keeps the best model so far; --resume goes on as if it had not been stopped.
     """
     console = Console(quiet)
-    if resume:
+    every = options.parse_duration(save_every) if save_every is not None else None
+    if resume is not None:
         _check_alone(context)
         from rnngen.cli import resuming
 
-        every = options.parse_duration(save_every)
         raise typer.Exit(resuming.resume(resume, texts, valid, log, cache_dir, every, console))
     given = any(value is not None for value in (time, steps, epochs))
     config = TrainConfig(
@@ -166,30 +169,30 @@ def train(
         raise ConfigError(
             "--tokenizer brings its own vocabulary: leave out --level, --vocab-size, --min-count, --split"
         )
-    if init_from and asked & SIZES:
+    if init_from is not None and asked & SIZES:
         raise ConfigError(f"--init-from brings the sizes of its model: leave out {options.flags_of(asked & SIZES)}")
-    if tokenizer_file or (init_from and not asked & VOCABULARY):
+    if init_from is not None and asked & VOCABULARY and "level" not in asked:
+        raise ConfigError(f"{options.flags_of(asked & VOCABULARY)} is for a new vocabulary: add --level to --init-from")
+    if tokenizer_file or (init_from is not None and not asked & VOCABULARY):
         symbols = None
     if valid and valid_fraction:
         raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
     explanation = "" if texts else _no_text()
     paths = options.read_or_explain(texts, explanation)
-    from rnngen.cli.train_job import Job
+    from rnngen.cli.train_job import SAVE_EVERY, Job
     from rnngen.cli.train_run import run
 
     job = Job(
         paths, _output_path(output, paths), config, wanted, symbols, encoding, valid, tokenizer_file,
-        models.find(init_from, Console(quiet=True)) if init_from else None,
-        log, force, cache_dir, options.parse_duration(save_every),
+        models.find(init_from, Console(quiet=True)) if init_from is not None else None,
+        log, force, cache_dir, every or SAVE_EVERY,
     )  # fmt: skip
     raise typer.Exit(run(job, explanation, console))
 
 
 # Parameters of `train`, by what they decide.
 VOCABULARY = {"level", "vocab_size", "min_count", "split", "subword_model"}
-SIZES = {
-    "cell", "hidden_size", "embedding_dim", "num_layers", "tie_weights", "nonlinearity", "ngram_orders", "ngram_bits",
-}  # fmt: skip
+SIZES = {"cell", "hidden_size", "embedding_dim", "num_layers", "tie_weights", "nonlinearity"}
 WITH_RESUME = {"texts", "resume", "valid", "log", "cache_dir", "save_every", "quiet"}
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnngen.training.plan import Plan
 
 FLAGS = {"learning_rate": "--lr", "seconds": "--time"}
+SAVE_EVERY = 60.0
 _TEXTS = ("valid", "tokenizer_file", "init_from")
 
 
@@ -41,7 +42,7 @@ class Job:
     log: Path | None = None
     force: bool = False
     cache_dir: Path | None = None
-    save_every: float = 60.0
+    save_every: float = SAVE_EVERY
 
     @property
     def resume_path(self) -> Path:
@@ -49,9 +50,12 @@ class Job:
         return models.resume_path(self.output)
 
     def to_dict(self) -> dict[str, Any]:
-        """What a resume file keeps: nothing that says where to write. Ready for JSON."""
+        """What a resume file keeps: where to write only for the cache. Ready for JSON."""
         return {
             "paths": [_whole(path) for path in self.paths],
+            "force": self.force,
+            "save_every": self.save_every,
+            "cache_dir": self.cache_dir and _whole(str(self.cache_dir)),
             "encoding": self.encoding,
             "config": self.config.to_dict(),
             "model": self.model.to_dict(),
@@ -67,9 +71,12 @@ class Job:
         config, model = TrainConfig.from_dict(values.get("config")), ModelOptions.from_dict(values.get("model"))
         symbols = TokenizerConfig.from_dict(values["symbols"]) if values.get("symbols") else None
         valid, tokenizer_file, init_from = (path and Path(path) for path in map(values.get, _TEXTS))
+        # A folder that is there: what is kept in it is named by hashes, and nothing else in it is touched.
+        cache_dir = Path(values["cache_dir"]) if os.path.isdir(values["cache_dir"] or "") else None
         return cls(
             values["paths"], output, config, model, symbols, values["encoding"],
-            valid, tokenizer_file, init_from, force=True,
+            valid, tokenizer_file, init_from, force=values["force"], cache_dir=cache_dir,
+            save_every=float(values["save_every"]),
         )  # fmt: skip
 
     def repeat(self, plan: Plan, steps: int | None) -> str:
@@ -83,8 +90,8 @@ class Job:
         words += ["--valid", str(self.valid)] if self.valid else []
         words += ["--encoding", self.encoding] if self.encoding != options.ENCODING else []
         words += ["--init-from", str(self.init_from)] if self.init_from else []
-        chosen = ModelOptions() if self.init_from else replace(self.model, hidden_size=plan.model.hidden_size)
-        words += _flags(replace(chosen, dropout=plan.model.dropout), ModelOptions())
+        hidden_size = None if self.init_from else plan.model.hidden_size
+        words += _flags(replace(self.model, hidden_size=hidden_size, dropout=plan.model.dropout), ModelOptions())
         words += _flags(config, TrainConfig())
         words += ["-o", str(self.output.with_name(self.output.stem + "-again" + self.output.suffix))]
         return shlex.join(words)
@@ -92,8 +99,9 @@ class Job:
 
 def _has_texts(values: dict[str, Any]) -> bool:
     match values:
-        case {"paths": [_, *_] as paths, "encoding": str()}:
-            names = [*paths, *filter(None, map(values.get, _TEXTS))]
+        case {"paths": [_, *_] as paths, "encoding": str(), "force": bool(), "save_every": int() | float() as every,
+              "cache_dir": None | str() as cache_dir} if every > 0:  # fmt: skip
+            names = [*paths, *filter(None, [*map(values.get, _TEXTS), cache_dir])]
             return all(isinstance(name, str) and "\0" not in name for name in names)
     return False
 

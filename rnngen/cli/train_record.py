@@ -41,6 +41,7 @@ class Record:
         self.finished: Finished | None = None
         self.history: list[dict[str, Any]] = []
         self.saved = False
+        self.run_id = secrets.token_hex(8)
         self.resumable: int | None = None
 
     def go_on(self, kept: dict[str, Any], state: RunState) -> None:
@@ -49,16 +50,25 @@ class Record:
         from rnngen.training.run_state import under
 
         match kept:
-            case {"history": list(history), "best": None | dict() as best} if all(map(_is_point, history)):
-                self.history = history
+            case {"run": str(run_id), "history": list(history), "best": None | dict() as best} if all(
+                map(_is_point, history)
+            ):
+                self.run_id, self.history = run_id, history
             case _:
                 raise CheckpointError("the resume file is broken: its run record has another form")
         self.resumable = state.count("step")
+        self.saved = self._is_ours()
         if best is not None:
             if not _is_point(best) or not isinstance(best.get("valid_loss_nats"), float):
                 raise CheckpointError("the resume file is broken: its best model has no loss")
             weights = under("best", state.arrays)
             self.best = Validated(**{name: best[name] for name in (*_POINT, "valid_loss_nats")}, weights=weights)
+
+    def _is_ours(self) -> bool:
+        """Whether the checkpoint that is there is one that this run has written."""
+        with contextlib.suppress(CheckpointError):
+            return checkpoint.load(self.job.output).training.get("run") == self.run_id
+        return False
 
     def keep(self, event: Resumable, log_position: dict[str, Any] | None) -> OutputError | None:
         """Write the resume file; an error in that is no reason to stop."""
@@ -66,7 +76,7 @@ class Record:
 
         best = self.best and {name: getattr(self.best, name) for name in (*_POINT, "valid_loss_nats")}
         kept = {
-            "rnngen_version": __version__,
+            "run": self.run_id,
             "torch_version": version("torch"),
             "job": self.job.to_dict(),
             "text_sha256": self.dataset.found.sha256,
@@ -170,6 +180,7 @@ class Record:
         last = self.finished or best
         loss, n_valid_tokens = self.valid_loss_nats(), len(dataset.valid.ids)
         return {
+            "run": self.run_id,
             "rnngen_version": __version__,
             "torch_version": version("torch"),
             "texts": self.job.paths,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import secrets
+import math
 import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnngen.cli import options
+from rnngen.cli import models, options
 from rnngen.cli.initial import Initial
 from rnngen.cli.output import Console, drop_stdout, plural
 from rnngen.cli.progress import Progress
@@ -18,7 +18,7 @@ from rnngen.cli.train_job import Job
 from rnngen.cli.train_log import Log
 from rnngen.cli.train_record import Record, entry
 from rnngen.config import SampleConfig, TokenizerConfig
-from rnngen.errors import ConfigError, DataError, TrainingError
+from rnngen.errors import ConfigError, DataError, DivergenceError, OutputError, TrainingError
 from rnngen.files import check_writable, hold
 from rnngen.text import tokenizer as tokenizers
 from rnngen.text.corpus import FileText
@@ -49,7 +49,7 @@ def run(job: Job, explanation: str, console: Console) -> int:
         # torch takes over a second to import, so what can fail without it has been done.
         from rnngen.training.plan import make_plan
 
-        sizes = initial.options(job.model.dropout) if initial else job.model
+        sizes = initial.options(job.model, dataset.tokenizer) if initial else job.model
         record = Record(job, dataset, make_plan(job.config, sizes, dataset))
         announce(dataset, record.plan, console)
 
@@ -58,8 +58,8 @@ def run(job: Job, explanation: str, console: Console) -> int:
                 initial.carry_over(network, dataset.tokenizer, console)
 
         log = Log.new(job.log, force=job.force)
-        # The number makes the log one that no stranger's resume file can know.
-        log.write("begin", {"run": secrets.token_hex(8), "seed": job.config.seed, "text_sha256": dataset.found.sha256})
+        # The run's number makes the log one that no stranger's resume file can know.
+        log.write("begin", {"run": record.run_id, "seed": job.config.seed, "text_sha256": dataset.found.sha256})
         return follow(record, log, console, prepare=prepare_network)
 
 
@@ -72,7 +72,6 @@ def follow(record: Record, log: Log, console: Console, **how: Any) -> int:
     Returns:
         The exit code.
     """
-    from rnngen.errors import DivergenceError
     from rnngen.training.loop import train
 
     job = record.job
@@ -85,19 +84,25 @@ def follow(record: Record, log: Log, console: Console, **how: Any) -> int:
         _say_how_to_go_on(record, console)
         raise
     except TrainingError as error:
-        if isinstance(error, DivergenceError):
+        where = _saved_so_far(record)
+        if isinstance(error, DivergenceError) and (record.saved or record.best is None):
             record.forget_resume()  # it would come to the same end
-        kept = f"; the best model so far is in {job.output}" if record.saved else ""
-        raise TrainingError(f"{error}{kept}") from None
+        raise TrainingError(f"{error}{where}") from None
     finally:
         log.close()
     finished = record.finished
     if finished is not None and finished.reason == "stopped" and record.best is None:
         _say_how_to_go_on(record, console)
         return stop.exit_code
-    if finished is None or record.best is None:
+    if finished is None or record.best is None or not math.isfinite(finished.valid_loss_nats or 0.0):
+        record.forget_resume()
         raise TrainingError("the validation loss was never finite, so no model was kept: try a lower --lr")
-    record.save_at_the_end()
+    try:
+        record.save_at_the_end()
+    except OutputError:
+        if finished.reason == "stopped":
+            _say_how_to_go_on(record, console)
+        raise
     _report(record, console)
     try:
         print(job.output, flush=True)
@@ -111,6 +116,17 @@ def follow(record: Record, log: Log, console: Console, **how: Any) -> int:
     return stop.exit_code if finished.reason == "stopped" else 0
 
 
+def _saved_so_far(record: Record) -> str:
+    """After an error that ends a run: save its best model if that is still to be done, and say where it is."""
+    if record.best is None:
+        return ""
+    try:
+        record.save_at_the_end()
+    except OutputError as error:
+        return f"; {error}"
+    return f"; the best model so far is in {record.job.output}"
+
+
 def _check_places(job: Job) -> None:
     """No file that is read may be written, and no file twice; nothing is overwritten unasked."""
     read = {Path(path).resolve() for path in (*job.paths, job.valid, job.tokenizer_file) if path and path != "-"}
@@ -119,8 +135,10 @@ def _check_places(job: Job) -> None:
     for flag, path in (("--output", job.output), ("--log", job.log)):
         if path and path.resolve() in read:
             raise ConfigError(f"{flag} is {path}, which this run reads: name another file")
-    if job.log and job.log.resolve() == job.output.resolve():
-        raise ConfigError(f"--output and --log are both {job.log}: name two files")
+    if job.log and job.log.resolve() in (job.output.resolve(), job.resume_path.resolve()):
+        raise ConfigError(f"--log is {job.log}, which the run writes beside it: name another file")
+    if job.output.name.endswith(models.RESUME_SUFFIX):
+        raise ConfigError(f"{job.output} is named as a resume file is: name another with --output")
     if job.paths.count("-") + (str(job.valid) == "-") > 1:
         raise ConfigError("- stands twice: standard input can be read once")
 
@@ -241,7 +259,8 @@ def _say_how_to_go_on(record: Record, console: Console) -> None:
 
 
 def _progress(record: Record, console: Console) -> Progress:
-    return Progress(console, record.plan.seconds, lambda event: _sample_line(record, event))
+    best = record.best.valid_loss_nats if record.best else math.inf
+    return Progress(console, record.plan.seconds, best, lambda event: _sample_line(record, event))
 
 
 def _sample_line(record: Record, event: Validated) -> str:

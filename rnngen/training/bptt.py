@@ -90,9 +90,9 @@ def line_windows(
     n_given = 0
     while True:
         for batch in _batches(bounds, batch_size, generator):
-            lines = [ids[bounds[line] : bounds[line + 1]] for line in batch]
-            n_windows = -(-max(map(len, lines)) // bptt)
+            n_windows = -(-int((bounds[batch + 1] - bounds[batch]).max()) // bptt)
             if n_given + n_windows > skip:
+                lines = [ids[bounds[line] : bounds[line + 1]] for line in batch]
                 yield from islice(_pad(lines, newline_id, bptt), max(0, skip - n_given), None)
                 release(ids)
             n_given += n_windows

@@ -14,22 +14,16 @@ _BY_SYMBOL = ("embedding.weight", "output.weight", "output.bias")  # a row a sym
 
 
 @torch.no_grad()
-def carry_over(network: RNNLM, weights: Weights, old_ids: npt.NDArray[np.int64]) -> bool:
+def carry_over(network: RNNLM, weights: Weights, old_ids: npt.NDArray[np.int64], with_ngrams: bool) -> None:
     """Write old weights into a network of the same sizes; the rows of new symbols stay as they are.
-
-    The rows of n-grams are found by ids, so those of another vocabulary mean nothing, and stay at zero.
 
     Args:
         old_ids: [V], of each symbol in the old vocabulary; -1 for a new one.
-
-    Returns:
-        Whether the vocabularies are the same, and with them all weights.
+        with_ngrams: their rows are found by ids, so those of another vocabulary mean nothing, and are left at zero.
     """
-    same = len(old_ids) == len(weights["output.bias"]) and bool((old_ids == np.arange(len(old_ids))).all())
     shared = old_ids >= 0
     for name, parameter in network.named_parameters():
         if name in _BY_SYMBOL:
             parameter[torch.from_numpy(shared)] = torch.from_numpy(weights[name][old_ids[shared]]).to(parameter.device)
-        elif name != NGRAM_WEIGHT or same:
+        elif name != NGRAM_WEIGHT or with_ngrams:
             parameter.copy_(torch.from_numpy(weights[name]))
-    return same

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from rnngen.checkpoint import Weights
-from rnngen.config import weight_dtype
 from rnngen.errors import CheckpointError, DivergenceError, TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import Window, line_windows, text_windows
@@ -25,6 +24,8 @@ from rnngen.training.plan import FEWEST_BETWEEN, VALIDATE_AFTER, Plan
 from rnngen.training.run_state import (
     Arrays,
     RunState,
+    are_finite,
+    best_weights,
     copy_into,
     named,
     random_states,
@@ -138,13 +139,13 @@ class _Run:
         reason = "budget"
         while (schedule := self._schedule()).steps > self._step:
             asked_to_stop = self._should_stop()
-            if self._is_time_to_save(asked_to_stop):
+            if self._is_time_to_save(asked_to_stop) and are_finite(*self._tensors().values(), *self._state):
                 yield Resumable(self._step, self._run_state())
                 self._saved_at = time.monotonic()
             if asked_to_stop:
                 reason = "stopped"
                 break
-            if self._budget is not None and self._budget.is_overdue():
+            if self._step and self._budget is not None and self._budget.is_overdue():
                 reason = "overdue"
                 break
             loss = self._make_step(schedule)
@@ -164,9 +165,11 @@ class _Run:
                     break
         if self._step and reason != "patience" and not self._is_time_to_validate():
             yield self._validate()
-        exact = (
-            None if self._kept is None or reason == "stopped" else exact_loss(self._plan.model, self._kept, self._data)
-        )
+        if reason != "stopped" and self._should_stop():
+            reason = "stopped"
+        exact = None
+        if self._kept is not None and reason != "stopped":
+            exact = exact_loss(self._plan.model, self._kept, self._data)
         yield Finished(self._step, schedule.steps, reason, exact, self._seconds(), self._n_tokens)
 
     def _is_time_to_save(self, asked_to_stop: bool) -> bool:
@@ -330,7 +333,7 @@ class _Run:
         self._retries, self._worse = start.count("retries"), start.count("worse")
         self._state = self._checked_state(under("state", start.arrays))
         if start.numbers.get("best") is not None:
-            self._best, self._kept = start.number("best"), self._checked_best(under("best", start.arrays))
+            self._best, self._kept = start.number("best"), best_weights(self._plan.model, start.arrays)
         self._saved_at = time.monotonic()
 
     def _checked_state(self, arrays: Arrays) -> tuple[torch.Tensor, ...]:
@@ -340,11 +343,3 @@ class _Run:
         state = self._network.initial_state(n_rows if 0 < n_rows <= self._plan.batch_size else self._plan.batch_size)
         copy_into({str(turn): part for turn, part in enumerate(state)}, arrays)
         return state
-
-    def _checked_best(self, arrays: Arrays) -> Weights:
-        shapes = self._plan.model.weight_shapes()
-        if {name: (array.shape, array.dtype.name) for name, array in arrays.items()} != {
-            name: (shape, weight_dtype(name)) for name, shape in shapes.items()
-        }:
-            raise CheckpointError("the resume file is broken: its best weights are not those of its model")
-        return dict(arrays)

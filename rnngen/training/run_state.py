@@ -15,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from rnngen.checkpoint import Weights
+from rnngen.config import ModelConfig, weight_dtype
 from rnngen.errors import CheckpointError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -89,6 +91,20 @@ def copy_into(tensors: Mapping[str, Tensor], arrays: Arrays) -> None:
     with torch.no_grad():
         for name, tensor in tensors.items():
             tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+
+
+def are_finite(*tensors: Tensor) -> bool:
+    """Whether a step has not just made numbers that the next one will go back from."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
+
+
+def best_weights(model: ModelConfig, arrays: Arrays) -> Weights:
+    """The arrays `best/...`, which must be the weights of the model. Raises CheckpointError."""
+    best = under("best", arrays)
+    found = {name: (array.shape, array.dtype.name) for name, array in best.items()}
+    if found != {name: (shape, weight_dtype(name)) for name, shape in model.weight_shapes().items()}:
+        raise CheckpointError("the resume file is broken: its best weights are not those of its model")
+    return best
 
 
 def _dtype_name(tensor: Tensor) -> str:

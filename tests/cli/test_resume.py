@@ -9,7 +9,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,7 +153,12 @@ def test_a_log_that_is_another_now_is_left_alone_and_another_can_be_named(rnngen
     assert "cannot go on with the log" in result.err
     assert Path("log.jsonl").read_text() == "mine\n"
     shutil.copy("kept", RESUME)
-    assert "exists already" in rnngen("train", "--resume", "play", "--log", "log.jsonl").err
+    result = rnngen("train", "--resume", "play", "--log", "log.jsonl")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    Path("third").write_text("")
+    assert "third exists already and is not overwritten: name another\n" in rnngen(
+        "train", "--resume", "play", "--log", "third"
+    ).err  # fmt: skip
     assert rnngen("train", "--resume", "play", "--log", "other.jsonl", "-q").code == 0
     assert json.loads(Path("other.jsonl").read_text().split("\n")[0])["step"] == 21
 
@@ -254,6 +261,82 @@ def test_a_resume_file_that_is_damaged_is_refused_in_a_line(rnngen, stopped):
         assert str(RESUME) in result.err
 
 
+def test_a_checkpoint_that_is_not_the_run_s_own_is_not_overwritten(rnngen, stopped):
+    stopped(rnngen, "play.txt", *SMALL)
+    rnngen("train", "names.txt", *SMALL, "-o", "other")
+    theirs = Path("checkpoints/other.safetensors").read_bytes()
+    SAVED.write_bytes(theirs)
+    result = rnngen("train", "--resume", "play")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert f"{SAVED} exists already and is not overwritten: it is none of this run's" in result.err
+    assert SAVED.read_bytes() == theirs
+    SAVED.unlink()
+    assert rnngen("train", "--resume", "play", "-q").code == 0
+
+
+def test_the_place_of_the_cache_and_the_pace_of_saving_are_remembered(rnngen, stopped, tmp_path):
+    stopped(rnngen, "play.txt", *SMALL, "--cache-dir", "kept here", "--save-every", "7s")
+    before = sorted(os.listdir("kept here"))
+    result = rnngen("train", "--resume", "play")
+    assert "tokens: as they were kept" in result.err
+    assert sorted(os.listdir("kept here")) == before
+
+
+def test_the_best_loss_before_a_stop_is_the_best_after_it(rnngen, stopped):
+    bad = ["names.txt", "--steps", "150", "--hidden-size", "16", "--lr", "0.5", "--optimizer", "sgd", "--threads", "1",
+           "--batch-size", "4", "--bptt", "8"]  # fmt: skip
+    whole = rnngen("train", *bad, "-o", "whole").err
+    said = [line for line in whole.split("\n") if "validation loss" in line and line.startswith("step")]
+    stopped(rnngen, *bad, "-o", "play", at=120)
+    again = rnngen("train", "--resume", "play").err
+    assert [line for line in again.split("\n") if line.startswith("step")] == said[-1:] or said[-1].startswith("step 1")
+    assert said[-1] in again
+
+
+def test_a_text_that_a_person_names_may_be_a_pipe(stopped, rnngen, tmp_path):
+    stopped(rnngen, "play.txt", *SMALL)
+    os.mkfifo("pipe")
+    with subprocess.Popen(["sh", "-c", "cat play.txt > pipe"]) as writer:
+        assert rnngen("train", "pipe", "--resume", "play", "-q").code == 0
+        assert writer.wait(60) == 0
+
+
+def test_a_run_of_a_gpu_does_not_go_on_without_one(rnngen, stopped, monkeypatch):
+    stopped(rnngen, "play.txt", *SMALL)
+    found = resumes.load(RESUME)
+    resumes.save(RESUME, replace(found, plan=replace(found.plan, device="cuda", precision="float32")))
+    result = rnngen("train", "--resume", "play")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "device is 'cuda'" in result.err
+
+
+def test_a_name_that_is_a_resume_file_s_is_refused(rnngen):
+    for arguments in (["-o", "foo.resume"], ["-o", "foo", "--log", "checkpoints/foo.resume.safetensors"]):
+        result = rnngen("train", "play.txt", *SMALL, *arguments)
+        assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+        assert "foo.resume.safetensors" in result.err
+    for option in ("--resume", "--init-from"):
+        result = rnngen("train", "play.txt", option, "")
+        assert (result.code != 0, result.out, result.err.count("\n")) == (True, "", 1)
+
+
+def test_a_time_that_is_too_short_gives_a_model_all_the_same(rnngen):
+    result = rnngen("train", "play.txt", "--time", "0.01s", "--threads", "1", "--hidden-size", "64", "-q")
+    assert result.code == 0
+    assert os.listdir("checkpoints") == ["play.safetensors"]
+
+
+def test_ctrl_c_says_so_when_there_is_nothing_to_save_yet(start, tmp_path):
+    child = start("train", "-")
+    end = time.monotonic() + 60
+    while not list(Path("checkpoints").glob(".*.lock")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (130, b"", b"rnngen: interrupted\n")
+
+
 # --init-from.
 
 
@@ -292,9 +375,24 @@ def test_of_another_vocabulary_the_shared_symbols_keep_their_rows(rnngen, tmp_pa
     assert checkpoint.load(Path("checkpoints/kept.safetensors")).config == old.config
 
 
+def test_the_n_grams_of_a_large_vocabulary_are_those_of_a_new_model(rnngen, tmp_path):
+    (tmp_path / "words.txt").write_text("".join(f"w{n} w{n // 2}\n" for n in range(1500)))
+    rnngen("train", "play.txt", *SMALL)
+    begin = ["--init-from", "play", "--level", "word", "--min-count", "1", "--steps", "2", "--threads", "1"]
+    assert rnngen("train", "words.txt", *begin).code == 0
+    found = checkpoint.load(Path("checkpoints/words.safetensors")).config
+    assert (found.vocab_size > 1024, found.ngram_orders) == (True, ())
+    asked = rnngen("train", "words.txt", *begin, "--ngram-orders", "1", "-o", "asked")
+    assert "; the n-grams begin anew" in asked.err
+    assert checkpoint.load(Path("checkpoints/asked.safetensors")).config.ngram_orders == (1,)
+    result = rnngen("train", "words.txt", "--init-from", "play", "--vocab-size", "500")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "add --level" in result.err
+
+
 def test_what_a_checkpoint_brings_is_not_asked_for_again(rnngen):
     rnngen("train", "play.txt", *SMALL)
-    for option in ("--cell lstm", "--hidden-size 16", "--num-layers 1", "--ngram-orders none"):
+    for option in ("--cell lstm", "--hidden-size 16", "--num-layers 1"):
         result = rnngen("train", "names.txt", "--init-from", "play", *option.split())
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
         assert f"--init-from brings the sizes of its model: leave out {option.split()[0]}" in result.err

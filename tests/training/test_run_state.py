@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
@@ -15,9 +16,9 @@ import pytest
 import torch
 
 from rnngen.config import ModelOptions, TrainConfig
-from rnngen.errors import CheckpointError
+from rnngen.errors import CheckpointError, DivergenceError
 from rnngen.text.dataset import Dataset
-from rnngen.training.events import Event, Finished, Resumable, Stepped, Validated
+from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
 from rnngen.training.loop import train
 from rnngen.training.network import RNNLM
 from rnngen.training.plan import Plan, make_plan
@@ -135,6 +136,20 @@ def test_a_run_that_has_gone_back_goes_on_with_the_halved_rate_and_can_go_back_a
         wanted = [event for event in told(whole) if event[0] != "Diverged"]
         assert again == wanted[-len(again) :]
         assert again[0][1]["step"] == step + 1 or tried in (29, 119)  # or goes back next
+
+
+def test_a_state_that_is_handed_out_is_finite_though_the_next_step_goes_back(make_dataset):
+    data = make_dataset(NAMES)
+    plan = plan_of(data, learning_rate=1e20, optimizer="sgd")
+    n_states, events = 0, []
+    with contextlib.suppress(DivergenceError):
+        for event in train(plan, data, save_every=0.0):
+            events.append(type(event))
+            if isinstance(event, Resumable):
+                n_states += 1
+                assert all(np.isfinite(part).all() for part in event.state.arrays.values())
+    assert Diverged in events
+    assert n_states
 
 
 def test_a_timed_run_goes_on_with_the_time_that_is_left(make_dataset):
