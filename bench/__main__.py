@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bench", description="Measure rnngen beside its references.")
     parser.add_argument("names", nargs="*", metavar="NAME", type=_name,
-                        help="items to run, or their first word (step, tokenize); without one all but those of memory")  # fmt: skip
+                        help="items, or their first word (step); without one all but those of memory")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="name the items")
     parser.add_argument("--text", type=_text, default=ROOT / "corpora" / "marrowmere.txt",
                         help="to train on, score and tokenize (some targets are for tinyshakespeare.txt)")  # fmt: skip

@@ -6,25 +6,52 @@ import json
 import re
 from typing import Any
 
-MOST_VALUES = 1 << 22
+MOST_VALUES = 1 << 22  # in a flat list; what takes more time and memory counts for more
 MOST_DEPTH = 64
 LARGEST_INTEGER = 1 << 128  # the state of a random generator has 128 bits
 
-_COUNTED_FROM = 1 << 22  # characters; a shorter text has no room for too many values
+_VALUES_OF = {",": 1, ":": 4, "[": 8, "{": 8}
+_FEW = 1 << 16  # values, for which a look into the strings is not worth its time
 # The end is optional: a string that does not end is then read once, and not again from each of its quotes.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+# A text part by part, as taking out all strings at once takes ten times its memory.
+_STRINGS = re.compile(rf'(?:[^"]*+{_STRING.pattern}){{1,65536}}+|[^"]++', re.DOTALL)
 
 
-def parse(text: str) -> Any:
+class Budget:
+    """How much all JSON texts of one file may hold together. The largest takes about two seconds and 200 MB."""
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES
+
+    def spend(self, text: str) -> None:
+        """Take off what parsing a text will cost. Raises ValueError when there is not so much left."""
+        cost = _cost(text)
+        if cost <= _FEW:
+            self._left -= cost
+        else:
+            for part in _STRINGS.finditer(text):
+                self._left -= _cost(_STRING.sub("", part[0]))
+                if self._left < 0:
+                    break
+        if self._left < 0:
+            raise ValueError(f"more than {MOST_VALUES:,} values")
+
+
+def _cost(text: str) -> int:
+    return sum(count * text.count(sign) for sign, count in _VALUES_OF.items())
+
+
+def parse(text: str, budget: Budget | None = None) -> Any:
     """The value of a JSON text, `NaN` and `Infinity` among its numbers as Python writes them.
+
+    Args:
+        budget: of the file that the text is a part of; None where it is all of it.
 
     Raises:
         ValueError: with the reason; for deep nesting too, which alone would be a RecursionError.
     """
-    if len(text) > _COUNTED_FROM:
-        bare = _STRING.sub("", text)
-        if sum(map(bare.count, "[{,")) > MOST_VALUES:
-            raise ValueError(f"more than {MOST_VALUES:,} values")
+    (budget or Budget()).spend(text)
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
     except RecursionError:

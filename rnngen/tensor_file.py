@@ -141,9 +141,10 @@ class TensorFile:
     def __init__(self, path: Path, file: FileIO) -> None:
         self._path = path
         self._file = file
+        self._budget = bounded_json.Budget()
         try:
             n_bytes = file.seek(0, SEEK_END)
-            header, self._start = _read_header(file, n_bytes)
+            header, self._start = _read_header(file, n_bytes, self._budget)
             self._records = _checked_metadata(header.pop(_METADATA, {}))
             if len(header) > MOST_TENSORS:
                 raise _FormError(f"{len(header):,} arrays")
@@ -169,11 +170,15 @@ class TensorFile:
         return CheckpointError(f"{self._path} is broken: {reason}")
 
     def record(self, name: str) -> Any:
-        """The value of a JSON record; of any form, at most 64 deep, numbers below 2^128. Raises CheckpointError."""
+        """The value of a JSON record; of any form, at most 64 deep, numbers below 2^128; to be read once.
+
+        Raises:
+            CheckpointError: it is not there, is no JSON, or all records that were read have too many values together.
+        """
         if name not in self._records:
             raise self.broken(f"it has no {name} record")
         try:
-            return bounded_json.parse(self._records[name])
+            return bounded_json.parse(self._records[name], self._budget)
         except ValueError as error:
             raise self.broken(f"its {name} record is no usable JSON ({error})") from None
 
@@ -213,7 +218,7 @@ class _FormError(Exception):
     """Why a file is no whole safetensors file: what its header says, or that it ends too early."""
 
 
-def _read_header(file: FileIO, n_bytes: int) -> tuple[dict[str, Any], int]:
+def _read_header(file: FileIO, n_bytes: int, budget: bounded_json.Budget) -> tuple[dict[str, Any], int]:
     """The header, and where the bytes of the arrays begin."""
     file.seek(0)
     n_header_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "little")
@@ -225,7 +230,7 @@ def _read_header(file: FileIO, n_bytes: int) -> tuple[dict[str, Any], int]:
     content = bytearray(n_header_bytes)
     _fill(file, content)
     try:
-        header = bounded_json.parse(content.decode())
+        header = bounded_json.parse(content.decode(), budget)
     except ValueError as error:
         raise _FormError(f"its header is no usable JSON: {error}") from None
     if not isinstance(header, dict):

@@ -105,6 +105,18 @@ def test_a_header_that_does_not_fit_is_refused(tmp_path: Path, header: object, r
     assert reason in message
 
 
+def test_the_records_of_a_file_may_have_only_so_many_values_together(tmp_path: Path) -> None:
+    objects = [{"a": {}}] * 90_000
+    tensor_file.write(tmp_path / "file", "ours", 1, {"one": objects, "two": objects, "three": objects}, ARRAYS)
+
+    def read(file: tensor_file.TensorFile) -> None:
+        assert file.record("one") == file.record("two") == objects
+        file.record("three")
+
+    told = refusal(tmp_path / "file", read)
+    assert told.endswith("its three record is no usable JSON (more than 4,194,304 values)")
+
+
 def test_too_many_arrays_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensor_file, "MOST_TENSORS", len(ARRAYS) - 1)
     assert refusal(path).endswith("(6 arrays): copy it or train it again")

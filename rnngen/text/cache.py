@@ -36,12 +36,11 @@ from rnngen.text.tokenizer import Tokenizer
 from rnngen.text.tokens import Counts, Tokens, dtype_for, encode_into, map_tokens, write_all
 
 FORMAT = "rnngen-cache"
-VERSION = 1  # to be raised when a text would be split, a tokenizer built or a text encoded in another way
+VERSION = 2  # to be raised when a text would be split, a tokenizer built or a text encoded in another way
 HEADER_BYTES = 4096
 LEFT_OVER_SECONDS = 3600  # a temporary file this old was left by a process that was killed
 
 _DIGEST_BYTES = 64
-_LONGEST_SYMBOL = 200  # characters of an unknown symbol that the header has room for, as it is only shown
 _READ_BYTES = 1 << 20
 _LARGEST_TOKENIZER = 1 << 28
 _ENTRY = re.compile(r"[0-9a-f]{64}\.(?:ids|tokenizer)")
@@ -127,36 +126,53 @@ class Cache:
     def clear(self) -> tuple[int, int]:
         """Remove all entries, and what killed processes left. A process that has one open goes on with it.
 
+        A link that has the name of an entry is removed, and not what it leads to.
+
         Returns:
             How many files there were, and their bytes.
 
         Raises:
-            DataError: a file cannot be removed.
+            DataError: a file cannot be removed, or a folder has the name of one; then all else was removed.
         """
         n_files = n_bytes = 0
+        folders = []
         try:
-            for file in self._files(_ENTRY, _TEMPORARY):
+            for file in self._named(_ENTRY, _TEMPORARY):
+                if file.is_dir(follow_symlinks=False):
+                    folders.append(file.path)
+                    continue
                 with contextlib.suppress(FileNotFoundError):
                     size = file.stat(follow_symlinks=False).st_size
                     os.unlink(file.path)
                     n_files, n_bytes = n_files + 1, n_bytes + size
+        except NotADirectoryError:
+            raise self._no_folder() from None
         except OSError as error:
-            raise DataError(f"cannot clear the cache {self.folder}: {error.strerror}; remove it by hand") from None
+            raise DataError(f"cannot clear the cache {self.folder}: {error.strerror}; make it writable") from None
+        if folders:
+            raise DataError(
+                f"{folders[0]} is a folder where the cache has a file, and stays{_and_others(folders[1:])}: "
+                "move it away by hand; all else is removed"
+            )
         return n_files, n_bytes
 
-    def _files(self, *patterns: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
+    def _named(self, *patterns: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
+        """What is in the folder under the name of a file of ours, whatever it is."""
         try:
             found = list(os.scandir(self.folder))
         except FileNotFoundError:
             return
-        for file in found:
-            if any(pattern.fullmatch(file.name) for pattern in patterns) and file.is_file(follow_symlinks=False):
-                yield file
+        yield from (file for file in found if any(pattern.fullmatch(file.name) for pattern in patterns))
+
+    def _no_folder(self) -> DataError:
+        return DataError(f"{self.folder} is no folder to keep tokens in: name a folder with --cache-dir")
 
     @contextlib.contextmanager
     def _failing_well(self) -> Iterator[None]:
         try:
             yield
+        except FileExistsError:
+            raise self._no_folder() from None
         except OSError as error:
             raise DataError(
                 f"cannot keep the tokens in {self.folder}: {error.strerror}; "
@@ -183,6 +199,11 @@ class Cache:
     def _new(self, name: str) -> Iterator[BinaryIO]:
         """A file that stands behind a header still to be written, and comes to its name at the end."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stat.S_ISDIR(_mode(self.folder / name)):
+            raise DataError(
+                f"{self.folder / name} is a folder where the cache keeps a file: move it away, "
+                "or name another folder for the cache with --cache-dir"
+            )
         self._remove_leftovers()
         temporary = self.folder / f".{name}.{secrets.token_hex(8)}.tmp"
         # Unbuffered: nothing is left to be written, and to fail, when the file is closed.
@@ -200,9 +221,22 @@ class Cache:
 
     def _remove_leftovers(self) -> None:
         with contextlib.suppress(OSError):
-            for file in self._files(_TEMPORARY):
-                if time.time() - file.stat(follow_symlinks=False).st_mtime > LEFT_OVER_SECONDS:
+            for file in self._named(_TEMPORARY):
+                found = file.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > LEFT_OVER_SECONDS:
                     os.unlink(file.path)
+
+
+def _mode(path: Path) -> int:
+    """Of what is there under a name, if anything; a link is itself."""
+    try:
+        return os.lstat(path).st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _and_others(folders: list[str]) -> str:
+    return f" (and {len(folders)} more)" if folders else ""
 
 
 def _key(part: Part, kind: str, level: str, made_by: object) -> str:
@@ -217,8 +251,7 @@ def _sha256_of(values: object) -> str:
 
 def _header_of(counts: Counts, dtype: np.dtype[Any]) -> dict[str, Any]:
     first = counts.first_unknown
-    shown = first and [first.symbol[:_LONGEST_SYMBOL], first.offset]
-    return {**asdict(counts), "first_unknown": shown, "dtype": dtype.name}
+    return {**asdict(counts), "first_unknown": first and [first.symbol, first.offset], "dtype": dtype.name}
 
 
 def _write_header(file: BinaryIO, name: str, values: dict[str, Any], digest: hashlib._Hash) -> None:

@@ -22,8 +22,9 @@ from typing import BinaryIO, Protocol
 from rnngen.errors import ConfigError, DataError
 
 READ_BYTES = 1 << 18  # with 1 << 20, byte ids of 100 MB took twice as long, char ids a fifth longer
-LONGEST_CHUNK = 1 << 22  # characters; a longer line is cut at a space, or anywhere
-# Characters, where lines are taken one by one: of each, score --tokens --json holds almost a kilobyte.
+LONGEST_CHUNK = 1 << 18  # characters of several lines
+# Characters; where lines are taken one by one, score --tokens --json holds almost a kilobyte of each. Where they are
+# not, a longer one is cut at a space, or anywhere.
 LONGEST_LINE = 1 << 20
 
 
@@ -31,7 +32,10 @@ class Text(Protocol):
     """A text that can be read again and again."""
 
     def chunks(self) -> Iterator[str]:
-        """The text in pieces, none empty; they end after a line break wherever lines are not too long."""
+        """The text in pieces, none empty; they end after a line break wherever lines are not too long.
+
+        Where they end depends on the text alone, however it is read: a word that is cut has other ids.
+        """
 
 
 class FileText:
@@ -65,7 +69,7 @@ class FileText:
         self._first_seen: dict[int, tuple[int, int]] = {}
 
     def chunks(self) -> Iterator[str]:
-        return _cut_at_line_breaks(self._pieces())
+        return _cut_in_fixed_places(self._pieces())
 
     def lines(self) -> Iterator[str]:
         """Every line with the line break that ends it; an unterminated last line has none."""
@@ -74,7 +78,7 @@ class FileText:
 
     def line_blocks(self) -> Iterator[list[str]]:
         """The lines, those together that were read together."""
-        return line_blocks_of(self.chunks())
+        return line_blocks_of(self._pieces())
 
     def _pieces(self) -> Iterator[str]:
         unterminated = False
@@ -201,20 +205,43 @@ def _decode(file: BinaryIO, name: str, encoding: str) -> Iterator[str]:
             return
 
 
-def _cut_at_line_breaks(pieces: Iterator[str]) -> Iterator[str]:
+def _cut_in_fixed_places(pieces: Iterator[str]) -> Iterator[str]:
     pending: list[str] = []
     size = 0
     for piece in pieces:
         pending.append(piece)
         size += len(piece)
-        if "\n" in piece or size > LONGEST_CHUNK:
+        if size > LONGEST_LINE or (size > LONGEST_CHUNK and "\n" in piece):
             text = "".join(pending)
-            end = text.rfind("\n") + 1 or max(text.rfind(" "), 0) or len(text)
-            yield text[:end]
-            pending = [text[end:]]
-            size = len(text) - end
-    if size:
-        yield "".join(pending)
+            start = 0
+            while end := _end_of_chunk(text, start):
+                yield text[start:end]
+                start = end
+            pending = [text[start:]]
+            size = len(text) - start
+    text = "".join(pending)
+    start = 0
+    while start < len(text):
+        end = _end_of_chunk(text, start) or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _end_of_chunk(text: str, start: int) -> int:
+    """Where the chunk ends that begins at `start`, whatever follows the text; 0 when that depends on what follows.
+
+    After the last line that ends within `LONGEST_CHUNK`, or else the first one; before the last space of a line that is
+    too long.
+    """
+    if len(text) - start <= LONGEST_CHUNK:
+        return 0
+    # One character more, where the line break itself may be.
+    ended = start + LONGEST_CHUNK + 1
+    end = text.rfind("\n", start, ended) + 1 or text.find("\n", ended, start + LONGEST_LINE + 1) + 1
+    if end or len(text) - start <= LONGEST_LINE:
+        return end
+    # The space stays with the word behind it, as SentencePiece has it.
+    return max(text.rfind(" ", start + 1, start + LONGEST_LINE), 0) or start + LONGEST_LINE
 
 
 def line_blocks_of(chunks: Iterator[str]) -> Iterator[list[str]]:

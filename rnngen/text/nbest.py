@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from rnngen.config import NbestForm
 from rnngen.errors import DataError
+from rnngen.text.corpus import LONGEST_LINE
 from rnngen.text.symbols import visible
 
 FEATURE = "RNNLM="
@@ -22,7 +23,6 @@ SHAPES: dict[NbestForm, str] = {
     "kaldi": "uttid words",
 }
 SHOWN_CHARS = 60  # of a malformed line
-LONGEST_LINE = 1 << 20  # characters
 LONGEST_NUMBER = 1000  # characters; 1e308 written out has 309
 
 _SEPARATOR = re.compile(r"(?<!\S)\|\|\|(?!\S)")

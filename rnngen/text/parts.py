@@ -14,6 +14,7 @@ from rnngen.text.corpus import Survey, Text, line_blocks_of
 _CHOSEN = b"\1"
 _OTHERS = bytes([1, 0]).ljust(256, b"\0")
 _BLOCK = 1 << 20  # lines that are dealt out together
+_MOST_LINES = 10**9  # that numpy draws a hypergeometric number of
 
 
 class Unchanged:
@@ -84,13 +85,18 @@ def split_by_characters(text: Text, found: Survey, fraction: float) -> tuple[Tex
 
 
 def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> tuple[Text, Text]:
-    """All lines but a random `fraction` to train on, and these to validate on. Raises DataError for too few lines."""
+    """All lines but a random `fraction` to train on, and these to validate on. Raises DataError for too few or many."""
     n_valid = round(fraction * found.n_lines) or 1
     if n_valid >= found.n_lines:
         lines = _counted(found.n_lines, "line") + (" that is" if found.n_lines == 1 else " that are")
         raise DataError(
             f"the text has {lines} not blank: too few to keep {n_valid} for validation; "
             "give more lines, or a validation text with --valid FILE"
+        )
+    if found.n_lines > _MOST_LINES:
+        raise DataError(
+            f"the text has {found.n_lines:,} lines that are not blank, and of {_MOST_LINES:,} at most some can be "
+            "drawn for validation: give a validation text with --valid FILE"
         )
     marks = _random_marks(found.n_lines, n_valid, seed)
     return ChosenLines(text, marks.translate(_OTHERS)), ChosenLines(text, marks)

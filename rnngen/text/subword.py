@@ -118,6 +118,30 @@ def _piece_bytes(piece: str, is_byte: bool) -> bytes:
     return bytes([int(piece[3:5], 16)]) if is_byte else piece.replace(SPACE_MARK, " ").encode()
 
 
+class _Sentences:
+    """An iterator for SentencePiece, which in C++ makes one error of all that a text may fail with.
+
+    Attributes:
+        failure: what it ended with, if that was not its end; a Ctrl-C too.
+    """
+
+    def __init__(self, text: Text, share: float) -> None:
+        self._sentences = _sentences(text, share)
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            return next(self._sentences)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
 def _sentences(text: Text, share: float) -> Iterator[str]:
     """Lines, the longest ones cut; of a `share` below 1 so many of them, drawn the same way every time."""
     draw = random.Random(0).random
@@ -135,9 +159,10 @@ def _train(text: Text, share: float, vocab_size: int, subword_model: SubwordMode
     if vocab_size < _FIXED_PIECES + 10:
         raise TokenizerError(f"vocab_size is {vocab_size}: a subword vocabulary needs {_FIXED_PIECES + 10} or more")
     model = io.BytesIO()
+    sentences = _Sentences(text, share)
     try:
         SentencePieceTrainer.Train(
-            sentence_iterator=_sentences(text, share),
+            sentence_iterator=sentences,
             model_writer=model,
             model_type=subword_model,
             vocab_size=vocab_size,
@@ -159,7 +184,7 @@ def _train(text: Text, share: float, vocab_size: int, subword_model: SubwordMode
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
-        raise TokenizerError(_remedy(str(error), vocab_size)) from None
+        raise sentences.failure or TokenizerError(_remedy(str(error), vocab_size)) from None
     return model.getvalue()
 
 

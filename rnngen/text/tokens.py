@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,6 +17,8 @@ from rnngen.text.corpus import Text
 from rnngen.text.symbols import Unknown
 from rnngen.text.tokenizer import Tokenizer, encode_known
 
+LONGEST_SYMBOL = 200  # characters of an unknown symbol that are kept; it is only shown
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -26,7 +28,7 @@ class Counts:
         n_tokens: ids that were written.
         n_chars: characters of the text.
         n_unknown: unknown symbols of the text, whether kept or left out.
-        first_unknown: the first of them, with its place in the text.
+        first_unknown: the first of them, with its place in the text; cut at `LONGEST_SYMBOL`.
     """
 
     n_tokens: int = 0
@@ -93,13 +95,17 @@ def encode_into(
     for chunk in text.chunks():
         encoded = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
         n_unknown += encoded.n_unknown
-        first = first or encoded.first_unknown
+        first = first or _cut(encoded.first_unknown)
         n_chars += len(chunk)
         n_tokens += len(encoded.ids)
         data = encoded.ids.astype(dtype).view(np.uint8).data
         see(data)
         write_all(file, data)
     return Counts(n_tokens, n_chars, n_unknown, first)
+
+
+def _cut(found: Unknown | None) -> Unknown | None:
+    return found and replace(found, symbol=found.symbol[:LONGEST_SYMBOL])
 
 
 def map_tokens(file: BinaryIO, offset: int, dtype: np.dtype[Any], counts: Counts, reused: bool = False) -> Tokens:

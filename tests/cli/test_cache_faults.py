@@ -76,3 +76,21 @@ def test_a_cache_folder_that_cannot_be_made_is_an_error_before_training(process,
         f"rnngen: cannot keep the tokens in {folder}: Not a directory; "
         "name a folder with room that can be written, with --cache-dir\n"
     )
+
+
+def test_no_name_for_the_cache_folder_is_not_taken_for_the_working_folder(rnngen, text, contents):
+    before = contents().keys()
+    for command in (["train", text, *STEPS], ["tokenize", "--clear-cache"]):
+        result = rnngen(*command, "--cache-dir", "")
+        assert (result.code, result.out) == (2, "")
+        assert result.err == "rnngen: --cache-dir is empty: name a folder, or leave it out\n"
+    assert contents().keys() == before
+
+
+def test_a_text_as_the_cache_folder_is_refused_and_stays(rnngen, text):
+    before = text.read_bytes()
+    for command in (["train", text, *STEPS], ["tokenize", "--clear-cache"]):
+        result = rnngen(*command, "--cache-dir", text)
+        assert (result.code, result.out) == (1, "")
+        assert result.err == f"rnngen: {text} is no folder to keep tokens in: name a folder with --cache-dir\n"
+    assert text.read_bytes() == before

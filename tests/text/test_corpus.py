@@ -287,32 +287,54 @@ def test_a_file_that_grows_is_scored_as_far_as_it_goes(write: Write) -> None:
 
 
 @settings(deadline=None)
-@given(short_lines, st.integers(1, 9), st.integers(1, 12))
-def test_chunks_end_at_line_breaks_unless_lines_are_long(text: str, read_bytes: int, longest: int) -> None:
+@given(short_lines, st.integers(1, 9), st.integers(1, 12), st.integers(0, 12))
+def test_chunks_end_at_line_breaks_unless_lines_are_long(text: str, read_bytes: int, longest: int, more: int) -> None:
     with tempfile.NamedTemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
         file.write(text.encode())
         file.flush()
         patch.setattr(corpus, "READ_BYTES", read_bytes)
         patch.setattr(corpus, "LONGEST_CHUNK", longest)
-        file_text = FileText([file.name])
-        chunks = list(file_text.chunks())
+        patch.setattr(corpus, "LONGEST_LINE", longest + more)
+        chunks = list(FileText([file.name]).chunks())
         assert "".join(chunks) == text
         assert "" not in chunks
-        longest_line = max(map(len, text.split("\n")))
-        if longest_line < longest:
+        if max(map(len, text.split("\n"))) <= longest + more:
             assert all(chunk.endswith("\n") for chunk in chunks[:-1])
-        assert all(len(chunk) <= longest + 2 * read_bytes for chunk in chunks)
-        assert list(file_text.lines()) == io.StringIO(text, newline="\n").readlines()
+        assert all(len(chunk) <= longest + more + 1 for chunk in chunks)
+        assert all(len(chunk) <= longest + 1 for chunk in chunks if "\n" in chunk[:-1])
+        patch.setattr(corpus, "READ_BYTES", 100)
+        assert list(FileText([file.name]).chunks()) == chunks
 
 
-def test_a_long_line_is_cut_at_a_space_and_stays_one_line(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "READ_BYTES", 4)
-    monkeypatch.setattr(corpus, "LONGEST_CHUNK", 8)
-    text = FileText([write(b"to be or not to be\nthat is")])
-    chunks = list(text.chunks())
-    assert len(chunks) > 2
-    assert all(chunk.startswith((" ", "that")) for chunk in chunks[1:])
-    assert list(text.lines()) == ["to be or not to be\n", "that is"]
+@settings(deadline=None)
+@given(short_lines, st.integers(1, 9))
+def test_lines_are_those_of_the_text_wherever_the_reads_cut_them(text: str, read_bytes: int) -> None:
+    with tempfile.NamedTemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        file.write(text.encode())
+        file.flush()
+        patch.setattr(corpus, "READ_BYTES", read_bytes)
+        assert list(FileText([file.name]).lines()) == io.StringIO(text, newline="\n").readlines()
+
+
+@pytest.mark.parametrize("read_bytes", [1, 4, 100])
+@pytest.mark.parametrize(
+    ("text", "chunks"),
+    [
+        ("to be or not to be\nthat is", ["to be or", " not to", " be\n", "that is"]),
+        ("tobeornottobe\n\nthat", ["tobeornot", "tobe\n\n", "that"]),
+        ("a\nb\nc\nd\ne\n", ["a\nb\nc\n", "d\ne\n"]),
+        ("a\ntobeorno\nb", ["a\n", "tobeorno\n", "b"]),
+        (" tobeornot be", [" tobeorno", "t be"]),
+        ("tobeornot\nbe", ["tobeornot\n", "be"]),
+    ],
+)
+def test_a_line_is_cut_in_the_same_places_however_it_is_read(
+    write: Write, monkeypatch: pytest.MonkeyPatch, text: str, chunks: list[str], read_bytes: int
+) -> None:
+    monkeypatch.setattr(corpus, "LONGEST_CHUNK", 6)
+    monkeypatch.setattr(corpus, "LONGEST_LINE", 9)
+    monkeypatch.setattr(corpus, "READ_BYTES", read_bytes)
+    assert list(FileText([write(text.encode())]).chunks()) == chunks
 
 
 # Survey and split

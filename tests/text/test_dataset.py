@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +16,9 @@ import pytest
 
 from rnngen.config import TokenizerConfig, TrainConfig
 from rnngen.errors import DataError
-from rnngen.text import dataset
+from rnngen.text import corpus, dataset
 from rnngen.text.char import ByteTokenizer, CharTokenizer
+from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
 
 CHAR = TokenizerConfig("char")
@@ -132,6 +137,33 @@ def test_a_validation_text_of_its_own_is_known_by_its_hash() -> None:
     assert prepare(text_of("ab" * 20), None, TrainConfig(), None, CHAR).valid_sha256 is None
     with_valid = prepare(text_of("ab" * 20), text_of("ba"), TrainConfig(), None, CHAR)
     assert with_valid.valid_sha256 == hashlib.sha256(b"ba").hexdigest()
+
+
+@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("level", ["char", "word", "subword"])
+def test_the_ids_of_a_text_are_the_same_however_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: Any, lines: bool
+) -> None:
+    monkeypatch.setattr(corpus, "LONGEST_CHUNK", 100)
+    monkeypatch.setattr(corpus, "LONGEST_LINE", 300 if not lines else 10_000)
+    words = [f"word{n % 97}" + "ly" * (n % 300 == 299) * 400 for n in range(1500)]
+    content = (" ".join(words[:1000]) + "\n" + "\n".join(words[1000:]) + "\n").encode()
+    halves = content.index(b"\n") + 1
+    paths = {name: str(tmp_path / name) for name in ("plain", "text.gz", "one", "two")}
+    written = (content, gzip.compress(content), content[:halves], content[halves:])
+    for path, data in zip(paths.values(), written, strict=True):
+        Path(path).write_bytes(data)
+    found = set()
+    config = TrainConfig(lines=lines, valid_fraction=0.3)
+    ways = itertools.product([["plain"], ["text.gz"], ["one", "two"], ["-"]], [1 << 18, 1009, 37])
+    for number, (names, read_bytes) in enumerate(ways):
+        monkeypatch.setattr(corpus, "READ_BYTES", read_bytes)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        text = FileText([paths.get(name, name) for name in names])
+        data = prepare(text, None, config, None, TokenizerConfig(level), tmp_path / f"cache{number}")
+        assert not data.reused
+        found.add((data.found.sha256, data.train.ids.tobytes(), data.valid.ids.tobytes()))
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("reading", [1, 2, 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rnngen.errors import DataError
+from rnngen.text.corpus import LONGEST_LINE
 from rnngen.text.nbest import parse
 
 MOSES = "0 ||| we must go . ||| d: 0 -5.5 LM0= -36.1 ||| -9.2298"
@@ -127,6 +128,13 @@ def test_a_list_that_has_our_number_already_gets_the_new_one_in_its_place():
     assert parse(old, "moses", 1).with_number("-4.25") == "0 ||| a b ||| LM= -1 RNNLM= -4.25 W= 2 ||| -7"
     once = parse("0 ||| a b ||| LM= -1 ||| -7", "moses", 1).with_number("-4.25")
     assert parse(once, "moses", 1).with_number("-4.25") == once
+
+
+def test_the_longest_line_is_that_of_all_that_takes_lines_one_by_one():
+    line = "u " + "a" * (LONGEST_LINE - 2)
+    assert len(parse(line, "kaldi", 1).text) == LONGEST_LINE - 2
+    with pytest.raises(DataError, match="1,048,576 are the most"):
+        parse(line + "a", "kaldi", 1)
 
 
 @pytest.mark.parametrize("form", ["moses", "srilm", "kaldi"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rnngen.errors import DataError
@@ -44,6 +45,16 @@ def test_of_many_lines_exactly_the_fraction_is_chosen_block_by_block(
     assert sorted(chosen + others) == list(range(1050))
     if fraction == 0.3:
         assert all(10 < sum(n // 100 == block for n in chosen) < 60 for block in range(10))
+
+
+def test_more_lines_than_can_be_drawn_from_are_refused_with_a_remedy() -> None:
+    with pytest.raises(DataError) as error:
+        split_by_lines(text_of(), Survey(0, 10**9 + 1, ""), 0.1, 1)
+    assert str(error.value) == (
+        "the text has 1,000,000,001 lines that are not blank, and of 1,000,000,000 at most some can be drawn for "
+        "validation: give a validation text with --valid FILE"
+    )
+    np.random.default_rng(1).hypergeometric(1, parts._MOST_LINES - 1, 5)  # the most is numpy's own
 
 
 def test_the_lines_that_validate_are_those_that_the_seed_has_always_drawn() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceTrainer
 
-from rnngen.errors import TokenizerError
+from rnngen.errors import DataError, TokenizerError
 from rnngen.text import subword
 from rnngen.text.subword import SubwordTokenizer
 
@@ -193,6 +194,23 @@ def test_a_model_that_could_lose_text_is_refused(options: dict[str, Any]) -> Non
     )  # fmt: skip
     with pytest.raises(TokenizerError, match=r"^the SentencePiece model has no line break symbol or no byte fallback$"):
         SubwordTokenizer(model.getvalue())
+
+
+@pytest.mark.parametrize("vocab_size", [None, 300])
+@pytest.mark.parametrize("failure", [DataError("it changed"), KeyboardInterrupt(), MemoryError()], ids=repr)
+def test_what_ends_the_reading_of_a_text_is_told_as_it_is(failure: BaseException, vocab_size: int | None) -> None:
+    n_readings = 0
+
+    def chunks() -> Iterator[str]:
+        nonlocal n_readings
+        n_readings += 1
+        yield from TEXT.chunks()
+        if n_readings == 2:
+            raise failure
+
+    with pytest.raises(type(failure)) as error:
+        SubwordTokenizer.build(SimpleNamespace(chunks=chunks), vocab_size, "unigram")
+    assert error.value is failure
 
 
 def test_of_a_large_text_a_sample_from_all_over_it_is_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,10 +103,9 @@ def test_a_tokenizer_is_reused_without_reading_the_text(cache: Cache, level: Any
 def test_an_unknown_symbol_of_any_length_has_room(cache: Cache) -> None:
     config = TokenizerConfig("word")
     tokenizer = cache.tokenizer(part_of(TEXT), config)
-    for _ in range(2):
-        tokens = cache.tokens(part_of("😀" * 100_000), tokenizer)
-        assert tokens.n_unknown > 0
-    assert tokens.reused
+    first, again = (cache.tokens(part_of("😀" * 100_000), tokenizer) for _ in range(2))
+    assert (first.reused, again.reused) == (False, True)
+    assert first.first_unknown == again.first_unknown is not None
 
 
 # What is not to be trusted
@@ -303,11 +302,61 @@ def test_clearing_removes_entries_and_leftovers_and_nothing_else(cache: Cache, t
     kept = {"notes.txt", "x.ids", f"{key}.idsx", f".{key}.ids.tmp", f"{key.upper()}A.ids"}
     for name in kept:
         (cache.folder / name).write_text("dear")
-    (cache.folder / f"{'1' * 64}.ids").mkdir()
-    (cache.folder / f"{'2' * 64}.ids").symlink_to(tmp_path)
     assert cache.clear() == (3, n_bytes)
-    assert {path.name for path in cache.folder.iterdir()} == kept | {f"{'1' * 64}.ids", f"{'2' * 64}.ids"}
+    assert {path.name for path in cache.folder.iterdir()} == kept
     assert cache.clear() == (0, 0)
+
+
+def test_clearing_removes_links_and_not_what_they_lead_to(cache: Cache, tmp_path: Path) -> None:
+    cache.folder.mkdir()
+    precious = tmp_path / "precious"
+    precious.write_text("dear")
+    for digit, target in ("1", precious), ("2", tmp_path), ("3", tmp_path / "gone"):
+        (cache.folder / f"{digit * 64}.ids").symlink_to(target)
+    os.mkfifo(cache.folder / f"{'4' * 64}.ids")
+    assert cache.clear()[0] == 4
+    assert list(cache.folder.iterdir()) == []
+    assert precious.read_text() == "dear"
+
+
+def test_clearing_names_a_folder_that_it_leaves_after_it_has_removed_all_else(cache: Cache) -> None:
+    cache.tokens(part_of("ab"), AB)
+    folders = [cache.folder / f"{digit * 64}.ids" for digit in "ab"]
+    for folder in folders:
+        folder.mkdir()
+    with pytest.raises(DataError) as error:
+        cache.clear()
+    assert sorted(cache.folder.iterdir()) == folders
+    named = min(folders, key=lambda folder: str(error.value).find(str(folder)) < 0)
+    assert str(error.value) == (
+        f"{named} is a folder where the cache has a file, and stays (and 1 more): move it away by hand; "
+        "all else is removed"
+    )
+
+
+def test_a_folder_in_the_place_of_an_entry_is_named_before_the_text_is_read(cache: Cache) -> None:
+    cache.tokens(part_of("ab"), AB)
+    path = entry(cache)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataError) as error:
+        cache.tokens(unreadable(part_of("ab")), AB)
+    assert str(error.value) == (
+        f"{path} is a folder where the cache keeps a file: move it away, "
+        "or name another folder for the cache with --cache-dir"
+    )
+    assert list(cache.folder.iterdir()) == [path]
+
+
+def test_a_file_as_the_folder_is_named_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("dear")
+    for act in (lambda cache: cache.clear(), lambda cache: cache.tokens(unreadable(part_of("ab")), AB)):
+        with pytest.raises(
+            DataError, match=r"text.txt is no folder to keep tokens in: name a folder with --cache-dir$"
+        ):
+            act(Cache(path))
+    assert path.read_text() == "dear"
 
 
 def test_clearing_a_cache_that_is_not_there_removes_nothing(tmp_path: Path) -> None:

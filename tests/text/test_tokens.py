@@ -13,7 +13,9 @@ import pytest
 
 from rnngen.errors import DataError, TokenizerError
 from rnngen.text.char import ByteTokenizer, CharTokenizer
-from rnngen.text.tokens import write_tokens
+from rnngen.text.symbols import Unknown
+from rnngen.text.tokens import LONGEST_SYMBOL, write_tokens
+from rnngen.text.word import WordTokenizer
 
 
 def text_of(*chunks: str) -> Any:
@@ -42,6 +44,11 @@ def test_an_id_takes_as_few_bytes_as_the_vocabulary_allows(vocab_size: int, dtyp
 def test_unknown_symbols_are_counted_over_all_chunks(on_unknown: Any, ids: list[int]) -> None:
     tokens = write_tokens(text_of("a?", "b!"), CharTokenizer("ab"), on_unknown)
     assert (tokens.ids.tolist(), tokens.n_unknown) == (ids, 2)
+
+
+def test_of_a_very_long_unknown_symbol_the_begin_is_kept() -> None:
+    first = write_tokens(text_of("so ", "é" * 5000), WordTokenizer(["so"], "whitespace")).first_unknown
+    assert first == Unknown("é" * LONGEST_SYMBOL, 3)
 
 
 def test_unknown_symbols_can_be_an_error() -> None:
