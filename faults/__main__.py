@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -54,12 +55,20 @@ def main(arguments: list[str]) -> int:
     if asked.list:
         print("\n".join(KINDS))
         return 0
+    _take_signals()
     print(f"{'kind':<{_WIDTH}}  {'tried':>7}  {'survived':>8}  {'lost':>5}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         # For the processes that are started, too: no cache of this user helps, or grows.
         os.environ["XDG_CACHE_HOME"] = folder
         outcomes = [_run(kind, asked.scale, asked.seed) for kind in asked.kinds or KINDS]
     return 1 if any(outcome.lost for outcome in outcomes) else 0
+
+
+def _take_signals() -> None:
+    """A campaign in the background ignores signals, and so would what it starts: what is handled here is not."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def _run(kind: str, scale: float, seed: int) -> Outcome:

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from faults.fuzz_child import refusal
+from faults.fuzz_child import MOST_BYTES, limit_memory, refusal
 from faults.fuzz_tensors import damaged_file
 from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.errors import CheckpointError, RnngenError, TrainingError
@@ -50,6 +50,7 @@ def write_resume_files(folder: Path) -> list[Path]:
 def read_resume_file(seed: Path, path: Path, random: Random) -> str:
     """Load and train for one step."""
     path.write_bytes(damaged_file(random, seed.read_bytes()))
+    limit_memory(MOST_BYTES)  # beyond what training keeps for its next step, from the files before this one
     try:
         loaded = resume.load(path)
         data = _dataset(seed.parent, loaded.tokenizer, loaded.plan.lines)

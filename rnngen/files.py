@@ -177,8 +177,7 @@ def _lock(lock: Path, path: Path) -> int | None:
             _try_lock(descriptor, lock, path)
             # The one who held it may have removed the file after it was opened here, and a third made another.
             if _is_at(descriptor, lock):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+                _write_pid(descriptor, lock)
                 return descriptor
         except OSError as error:
             os.close(descriptor)
@@ -190,6 +189,17 @@ def _lock(lock: Path, path: Path) -> int | None:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _write_pid(descriptor: int, lock: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    except OSError:
+        # There is no room for five bytes: nothing is left behind.
+        with contextlib.suppress(OSError):
+            lock.unlink()
+        raise
 
 
 def _try_lock(descriptor: int, lock: Path, path: Path) -> None:

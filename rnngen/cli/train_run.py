@@ -77,8 +77,8 @@ def follow(record: Record, log: Log, console: Console, **how: Any) -> int:
     job = record.job
     try:
         with _progress(record, console) as progress, stop_at_signals(progress.say) as stop:
-            asked = lambda: stop.signal is not None  # noqa: E731
-            for event in train(record.plan, record.dataset, asked, save_every=job.save_every, **how):
+            how |= {"should_stop": lambda: stop.signal is not None, "save_every": job.save_every}
+            for event in train(record.plan, record.dataset, **how):
                 _take(event, record, progress, log)
     except KeyboardInterrupt:
         _say_how_to_go_on(record, console)
@@ -96,7 +96,7 @@ def follow(record: Record, log: Log, console: Console, **how: Any) -> int:
         return stop.exit_code
     if finished is None or record.best is None or not math.isfinite(finished.valid_loss_nats or 0.0):
         record.forget_resume()
-        raise TrainingError("the validation loss was never finite, so no model was kept: try a lower --lr")
+        raise TrainingError("the validation loss is not finite, so the model is of no use: try a lower --lr")
     try:
         record.save_at_the_end()
     except OutputError:
