@@ -13,7 +13,8 @@ elsewhere in the next. Lines that are examples of their own are padded to batche
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -25,6 +26,7 @@ from rnngen.text.tokens import release
 IGNORED = -100  # the target of a padded place, torch's own number for it
 RESET_PROBABILITY = 0.01  # of a reader at a window (Melis et al. 2018), so that a state of zeros is known too
 _POOL = 32  # batches of lines that are sorted by length together
+_MOST_SHUFFLED = 1 << 22  # lines of which each has a place in an array; products of larger numbers stay below 2^63
 _PIECE = 1 << 22  # ids that are searched for line breaks together
 _RELEASE_EVERY = 100  # windows; the readers take up about 16 MB of a mapped file in that time
 
@@ -102,24 +104,47 @@ def _batches(
     bounds: npt.NDArray[np.integer], batch_size: int, generator: np.random.Generator
 ) -> Iterator[npt.NDArray[np.integer]]:
     """The numbers of all lines, shuffled, in batches of like length."""
-    order = np.arange(len(bounds) - 1, dtype=bounds.dtype)
-    generator.shuffle(order)
-    for start in range(0, len(order), _POOL * batch_size):
-        pool = order[start : start + _POOL * batch_size]
+    n_lines = len(bounds) - 1
+    order = _shuffled(n_lines, generator)
+    for start in range(0, n_lines, _POOL * batch_size):
+        pool = order(np.arange(start, min(start + _POOL * batch_size, n_lines)))
         pool = pool[np.argsort(bounds[pool + 1] - bounds[pool], kind="stable")]
         batches = np.split(pool, range(batch_size, len(pool), batch_size))
         for turn in generator.permutation(len(batches)):
             yield batches[turn]
 
 
+def _shuffled(n: int, generator: np.random.Generator) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.integer]]:
+    """Numbers below n in another order: which stand at some places of it.
+
+    Of very many a x + b modulo n, with a and n coprime, is an order that takes no memory.
+    """
+    if n <= _MOST_SHUFFLED:
+        order = np.arange(n, dtype=np.uint32)
+        generator.shuffle(order)
+        return order.__getitem__
+    first = int(generator.integers(n))
+    step = int(generator.integers(n // 4, n - n // 4))
+    while math.gcd(step, n) != 1:
+        step += 1
+    return lambda places: (places * step + first) % n
+
+
 def _line_bounds(ids: npt.NDArray[np.integer], newline_id: int) -> npt.NDArray[np.integer]:
-    """Where each line begins, and where the last one ends; found piece by piece, of a gigabyte's 30 million lines."""
-    dtype = np.uint32 if len(ids) < 1 << 32 else np.int64
-    found = [np.zeros(1, dtype)]
-    for start in range(0, len(ids), _PIECE):
-        found.append((np.flatnonzero(ids[start : start + _PIECE] == newline_id) + (start + 1)).astype(dtype))
+    """Where each line begins, and where the last one ends: one array, made once, for a gigabyte's 30 million lines."""
+    pieces = range(0, len(ids), _PIECE)
+    n_lines = 0
+    for start in pieces:
+        n_lines += int(np.count_nonzero(ids[start : start + _PIECE] == newline_id))
         release(ids)
-    return np.concatenate(found)
+    bounds: npt.NDArray[np.integer] = np.zeros(n_lines + 1, np.uint32 if len(ids) < 1 << 32 else np.int64)
+    filled = 1
+    for start in pieces:
+        ends = np.flatnonzero(ids[start : start + _PIECE] == newline_id) + (start + 1)
+        bounds[filled : filled + len(ends)] = ends
+        filled += len(ends)
+        release(ids)
+    return bounds
 
 
 def count_line_windows(ids: npt.NDArray[np.integer], newline_id: int, batch_size: int, bptt: int) -> int:

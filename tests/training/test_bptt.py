@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import count, islice
+from itertools import count, islice, pairwise
 
 import numpy as np
 import pytest
 
+from rnngen.training import bptt
 from rnngen.training.bptt import IGNORED, RESET_PROBABILITY, line_windows, text_windows
 
 NEWLINE = 1
@@ -123,3 +124,15 @@ def test_padding_is_ignored_and_not_counted():
     ]
     assert [inputs for inputs, _ in columns][2] == [NEWLINE, 7, 8, 9]
     assert window.n_tokens == len(ids)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 12, 97, 1000])
+def test_an_order_without_an_array_has_every_line_once_and_another_one_next_time(monkeypatch, n):
+    monkeypatch.setattr(bptt, "_MOST_SHUFFLED", 0)
+    generator = np.random.default_rng(0)
+    orders = [bptt._shuffled(n, generator)(np.arange(n)).tolist() for _ in range(5)]
+    assert all(sorted(order) == list(range(n)) for order in orders)
+    if n > 12:
+        assert len({tuple(order) for order in orders}) == 5
+        near = [abs(later - earlier) for earlier, later in pairwise(orders[0])]
+        assert min(near) > n // 5
