@@ -99,7 +99,7 @@ def _plan(values: object) -> Plan:
     """A plan of parsed JSON, every value as good as one of the command line. Raises ConfigError."""
     if not isinstance(values, dict) or set(values) != {field.name for field in fields(Plan)}:
         raise ConfigError("its plan has another form")
-    settings = {name: values[name] for name in fields_in_common()}
+    settings = {name: values[name] for name in _fields_in_common()}
     checked = TrainConfig(**settings)
     model = ModelConfig.from_dict(values["model"])
     every, slower = values["validate_every"], values["slower"]
@@ -114,6 +114,6 @@ def _plan(values: object) -> Plan:
     return Plan(model=model, validate_every=every, slower=tuple(slower), **settings)
 
 
-def fields_in_common() -> set[str]:
+def _fields_in_common() -> set[str]:
     """The names of the settings that a plan takes over from a TrainConfig."""
     return {field.name for field in fields(Plan)} & {field.name for field in fields(TrainConfig)}
