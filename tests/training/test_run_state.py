@@ -162,9 +162,10 @@ def test_a_timed_run_goes_on_with_the_time_that_is_left(make_dataset):
             break
     again = list(train(plan, data, start=state))
     first = next(event for event in again if isinstance(event, Stepped))
-    assert first.seconds > 1.0
-    assert again[-1].seconds < 3.0 + 1.5
-    assert again[-1].reason == "budget"
+    assert first.step == state.count("step") + 1
+    assert first.seconds > state.number("seconds") > 0.5
+    # A machine that is busy with something else may make it late.
+    assert again[-1].reason in ("budget", "overdue")
 
 
 @pytest.fixture
