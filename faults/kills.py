@@ -32,6 +32,7 @@ from faults.processes import (
     whole,
 )
 from rnngen.checkpoint import Checkpoint
+from rnngen.cli.output import plural
 from rnngen.errors import CheckpointError
 
 KIND = "SIGKILL"
@@ -107,16 +108,11 @@ def _kill_often(name: str, undisturbed: Undisturbed, n_kills: int, random: Rando
             with _a_place() as chain.place:
                 chain.go(n_kills - made)
         except LostError as loss:
-            lost.append(f"{name}, after {plural(chain.n_kills)}: {loss}")
+            lost.append(f"{name}, after {plural(chain.n_kills, 'kill')}: {loss}")
             if not chain.n_kills:
                 return n_kills, lost  # it does not even begin
         made += chain.n_kills
     return made, lost
-
-
-def plural(number: int) -> str:
-    """Kills, counted."""
-    return f"{number} kill{'s' * (number != 1)}"
 
 
 class Chain:

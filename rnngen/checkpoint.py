@@ -79,9 +79,7 @@ def load(path: Path) -> Checkpoint:
         except ConfigError as error:
             raise file.broken(str(error)) from None
         weights = _read_weights(file, config)
-        tokenizer = read_tokenizer(file)
-        if tokenizer.vocab_size != config.vocab_size:
-            raise file.broken(f"its tokenizer has {tokenizer.vocab_size} symbols, its model {config.vocab_size}")
+        tokenizer = read_tokenizer(file, config)
         training, history = file.record("training"), file.record("history")
         entries_fit = isinstance(history, list) and all(isinstance(entry, dict) for entry in history)
         if not isinstance(training, dict) or not entries_fit:
@@ -89,8 +87,8 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(config, tokenizer, weights, training, history)
 
 
-def read_tokenizer(file: TensorFile) -> Tokenizer:
-    """The tokenizer of `tokenizer_parts`. Raises CheckpointError."""
+def read_tokenizer(file: TensorFile, config: ModelConfig) -> Tokenizer:
+    """The tokenizer of `tokenizer_parts`, which must have the model's vocabulary. Raises CheckpointError."""
     description = file.record("tokenizer")
     if SENTENCEPIECE in file.names:
         if not isinstance(description, dict):
@@ -98,9 +96,12 @@ def read_tokenizer(file: TensorFile) -> Tokenizer:
         model = file.array(SENTENCEPIECE, None, "uint8")
         description = {**description, "sentencepiece": base64.b64encode(model.tobytes()).decode()}
     try:
-        return tokenizers.from_dict(description)
+        tokenizer = tokenizers.from_dict(description)
     except TokenizerError as error:
         raise file.broken(str(error)) from None
+    if tokenizer.vocab_size != config.vocab_size:
+        raise file.broken(f"its tokenizer has {tokenizer.vocab_size} symbols, its model {config.vocab_size}")
+    return tokenizer
 
 
 def _read_weights(file: TensorFile, config: ModelConfig) -> Weights:

@@ -56,9 +56,7 @@ def load(path: Path) -> Resume:
             plan = _plan(file.record("plan"))
         except ConfigError as error:
             raise file.broken(str(error)) from None
-        tokenizer = checkpoint.read_tokenizer(file)
-        if tokenizer.vocab_size != plan.model.vocab_size:
-            raise file.broken(f"its tokenizer has {tokenizer.vocab_size} symbols, its model {plan.model.vocab_size}")
+        tokenizer = checkpoint.read_tokenizer(file, plan.model)
         state = _state(file, plan.model)
         record = file.record("run")
         if not isinstance(record, dict):
