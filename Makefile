@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+C := $(wildcard rnngen/engine/c/*)
 DEMO := checkpoints/marrowmere.safetensors
 
 .PHONY: demo test lint bench faults clean
@@ -36,11 +37,11 @@ $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/created
+$(VENV)/installed: pyproject.toml constraints.txt $(C) | $(VENV)/created
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/created
+$(VENV)/dev: pyproject.toml constraints.txt $(C) | $(VENV)/created
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/installed
 

@@ -11,6 +11,8 @@ import os
 import sys
 from typing import TextIO
 
+import rnngen.cli  # noqa: F401  what `rnngen` sets for numpy before it is loaded, for every contender
+
 
 def main(function: str, arguments: str) -> None:
     """Make the contender ready, then answer until standard input ends."""

@@ -17,13 +17,14 @@ LONGEST_FILE, LONGEST_FUNCTION = 350, 60
 # What each room may import besides itself.
 TEXT = {"rnngen.errors", "rnngen.config", "rnngen.files", "rnngen.bounded_json"}
 CHECKPOINT = TEXT | {"rnngen.text", "rnngen.tensor_file"}
-ENGINE = CHECKPOINT | {"rnngen.checkpoint", "rnngen.ngrams"}
+ENGINE = CHECKPOINT | {"rnngen.checkpoint", "rnngen.ngrams", "rnngen.processors"}
 MAY_IMPORT = {
     "rnngen": set(),
     "rnngen.errors": set(),
     "rnngen.config": {"rnngen.errors"},
     "rnngen.files": {"rnngen.errors"},
     "rnngen.bounded_json": set(),
+    "rnngen.processors": set(),
     "rnngen.ngrams": {"rnngen.config"},
     "rnngen.text": TEXT,
     "rnngen.tensor_file": TEXT | {"rnngen.text"},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Iterator
+
+from rnngen.processors import n_threads
 
 MESSAGE = "out of memory: try a shorter text, a smaller --batch-size or a smaller model"
 
@@ -34,7 +35,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def has_room(*, torch: bool) -> bool:
     """Whether a limit of this process's memory (`ulimit -v`) leaves what numpy needs, and torch."""
-    return not _is_limited() or _is_free(_NUMPY + _THREAD * _n_threads() + torch * _TORCH)
+    return not _is_limited() or _is_free(_NUMPY + _THREAD * n_threads() + torch * _TORCH)
 
 
 def take_blas_memory() -> None:
@@ -52,12 +53,6 @@ def _is_limited() -> bool:
     except ImportError:
         return False  # Windows
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
-
-
-def _n_threads() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
-    return min(int(wanted) or cores, cores) if wanted.isdecimal() else cores
 
 
 def _is_free(size: int) -> bool:

@@ -1,7 +1,7 @@
-"""One recurrent layer in numpy: `rnn` (tanh or relu), `gru`, `lstm`, with the gates and biases of torch.nn.
+"""One recurrent layer: `rnn` (tanh or relu), `gru`, `lstm`, with the gates and biases of torch.nn.
 
 A layer's work is in two parts: the input's share of all gates, one matrix product for a whole window, and the
-recurrence, one matrix product a step.
+recurrence, one matrix product a step, with what follows on it (`bind`).
 
 The logistic function is taken as sigmoid(a) = (1 + tanh(a / 2)) / 2, and its a / 2 is folded into the weights when a
 layer is made: halving is exact in floating point, and numpy's tanh is vectorised.
@@ -31,6 +31,8 @@ class Layer(Protocol):
         w_input: [I, G*H] and
         b_input: [G*H], the input's share of the gates.
         w: [H, G*H], the recurrent weights.
+        formula: "tanh", "relu", "gru" or "lstm".
+        b_n: [1, H], of a gru, or None: what is added to the last gate's product before the reset gate.
         cut: the column of `w` where other operations follow on the product than before it.
     """
 
@@ -38,7 +40,11 @@ class Layer(Protocol):
     w_input: Array
     b_input: Array
     w: Array
+    formula: str
     cut: int
+
+    @property
+    def b_n(self) -> Array | None: ...
 
     def bind(self, state: tuple[Array, ...], left: Array, right: Array) -> Callable[[Array], None]:
         """A function that takes one token a call, given the input's share of the gates, [B, G*H].
@@ -48,73 +54,6 @@ class Layer(Protocol):
             left: [B, cut] and
             right: [B, G*H - cut], the product of the output before and `w`; each call overwrites them.
         """
-
-
-def run(layer: Layer, gates: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-    """Run the recurrence over a window.
-
-    Args:
-        gates: the input's share, [T, B, G*H].
-        state: `n_states` arrays [B, H]; left as they are.
-
-    Returns:
-        The outputs, [T, B, H], and the state after the last step.
-    """
-    state = tuple(part.copy() for part in state)
-    multiply, (left, right, _) = _products(state[0], layer.w, layer.cut)
-    take = layer.bind(state, left, right)
-    outputs = np.empty((len(gates), *state[0].shape), np.float32)
-    for output, step_gates in zip(outputs, gates, strict=True):
-        multiply()
-        take(step_gates)
-        output[:] = state[0]
-    return outputs, state
-
-
-def stepper(layer: Layer, state: tuple[Array, ...], readout: Array | None) -> tuple[Callable[[Array], None], Array]:
-    """The same for who learns the next token from what came out of the last one.
-
-    Args:
-        state: as in `run`; each call overwrites it.
-        readout: [H, V], weights that the output is multiplied with too, of the layer that has them: in the same
-            product as the recurrent ones, where there is one row.
-
-    Returns:
-        A function that takes one token a call, given the input's share of the gates, [B, G*H]; and the product of
-        the output and `readout`, [B, V], which each call overwrites.
-    """
-    multiply, (left, right, logits) = _products(state[0], layer.w, layer.cut, readout)
-    take = layer.bind(state, left, right)
-    multiply()
-
-    def step(gates: Array) -> None:
-        take(gates)
-        multiply()
-
-    return step, logits
-
-
-def _products(h: Array, w: Array, cut: int, readout: Array | None = None) -> tuple[Callable[[], object], list[Array]]:
-    """A function that multiplies [B, H] by the left and right columns of `w` and by `readout`; the arrays it fills.
-
-    What is done with a product takes a quarter of the time where it lies in one piece: of many rows each part has a
-    product of its own. Of one row all parts lie so in a single product, which is faster than three.
-    """
-    columns = w.shape[1]
-    readout = w[:, :0] if readout is None else readout
-    if len(h) == 1 and readout.shape[1] <= columns:  # else the copy of both would be large
-        joint = np.concatenate([w.T, readout.T]).T if readout.size else w
-        row = np.empty((1, joint.shape[1]), np.float32)
-        return lambda: np.dot(h, joint, row), np.split(row, [cut, columns], axis=1)
-    parts = [w[:, :cut], w[:, cut:], readout]
-    filled = [np.empty((len(h), part.shape[1]), np.float32) for part in parts]
-    pairs = [(part, out) for part, out in zip(parts, filled, strict=True) if part.size]
-
-    def multiply() -> None:
-        for part, out in pairs:
-            np.dot(h, part, out)
-
-    return multiply, filled
 
 
 def make_layer(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], layer: int) -> Layer:
@@ -143,15 +82,16 @@ class _RNN:
     """h' = f(W_ih x + b_ih + W_hh h + b_hh) (torch.nn.RNN; Elman 1990)."""
 
     n_states = 1
+    b_n = None
 
     def __init__(self, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array, relu: bool) -> None:
         self.w_input = w_ih.T
         self.b_input = b_ih + b_hh
         self.w, self.cut = w_hh.T, len(w_hh)
-        self._relu = relu
+        self.formula = "relu" if relu else "tanh"
 
     def bind(self, state: tuple[Array, ...], left: Array, right: Array) -> Callable[[Array], None]:
-        (h,), a, relu = state, left, self._relu
+        (h,), a, relu = state, left, self.formula == "relu"
 
         def take(gates: Array) -> None:
             np.add(a, gates, a)
@@ -170,6 +110,7 @@ class _GRU:
     """
 
     n_states = 1
+    formula = "gru"
 
     def __init__(self, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array) -> None:
         H = w_hh.shape[1]
@@ -177,10 +118,10 @@ class _GRU:
         self.w_input = _columns(w_ih, scale)
         self.b_input = (b_ih + b_hh * np.repeat(np.array([1.0, 1.0, 0.0], np.float32), H)) * scale
         self.w, self.cut = _columns(w_hh, scale), 2 * H
-        self._b_n = b_hh[None, 2 * H :].copy()  # of one row: to be broadcast would take twice the time
+        self.b_n = b_hh[None, 2 * H :].copy()  # of one row: to be broadcast would take twice the time
 
     def bind(self, state: tuple[Array, ...], left: Array, right: Array) -> Callable[[Array], None]:
-        (h,), rz, n, b_n = state, left, right, self._b_n
+        (h,), rz, n, b_n = state, left, right, self.b_n
         H = h.shape[1]
         r, z = rz[:, :H], rz[:, H:]
 
@@ -207,6 +148,8 @@ class _LSTM:
     """
 
     n_states = 2
+    formula = "lstm"
+    b_n = None
 
     def __init__(self, w_ih: Array, w_hh: Array, b_ih: Array, b_hh: Array) -> None:
         H = w_hh.shape[1]

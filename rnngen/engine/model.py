@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.config import NGRAM_WEIGHT, ModelConfig
-from rnngen.engine.cells import Array, Layer, make_layer, run, stepper
+from rnngen.engine import compiled
+from rnngen.engine.cells import Array, Layer, make_layer
+from rnngen.engine.compiled import CompiledRecurrence
+from rnngen.engine.recurrence import NumpyRecurrence, Recurrence
 from rnngen.ngrams import Contexts
 
 # What a model carries from token to token: arrays whose axis 1 is the batch, otherwise opaque to callers.
@@ -57,7 +60,7 @@ class LanguageModel(Protocol):
 
 
 class Engine:
-    """The numpy implementation of LanguageModel.
+    """The implementation of LanguageModel in numpy, its recurrence in C where that is compiled.
 
     Args:
         weights: as in a checkpoint.
@@ -65,7 +68,6 @@ class Engine:
 
     def __init__(self, config: ModelConfig, weights: dict[str, npt.NDArray[Any]]) -> None:
         self._config = config
-        self._layers = [make_layer(config, weights, layer) for layer in range(config.num_layers)]
         self._embedding = weights["embedding.weight"]
         output = weights["embedding.weight" if config.tie_weights else "output.weight"]
         self._w_output = output.T  # [H, V]
@@ -73,10 +75,14 @@ class Engine:
         # In float32: adding float16 would take as long as the rest of the softmax.
         self._ngrams = weights[NGRAM_WEIGHT].astype(np.float32) if config.ngram_orders else None
         self._contexts = Contexts(config)
-        first = self._layers[0]
+        layers = [make_layer(config, weights, layer) for layer in range(config.num_layers)]
+        self._n_states = layers[0].n_states
+        self._input_weights = [(layer.w_input, layer.b_input) for layer in layers]
+        self._recurrences = [_recurrence(layer, None) for layer in layers[:-1]]
+        self._recurrences.append(_recurrence(layers[-1], self._w_output))
         self._table: Array | None = None
-        if config.vocab_size * first.w_input.shape[1] <= LARGEST_TABLE:
-            self._table = self._embedding @ first.w_input + first.b_input  # [V, G*H]
+        if config.vocab_size * len(layers[0].b_input) <= LARGEST_TABLE:
+            self._table = _gates(self._embedding, *self._input_weights[0])  # [V, G*H]
 
     @property
     def config(self) -> ModelConfig:
@@ -84,7 +90,7 @@ class Engine:
 
     def initial_state(self, batch_size: int) -> State:
         shape = (self._config.num_layers, batch_size, self._config.hidden_size)
-        recurrent = tuple(np.zeros(shape, np.float32) for _ in range(self._layers[0].n_states))
+        recurrent = tuple(np.zeros(shape, np.float32) for _ in range(self._n_states))
         if self._ngrams is None:
             return recurrent
         return (*recurrent, np.zeros((self._config.ngram_history, batch_size), np.int64))
@@ -122,26 +128,37 @@ class Engine:
     def stepper(self, state: State) -> Callable[[Ids], Array]:
         # What `forward` would make anew for each token is made once: of one stream that is a third of the time.
         own = [
-            tuple(part[number].copy() for part in state[: layer.n_states]) for number, layer in enumerate(self._layers)
+            tuple(part[number].copy() for part in state[: self._n_states]) for number in range(self._config.num_layers)
         ]
-        readouts = [None] * (len(own) - 1) + [self._w_output]
-        steppers = list(map(stepper, self._layers, own, readouts))
-        first, product = steppers[0][0], steppers[-1][1]
-        above = [
-            (own[number - 1][0], self._layers[number], steppers[number][0]) for number in range(1, len(self._layers))
-        ]
+        B = len(own[0][0])
+        in_order = np.arange(B)
+        inputs = [np.empty((B, len(bias)), np.float32) for _, bias in self._input_weights]
+        table = self._table
+        if table is not None:
+            inputs[0] = table
+        steps: list[Callable[[Ids], None]] = []
+        for recurrence, share, parts in zip(self._recurrences, inputs, own, strict=True):
+            take, product = recurrence.stepper(share, parts)
+            steps.append(take)
+        first = steps[0]
+        below = (parts[0] for parts in own)
+        above = list(zip(steps[1:], below, self._input_weights[1:], inputs[1:], strict=False))
         b_output, ngrams = self._b_output, self._ngrams
         history: list[Any] = [] if ngrams is None else list(state[-1][::-1])  # the latest first
         alone = len(product) == 1
         if alone:  # then rows are found by whole numbers: arrays of one number take longer
             history = [ids.item() for ids in history]
-        table = self._table if alone else None
 
         def step(ids: Ids) -> Array:
             id = ids.item() if alone else ids
-            first(self._first_gates(ids) if table is None else table[id : id + 1])
-            for below, layer, advance in above:
-                advance(_gates(below, layer))
+            if table is None:
+                _gates(self._embedding[ids], *self._input_weights[0], inputs[0])
+                first(in_order)
+            else:
+                first(ids)
+            for take, outputs, weights, share in above:
+                _gates(outputs, *weights, share)
+                take(in_order)
             logits: Array = product + b_output
             if ngrams is not None:
                 history.insert(0, id)
@@ -155,7 +172,7 @@ class Engine:
     def logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         B, T = ids.shape
         result = np.empty((B, T), np.float32)
-        window = max(1, LOGITS_AT_A_TIME // (B * max(self._config.vocab_size, self._layers[0].w_input.shape[1])))
+        window = max(1, LOGITS_AT_A_TIME // (B * max(self._config.vocab_size, len(self._input_weights[0][1]))))
         rows = max(1, LOGITS_AT_A_TIME // (window * self._config.vocab_size))  # all, but for a large vocabulary
         for start in range(0, T, window):
             part = slice(start, start + window)
@@ -167,30 +184,36 @@ class Engine:
             state = after
         return result, state
 
-    def _first_gates(self, ids: Ids) -> Array:
-        """[...] -> [..., G*H]"""
-        if self._table is not None:
-            return self._table.take(ids, axis=0)
-        return _gates(self._embedding[ids], self._layers[0])
-
     def _run(self, ids: Ids, state: State) -> tuple[Array, State]:
         time_major = np.asarray(ids).T
+        in_order = np.arange(ids.size).reshape(time_major.shape)
         after: list[tuple[Array, ...]] = []
         outputs = np.empty(0, np.float32)
-        for number, layer in enumerate(self._layers):
-            gates = _gates(outputs, layer) if number else self._first_gates(time_major)  # [T, B, G*H]
-            outputs, last = run(layer, gates, tuple(array[number] for array in state[: layer.n_states]))
+        for number, recurrence in enumerate(self._recurrences):
+            rows: Ids = in_order
+            if number == 0 and self._table is not None:
+                share, rows = self._table, time_major
+            else:
+                below = outputs if number else self._embedding[time_major]
+                share = _gates(below.reshape(-1, below.shape[-1]), *self._input_weights[number])
+            outputs, last = recurrence.run(share, rows, tuple(array[number] for array in state[: self._n_states]))
             after.append(last)
         if len(after) == 1:
             return outputs, tuple(array[None] for array in after[0])
         return outputs, tuple(np.stack(arrays) for arrays in zip(*after, strict=True))
 
 
-def _gates(inputs: Array, layer: Layer) -> Array:
-    """The input's share of a layer's gates: [..., I] -> [..., G*H]."""
-    gates = inputs.reshape(-1, inputs.shape[-1]) @ layer.w_input
-    gates += layer.b_input
-    return gates.reshape(*inputs.shape[:-1], -1)
+def _recurrence(layer: Layer, readout: Array | None) -> Recurrence:
+    if compiled.LIBRARY is None:
+        return NumpyRecurrence(layer, readout)
+    return CompiledRecurrence(compiled.LIBRARY, layer, readout)
+
+
+def _gates(inputs: Array, weights: Array, bias: Array, out: Array | None = None) -> Array:
+    """The input's share of a layer's gates: [n, I] -> [n, G*H]."""
+    gates: Array = np.dot(inputs, weights, out)
+    gates += bias
+    return gates
 
 
 def log_softmax_at(logits: Array, targets: Ids) -> Array:

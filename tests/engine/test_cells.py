@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnngen.config import ModelConfig
-from rnngen.engine.cells import make_layer, run
+from rnngen.engine.cells import make_layer
 
 H = 2
 
@@ -50,11 +50,17 @@ STEPS = {"rnn": rnn_step, "gru": gru_step, "lstm": lstm_step}
 NONLINEARITIES = {"tanh": math.tanh, "relu": lambda a: max(a, 0.0)}
 
 
+def run(recurrence, gates, state):
+    """Outputs [T, B, H] and the state after gates [T, B, G*H]."""
+    rows = np.arange(gates.shape[0] * gates.shape[1]).reshape(gates.shape[:2])
+    return recurrence.run(gates.reshape(-1, gates.shape[-1]), rows, state)
+
+
 def two_units(cell_options) -> ModelConfig:
     return ModelConfig(vocab_size=3, embedding_dim=2, hidden_size=H, **cell_options)
 
 
-def test_three_steps_of_two_units_follow_the_formula(cell_options, random_weights):
+def test_three_steps_of_two_units_follow_the_formula(cell_options, random_weights, recurrence_of):
     config = two_units(cell_options)
     weights = random_weights(config)
     layer = make_layer(config, weights, 0)
@@ -63,7 +69,7 @@ def test_three_steps_of_two_units_follow_the_formula(cell_options, random_weight
     before = tuple(np.array([part], np.float32) for part in expected)
 
     gates = np.array(inputs, np.float32)[:, None] @ layer.w_input + layer.b_input
-    outputs, after = run(layer, gates, before)
+    outputs, after = run(recurrence_of(layer), gates, before)
 
     w_ih, w_hh, b_ih, b_hh = (
         weights[f"rnn.{name}_l0"].tolist() for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -83,31 +89,31 @@ def test_three_steps_of_two_units_follow_the_formula(cell_options, random_weight
         ("lstm", 0.5 * math.tanh(0.3), 0.3),  # every gate 1/2, g = 0
     ],
 )
-def test_a_cell_without_weights_halves_what_it_remembers(cell, h_after, c_after):
+def test_a_cell_without_weights_halves_what_it_remembers(cell, h_after, c_after, recurrence_of):
     config = ModelConfig(vocab_size=1, embedding_dim=1, hidden_size=1, cell=cell)
     weights = {name: np.zeros(shape, np.float32) for name, shape in config.weight_shapes().items()}
     layer = make_layer(config, weights, 0)
     state = (np.array([[0.8]], np.float32), np.array([[0.6]], np.float32))[: layer.n_states]
-    outputs, after = run(layer, np.zeros((1, 1, config.num_gates), np.float32), state)
+    outputs, after = run(recurrence_of(layer), np.zeros((1, 1, config.num_gates), np.float32), state)
     assert outputs.item() == pytest.approx(h_after)
     if c_after is not None:
         assert after[1].item() == pytest.approx(c_after)
 
 
-def test_the_state_that_a_layer_is_given_stays_as_it_is(cell_options, random_weights):
+def test_the_state_that_a_layer_is_given_stays_as_it_is(cell_options, random_weights, recurrence_of):
     config = two_units(cell_options)
     layer = make_layer(config, random_weights(config), 0)
     state = tuple(np.full((1, H), 0.5, np.float32) for _ in range(layer.n_states))
-    run(layer, np.ones((4, 1, config.num_gates * H), np.float32), state)
+    run(recurrence_of(layer), np.ones((4, 1, config.num_gates * H), np.float32), state)
     assert all((part == 0.5).all() for part in state)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_enormous_gates_saturate_and_do_not_overflow(cell, random_weights):
+def test_enormous_gates_saturate_and_do_not_overflow(cell, random_weights, recurrence_of):
     config = two_units({"cell": cell})
     layer = make_layer(config, random_weights(config), 0)
     state = tuple(np.zeros((1, H), np.float32) for _ in range(layer.n_states))
     for gate in (1e30, -1e30):
-        outputs, _ = run(layer, np.full((2, 1, config.num_gates * H), gate, np.float32), state)
+        outputs, _ = run(recurrence_of(layer), np.full((2, 1, config.num_gates * H), gate, np.float32), state)
         assert (np.abs(outputs) <= 1).all()

@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 
 from rnngen.config import ModelConfig
+from rnngen.engine import compiled
 from rnngen.engine import model as model_module
 from rnngen.engine.model import Engine, log_softmax_at, select_rows
 
 B, T, V = 3, 13, 7
+
+
+@pytest.fixture(autouse=True, params=["numpy", "C"])
+def _recurrence(request, monkeypatch):
+    if request.param == "numpy":
+        monkeypatch.setattr(compiled, "LIBRARY", None)
+    elif compiled.LIBRARY is None:
+        pytest.skip(compiled.WHY_NOT)
 
 
 @pytest.fixture

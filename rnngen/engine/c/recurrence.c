@@ -1,0 +1,145 @@
+/* One recurrent layer over a window of a text, or a token at a time: what cells.py does in numpy, in one pass.
+ *
+ * The weights are packed once, in the order in which they are read; a BLAS packs them at every product.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include "threads.h"
+
+enum cell { TANH, RELU, GRU, LSTM };
+
+/* To be raised with every change to the functions or to `recurrence`, here and in compiled.py. */
+enum { VERSION = 1 };
+
+/* As in compiled.py. B is the number of rows, H of units, G of gates. */
+typedef struct {
+  int64_t cell, B, H;
+  int64_t columns;     /* of the product: a multiple of the panel's, at least G*H */
+  int64_t n_inputs;    /* rows of `inputs` */
+  float *h, *c;        /* [B, H], the state; c of an LSTM only */
+  float *product;      /* [B, columns]: h by the recurrent weights and what else is packed with them */
+  const float *packed; /* those weights */
+  const float *inputs; /* [n_inputs, G*H], the input's share of the gates */
+  const int64_t *ids;  /* [B], for `recurrence_step` the rows of `inputs` */
+  const float *b_n;    /* [H], of a GRU only */
+} recurrence;
+
+typedef struct {
+  long panel;
+  void (*pack)(const float *w, long N, long K, float *packed);
+  void (*multiply)(const float *h, const float *w, float *out, long B, long K, long ldo, long panels);
+  void (*gates)(const recurrence *r, const int64_t *ids, float *outputs, long first, long last);
+} instructions;
+
+#define LANES 4
+#define MOST_ROWS 6
+#define AT_ONCE 4
+#define TARGET
+#define NAME(x) x##_4
+#include "lanes.h"
+
+#if defined(__x86_64__)
+#define LANES 8
+#define MOST_ROWS 6
+#define AT_ONCE 4
+#define TARGET __attribute__((target("avx2,fma")))
+#define NAME(x) x##_8
+#include "lanes.h"
+
+#define LANES 16
+#define MOST_ROWS 12
+#define AT_ONCE 2
+#define TARGET __attribute__((target("avx512f,fma")))
+#define NAME(x) x##_16
+#include "lanes.h"
+#endif
+
+static const instructions *the = &set_4;
+
+long recurrence_version(void) { return VERSION; }
+
+/* Take vectors of 16, 8 or 4 floats, but none that this processor has not: returns how many it will be. */
+long recurrence_use(long lanes, long threads) {
+  set_threads(threads);
+  the = &set_4;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (lanes >= 8 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) the = &set_8;
+  if (lanes >= 16 && __builtin_cpu_supports("avx512f")) the = &set_16;
+#endif
+  return the->panel / 2;
+}
+
+long recurrence_columns(long N) { return (N + the->panel - 1) / the->panel * the->panel; }
+
+/* w[N][K] -> packed[K * recurrence_columns(N)] */
+void recurrence_pack(const float *w, long N, long K, float *packed) { the->pack(w, N, K, packed); }
+
+/* A job is shared if it is worth the waking: parts of so many multiplications at least, or of so many units. */
+enum { LEAST_PRODUCTS = 1 << 16, LEAST_UNITS = 1 << 12, PARTS_A_THREAD = 4 };
+
+typedef struct {
+  const recurrence *r;
+  const int64_t *ids;
+  float *outputs;
+  long size; /* of a part, in panels or rows */
+} job;
+
+static long part_size(long all, long least) {
+  long parts = PARTS_A_THREAD * n_threads(), even = (all + parts - 1) / parts;
+  return even > least ? even : least;
+}
+
+static void multiply_part(const void *shared, long part) {
+  const job *j = shared;
+  const recurrence *r = j->r;
+  long first = part * j->size, panels = r->columns / the->panel - first;
+  the->multiply(r->h, r->packed + first * r->H * the->panel, r->product + first * the->panel, r->B, r->H, r->columns,
+                panels < j->size ? panels : j->size);
+}
+
+static void multiply(const recurrence *r) {
+  if (!r->B) return;
+  long panels = r->columns / the->panel, least = LEAST_PRODUCTS / (r->B * r->H * the->panel) + 1;
+  job j = {r, NULL, NULL, part_size(panels, least)};
+  share(multiply_part, &j, (panels + j.size - 1) / j.size);
+}
+
+static void gates_part(const void *shared, long part) {
+  const job *j = shared;
+  long first = part * j->size, last = first + j->size;
+  the->gates(j->r, j->ids, j->outputs, first, last < j->r->B ? last : j->r->B);
+}
+
+static void gates(const recurrence *r, const int64_t *ids, float *outputs) {
+  job j = {r, ids, outputs, part_size(r->B, LEAST_UNITS / r->H + 1)};
+  share(gates_part, &j, (r->B + j.size - 1) / j.size);
+}
+
+static int has_rows(const recurrence *r, const int64_t *ids, int64_t number) {
+  for (int64_t i = 0; i < number; i++)
+    if (ids[i] < 0 || ids[i] >= r->n_inputs) return 0;
+  return 1;
+}
+
+/* To the next state by the product that stands there, and its product. Not 0 if an id is no row of `inputs`. */
+int recurrence_step(const recurrence *r) {
+  if (!has_rows(r, r->ids, r->B)) return 1;
+  gates(r, r->ids, NULL);
+  multiply(r);
+  return 0;
+}
+
+/* T steps: ids[T][B], the rows of `inputs`; outputs[T][B][H] takes the state after each. Returns as recurrence_step. */
+int recurrence_run(const recurrence *r, int64_t T, const int64_t *ids, float *outputs) {
+  if (!has_rows(r, ids, T * r->B)) return 1;
+  for (int64_t t = 0; t < T; t++) {
+    multiply(r);
+    gates(r, ids + t * r->B, outputs + t * r->B * r->H);
+  }
+  return 0;
+}
+
+/* The product of the state that stands there. */
+void recurrence_begin(const recurrence *r) { multiply(r); }

@@ -1,0 +1,123 @@
+/* Helpers that take parts of a job.
+ *
+ * No part is anybody's own: whoever is running takes the next. A helper that the system does not let run, on a machine
+ * with other things to do, takes none, and is not waited for. Helpers spin for some 50 microseconds after a job, as the
+ * next step of a recurrence comes sooner, and then sleep.
+ */
+#include "threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum { MOST_THREADS = 16, SPINS = 4000 };
+#define CLOSED UINT32_MAX /* in place of a part: no job is there to take from */
+
+/* The number of the job, and in the lower half its next part. Both in one word, as a helper that is late must not take
+ * a part of one job by what it has read of another. */
+static _Atomic uint64_t ticket = CLOSED;
+static void (*job_work)(const void *, long);
+static const void *job_of;
+static atomic_long job_parts, job_done;
+
+static atomic_flag busy = ATOMIC_FLAG_INIT; /* a job is shared; another caller does its own alone */
+static atomic_long sleeping;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t woken = PTHREAD_COND_INITIALIZER;
+static _Atomic long wanted = 1, helpers = 0;
+
+static void pause_briefly(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb");
+#endif
+}
+
+static int is_new(uint64_t now, uint32_t seen) { return now >> 32 != seen && (uint32_t)now != CLOSED; }
+
+static void take_parts(void) {
+  uint64_t now = atomic_load(&ticket);
+  while ((uint32_t)now != CLOSED && (long)(uint32_t)now < atomic_load(&job_parts)) {
+    if (atomic_compare_exchange_weak(&ticket, &now, now + 1)) {
+      job_work(job_of, (long)(uint32_t)now);
+      atomic_fetch_add(&job_done, 1);
+      now = atomic_load(&ticket);
+    }
+  }
+}
+
+static void *help(void *unused) {
+  (void)unused;
+  uint32_t seen = 0;
+  for (;;) {
+    for (long spins = 0; !is_new(atomic_load(&ticket), seen) && spins < SPINS; spins++) pause_briefly();
+    if (!is_new(atomic_load(&ticket), seen)) {
+      pthread_mutex_lock(&mutex);
+      atomic_fetch_add(&sleeping, 1);
+      while (!is_new(atomic_load(&ticket), seen)) pthread_cond_wait(&woken, &mutex);
+      atomic_fetch_sub(&sleeping, 1);
+      pthread_mutex_unlock(&mutex);
+    }
+    seen = (uint32_t)(atomic_load(&ticket) >> 32);
+    take_parts();
+  }
+  return NULL;
+}
+
+/* The child of a fork has only the thread that forked. */
+static void forget_helpers(void) {
+  atomic_store(&helpers, 0);
+  atomic_store(&sleeping, 0);
+  atomic_store(&ticket, CLOSED);
+  atomic_flag_clear(&busy);
+  pthread_mutex_init(&mutex, NULL);
+  pthread_cond_init(&woken, NULL);
+}
+
+static void start_helpers(void) {
+  static int registered = 0;
+  if (!registered) registered = !pthread_atfork(NULL, NULL, forget_helpers);
+  pthread_t thread;
+  while (atomic_load(&helpers) < atomic_load(&wanted) - 1) {
+    if (pthread_create(&thread, NULL, help, NULL)) {
+      atomic_store(&wanted, atomic_load(&helpers) + 1); /* no memory for more */
+      return;
+    }
+    pthread_detach(thread);
+    atomic_fetch_add(&helpers, 1);
+  }
+}
+
+void set_threads(long number) { atomic_store(&wanted, number < 1 ? 1 : number > MOST_THREADS ? MOST_THREADS : number); }
+
+long n_threads(void) { return atomic_load(&wanted); }
+
+void share(void (*work)(const void *job, long part), const void *job, long parts) {
+  int alone = parts <= 1 || n_threads() <= 1 || atomic_flag_test_and_set(&busy);
+  if (alone) {
+    for (long part = 0; part < parts; part++) work(job, part);
+    return;
+  }
+  start_helpers();
+  uint64_t number = ((atomic_load(&ticket) >> 32) + 1) << 32;
+  atomic_store(&ticket, number | CLOSED);
+  job_work = work;
+  job_of = job;
+  atomic_store(&job_parts, parts);
+  atomic_store(&job_done, 0);
+  atomic_store(&ticket, number);
+  if (atomic_load(&sleeping)) {
+    pthread_mutex_lock(&mutex);
+    pthread_cond_broadcast(&woken);
+    pthread_mutex_unlock(&mutex);
+  }
+  take_parts();
+  for (long spins = 0; atomic_load(&job_done) < parts; spins++)
+    if (spins < SPINS)
+      pause_briefly();
+    else
+      sched_yield(); /* a helper was stopped in the middle of a part */
+  atomic_flag_clear(&busy);
+}
