@@ -27,7 +27,7 @@ def info(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """What is in a checkpoint: configuration, sizes, how it was trained, and its loss on the way."""
+    """What is in a checkpoint: configuration, sizes, how it was trained, its loss on the way; and what would run it."""
     if checkpoint and model:
         raise ConfigError("the checkpoint is named twice: leave out --model")
     end_with_the_pipe()
@@ -47,6 +47,8 @@ def info(
 
 
 def _sections(path: Path, loaded: Checkpoint) -> dict[str, dict[str, Any]]:
+    from rnngen.engine import compiled
+
     tokenizer = loaded.tokenizer
     return {
         "checkpoint": {
@@ -61,6 +63,7 @@ def _sections(path: Path, loaded: Checkpoint) -> dict[str, dict[str, Any]]:
             **{key: value for key, value in tokenizer.to_dict().items() if key == "split"},
         },
         "training": loaded.training,
+        "engine": compiled.description(),
     }
 
 

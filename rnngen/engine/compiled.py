@@ -12,7 +12,7 @@ from rnngen.engine.cells import Array, Layer
 from rnngen.engine.recurrence import Rows
 from rnngen.processors import n_threads
 
-_VERSION = 1  # of the C code
+_VERSION = 2  # of the C code
 _LANES = 16  # floats in a vector, at most
 _FORMULAS = ("tanh", "relu", "gru", "lstm")  # in the order of `enum cell`
 _NO_ROW = "an id is not in the vocabulary"
@@ -22,7 +22,7 @@ class _Struct(ctypes.Structure):
     """`recurrence` of c/recurrence.c."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("cell", "B", "H", "columns", "n_inputs")),
+        *((name, ctypes.c_int64) for name in ("cell", "B", "H", "columns", "n_inputs", "turns")),
         *((name, ctypes.c_void_p) for name in ("h", "c", "product", "packed", "inputs", "ids", "b_n")),
     )
 
@@ -75,6 +75,13 @@ def _load() -> tuple[Library | None, str]:
 
 
 LIBRARY, WHY_NOT = _load()
+
+
+def description() -> dict[str, str | int]:
+    """What the recurrence of a model runs on here, by name."""
+    if LIBRARY is None:
+        return {"recurrence": "numpy", "because": WHY_NOT}
+    return {"recurrence": "compiled", "floats_a_vector": LIBRARY.lanes, "threads": LIBRARY.threads}
 
 
 class CompiledRecurrence:
@@ -133,7 +140,7 @@ class CompiledRecurrence:
         """What the C code is told, and the array of the product."""
         B, H = state[0].shape
         product = np.empty((B, self._library.columns(n_columns)), np.float32)
-        struct = _Struct(self._cell, B, H, product.shape[1], len(inputs), *(part.ctypes.data for part in state))
+        struct = _Struct(self._cell, B, H, product.shape[1], len(inputs), 0, *(part.ctypes.data for part in state))
         struct.product, struct.packed, struct.inputs = product.ctypes.data, self._packed.ctypes.data, inputs.ctypes.data
         struct.b_n = None if self._b_n is None else self._b_n.ctypes.data
         struct.held = (inputs, state, product, self)  # as long as what points to them

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from rnngen import checkpoint as checkpoints
+from rnngen.engine import compiled
 
 TRAINING = {"texts", "text_sha256", "seed", "steps", "seconds", "n_tokens", "batch_size", "bptt", "learning_rate",
             "optimizer", "train_loss_nats", "valid_loss_nats", "rnngen_version", "torch_version"}  # fmt: skip
@@ -19,7 +20,7 @@ def test_the_sizes_are_those_of_the_weights(rnngen, models, name):
     assert result.code == 0
     [found] = result.records
     weights = {name: weight for name, weight in load_file(models[name]).items() if not name.startswith("tokenizer.")}
-    assert list(found) == ["checkpoint", "model", "tokenizer", "training", "history"]
+    assert list(found) == ["checkpoint", "model", "tokenizer", "training", "engine", "history"]
     assert found["checkpoint"]["path"] == models[name]
     assert found["checkpoint"]["n_parameters"] == sum(weight.size for weight in weights.values())
     V, E = weights["embedding.weight"].shape
@@ -52,7 +53,7 @@ def test_a_person_sees_sections_and_a_drawing_of_the_losses(rnngen, models):
     result = rnngen("info", models["byte"])
     [found] = rnngen("info", models["byte"], "--json").records
     lines = result.out.splitlines()
-    for section in ("checkpoint", "model", "tokenizer", "training"):
+    for section in ("checkpoint", "model", "tokenizer", "training", "engine"):
         assert section in lines
         for name in found[section]:
             assert any(line.split()[:1] == [name] for line in lines)
@@ -88,3 +89,14 @@ def test_records_of_any_form_are_shown(rnngen, models, tmp_path, training, histo
     assert "training" in lines
     assert all(line.startswith("  ") for line in lines[lines.index("training") + 1 :] if "loss in nats" not in line)
     assert rnngen("info", path, "--json").records[0]["model"]["vocab_size"] == strange.config.vocab_size
+
+
+@pytest.mark.parametrize("library", [None, compiled.LIBRARY], ids=["numpy", "as it is"])
+def test_it_says_what_the_recurrence_runs_on(rnngen, models, monkeypatch, library):
+    monkeypatch.setattr(compiled, "LIBRARY", library)
+    monkeypatch.setattr(compiled, "WHY_NOT", "there was no C compiler")
+    said = rnngen("info", models["char"], "--json").records[0]["engine"]
+    if library is None:
+        assert said == {"recurrence": "numpy", "because": "there was no C compiler"}
+    else:
+        assert said == {"recurrence": "compiled", "floats_a_vector": library.lanes, "threads": library.threads}

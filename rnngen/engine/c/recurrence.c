@@ -10,13 +10,14 @@
 enum cell { TANH, RELU, GRU, LSTM };
 
 /* To be raised with every change to the functions or to `recurrence`, here and in compiled.py. */
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 /* As in compiled.py. B is the number of rows, H of units, G of gates. */
 typedef struct {
   int64_t cell, B, H;
   int64_t columns;     /* of the product: a multiple of the panel's, at least G*H */
   int64_t n_inputs;    /* rows of `inputs` */
+  int64_t turns;       /* products made so far: each begins where the last one ended, with weights that are in the cache */
   float *h, *c;        /* [B, H], the state; c of an LSTM only */
   float *product;      /* [B, columns]: h by the recurrent weights and what else is packed with them */
   const float *packed; /* those weights */
@@ -77,7 +78,7 @@ long recurrence_columns(long N) { return (N + the->panel - 1) / the->panel * the
 void recurrence_pack(const float *w, long N, long K, float *packed) { the->pack(w, N, K, packed); }
 
 /* A job is shared if it is worth the waking: parts of so many multiplications at least, or of so many units. */
-enum { LEAST_PRODUCTS = 1 << 16, LEAST_UNITS = 1 << 12, PARTS_A_THREAD = 4 };
+enum { LEAST_PRODUCTS = 1 << 16, LEAST_UNITS = 1 << 12, PARTS_A_THREAD = 12 };
 
 typedef struct {
   const recurrence *r;
@@ -99,11 +100,11 @@ static void multiply_part(const void *shared, long part) {
                 panels < j->size ? panels : j->size);
 }
 
-static void multiply(const recurrence *r) {
+static void multiply(recurrence *r) {
   if (!r->B) return;
   long panels = r->columns / the->panel, least = LEAST_PRODUCTS / (r->B * r->H * the->panel) + 1;
   job j = {r, NULL, NULL, part_size(panels, least)};
-  share(multiply_part, &j, (panels + j.size - 1) / j.size);
+  share(multiply_part, &j, (panels + j.size - 1) / j.size, r->turns++ & 1);
 }
 
 static void gates_part(const void *shared, long part) {
@@ -114,7 +115,7 @@ static void gates_part(const void *shared, long part) {
 
 static void gates(const recurrence *r, const int64_t *ids, float *outputs) {
   job j = {r, ids, outputs, part_size(r->B, LEAST_UNITS / r->H + 1)};
-  share(gates_part, &j, (r->B + j.size - 1) / j.size);
+  share(gates_part, &j, (r->B + j.size - 1) / j.size, 0);
 }
 
 static int has_rows(const recurrence *r, const int64_t *ids, int64_t number) {
@@ -124,7 +125,7 @@ static int has_rows(const recurrence *r, const int64_t *ids, int64_t number) {
 }
 
 /* To the next state by the product that stands there, and its product. Not 0 if an id is no row of `inputs`. */
-int recurrence_step(const recurrence *r) {
+int recurrence_step(recurrence *r) {
   if (!has_rows(r, r->ids, r->B)) return 1;
   gates(r, r->ids, NULL);
   multiply(r);
@@ -132,7 +133,7 @@ int recurrence_step(const recurrence *r) {
 }
 
 /* T steps: ids[T][B], the rows of `inputs`; outputs[T][B][H] takes the state after each. Returns as recurrence_step. */
-int recurrence_run(const recurrence *r, int64_t T, const int64_t *ids, float *outputs) {
+int recurrence_run(recurrence *r, int64_t T, const int64_t *ids, float *outputs) {
   if (!has_rows(r, ids, T * r->B)) return 1;
   for (int64_t t = 0; t < T; t++) {
     multiply(r);
@@ -142,4 +143,4 @@ int recurrence_run(const recurrence *r, int64_t T, const int64_t *ids, float *ou
 }
 
 /* The product of the state that stands there. */
-void recurrence_begin(const recurrence *r) { multiply(r); }
+void recurrence_begin(recurrence *r) { multiply(r); }

@@ -1,8 +1,9 @@
 /* Helpers that take parts of a job.
  *
- * No part is anybody's own: whoever is running takes the next. A helper that the system does not let run, on a machine
- * with other things to do, takes none, and is not waited for. Helpers spin for some 50 microseconds after a job, as the
- * next step of a recurrence comes sooner, and then sleep.
+ * Everybody takes the parts of a range of its own first, which its cache may have from the last job, and then those that
+ * others have not come to: a helper that the system does not let run, on a machine with other things to do, is not
+ * waited for. Helpers spin for some 50 microseconds after a job, as the next step of a recurrence comes sooner, and then
+ * sleep.
  */
 #include "threads.h"
 
@@ -14,12 +15,16 @@
 enum { MOST_THREADS = 16, SPINS = 4000 };
 #define CLOSED UINT32_MAX /* in place of a part: no job is there to take from */
 
-/* The number of the job, and in the lower half its next part. Both in one word, as a helper that is late must not take
- * a part of one job by what it has read of another. */
-static _Atomic uint64_t ticket = CLOSED;
+/* Of each range the number of the job, and in the lower half how many of its parts are taken. Both in one word, as a
+ * helper that is late must not take a part of one job by what it has read of another. A cache line each. */
+static struct {
+  _Alignas(64) _Atomic uint64_t of;
+} tickets[MOST_THREADS];
+static _Atomic uint64_t number; /* of the job that is open */
 static void (*job_work)(const void *, long);
 static const void *job_of;
-static atomic_long job_parts, job_done;
+static atomic_long job_parts, job_ranges, job_done;
+static atomic_int job_backwards;
 
 static atomic_flag busy = ATOMIC_FLAG_INIT; /* a job is shared; another caller does its own alone */
 static atomic_long sleeping;
@@ -35,33 +40,41 @@ static void pause_briefly(void) {
 #endif
 }
 
-static int is_new(uint64_t now, uint32_t seen) { return now >> 32 != seen && (uint32_t)now != CLOSED; }
+static long range_begin(long range, long ranges, long parts) { return parts * range / ranges; }
 
-static void take_parts(void) {
-  uint64_t now = atomic_load(&ticket);
-  while ((uint32_t)now != CLOSED && (long)(uint32_t)now < atomic_load(&job_parts)) {
-    if (atomic_compare_exchange_weak(&ticket, &now, now + 1)) {
-      job_work(job_of, (long)(uint32_t)now);
+static void take_from(long range) {
+  uint64_t now = atomic_load(&tickets[range].of);
+  while ((uint32_t)now != CLOSED) {
+    long taken = (long)(uint32_t)now, parts = atomic_load(&job_parts), ranges = atomic_load(&job_ranges);
+    long first = range_begin(range, ranges, parts), last = range_begin(range + 1, ranges, parts);
+    if (range >= ranges || taken >= last - first) return;
+    int backwards = atomic_load(&job_backwards);
+    if (atomic_compare_exchange_weak(&tickets[range].of, &now, now + 1)) {
+      job_work(job_of, backwards ? last - 1 - taken : first + taken);
       atomic_fetch_add(&job_done, 1);
-      now = atomic_load(&ticket);
+      now = atomic_load(&tickets[range].of);
     }
   }
 }
 
-static void *help(void *unused) {
-  (void)unused;
-  uint32_t seen = 0;
+static void take_parts(long own) {
+  long ranges = atomic_load(&job_ranges);
+  for (long i = 0; i < ranges; i++) take_from((own + i) % ranges);
+}
+
+static void *help(void *own) {
+  uint64_t seen = 0;
   for (;;) {
-    for (long spins = 0; !is_new(atomic_load(&ticket), seen) && spins < SPINS; spins++) pause_briefly();
-    if (!is_new(atomic_load(&ticket), seen)) {
+    for (long spins = 0; atomic_load(&number) == seen && spins < SPINS; spins++) pause_briefly();
+    if (atomic_load(&number) == seen) {
       pthread_mutex_lock(&mutex);
       atomic_fetch_add(&sleeping, 1);
-      while (!is_new(atomic_load(&ticket), seen)) pthread_cond_wait(&woken, &mutex);
+      while (atomic_load(&number) == seen) pthread_cond_wait(&woken, &mutex);
       atomic_fetch_sub(&sleeping, 1);
       pthread_mutex_unlock(&mutex);
     }
-    seen = (uint32_t)(atomic_load(&ticket) >> 32);
-    take_parts();
+    seen = atomic_load(&number);
+    take_parts((long)(intptr_t)own);
   }
   return NULL;
 }
@@ -70,7 +83,6 @@ static void *help(void *unused) {
 static void forget_helpers(void) {
   atomic_store(&helpers, 0);
   atomic_store(&sleeping, 0);
-  atomic_store(&ticket, CLOSED);
   atomic_flag_clear(&busy);
   pthread_mutex_init(&mutex, NULL);
   pthread_cond_init(&woken, NULL);
@@ -81,7 +93,7 @@ static void start_helpers(void) {
   if (!registered) registered = !pthread_atfork(NULL, NULL, forget_helpers);
   pthread_t thread;
   while (atomic_load(&helpers) < atomic_load(&wanted) - 1) {
-    if (pthread_create(&thread, NULL, help, NULL)) {
+    if (pthread_create(&thread, NULL, help, (void *)(intptr_t)(atomic_load(&helpers) + 1))) {
       atomic_store(&wanted, atomic_load(&helpers) + 1); /* no memory for more */
       return;
     }
@@ -94,26 +106,29 @@ void set_threads(long number) { atomic_store(&wanted, number < 1 ? 1 : number > 
 
 long n_threads(void) { return atomic_load(&wanted); }
 
-void share(void (*work)(const void *job, long part), const void *job, long parts) {
+void share(void (*work)(const void *job, long part), const void *job, long parts, int backwards) {
   int alone = parts <= 1 || n_threads() <= 1 || atomic_flag_test_and_set(&busy);
   if (alone) {
     for (long part = 0; part < parts; part++) work(job, part);
     return;
   }
   start_helpers();
-  uint64_t number = ((atomic_load(&ticket) >> 32) + 1) << 32;
-  atomic_store(&ticket, number | CLOSED);
+  uint64_t next = atomic_load(&number) + 1, ranges = (uint64_t)n_threads();
+  for (uint64_t i = 0; i < MOST_THREADS; i++) atomic_store(&tickets[i].of, next << 32 | CLOSED);
   job_work = work;
   job_of = job;
   atomic_store(&job_parts, parts);
+  atomic_store(&job_ranges, (long)ranges);
+  atomic_store(&job_backwards, backwards);
   atomic_store(&job_done, 0);
-  atomic_store(&ticket, number);
+  for (uint64_t i = 0; i < ranges; i++) atomic_store(&tickets[i].of, next << 32);
+  atomic_store(&number, next);
   if (atomic_load(&sleeping)) {
     pthread_mutex_lock(&mutex);
     pthread_cond_broadcast(&woken);
     pthread_mutex_unlock(&mutex);
   }
-  take_parts();
+  take_parts(0);
   for (long spins = 0; atomic_load(&job_done) < parts; spins++)
     if (spins < SPINS)
       pause_briefly();

@@ -5,7 +5,8 @@
 void set_threads(long number);
 long n_threads(void);
 
-/* Call work(job, part) for every part in [0, parts), each once and in any order, and return when all are done. */
-void share(void (*work)(const void *job, long part), const void *job, long parts);
+/* Call work(job, part) for every part in [0, parts), each once, and return when all are done. A thread mostly meets the
+ * same parts again in the next job, from the first to the last or, `backwards`, from the last. */
+void share(void (*work)(const void *job, long part), const void *job, long parts, int backwards);
 
 #endif
