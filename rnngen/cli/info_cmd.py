@@ -62,8 +62,8 @@ def _sections(path: Path, loaded: Checkpoint) -> dict[str, dict[str, Any]]:
             "vocab_size": tokenizer.vocab_size,
             **{key: value for key, value in tokenizer.to_dict().items() if key == "split"},
         },
-        "training": loaded.training,
         "engine": compiled.description(),
+        "training": loaded.training,
     }
 
 

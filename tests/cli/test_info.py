@@ -20,7 +20,7 @@ def test_the_sizes_are_those_of_the_weights(rnngen, models, name):
     assert result.code == 0
     [found] = result.records
     weights = {name: weight for name, weight in load_file(models[name]).items() if not name.startswith("tokenizer.")}
-    assert list(found) == ["checkpoint", "model", "tokenizer", "training", "engine", "history"]
+    assert list(found) == ["checkpoint", "model", "tokenizer", "engine", "training", "history"]
     assert found["checkpoint"]["path"] == models[name]
     assert found["checkpoint"]["n_parameters"] == sum(weight.size for weight in weights.values())
     V, E = weights["embedding.weight"].shape
