@@ -60,8 +60,6 @@ def odds(scores: Scores, config: SampleConfig) -> Scores:
     """
     probs = scores
     largest = _largest(probs)
-    if not (math.isfinite(largest) if isinstance(largest, float) else np.isfinite(largest).all()):
-        raise CheckpointError("the model's logits are not finite: its weights are too large; train it again")
     if config.temperature == 0:
         most_likely = probs.argmax(axis=-1)
         probs.fill(0)
@@ -82,10 +80,17 @@ def odds(scores: Scores, config: SampleConfig) -> Scores:
 
 
 def _largest(scores: Scores) -> Scores | float:
-    """Of each row, [B, 1], or of the only one, in a third of the time. A NaN counts as the largest number."""
+    """Of each row, [B, 1]; or of the only one, which takes a third of the time. A NaN counts as the largest number."""
+    largest: Scores | float
     if len(scores) == 1:
-        return scores.item(scores.argmax())
-    return np.asarray(np.maximum.reduce(scores, axis=-1, keepdims=True))
+        largest = scores.item(scores.argmax())
+        is_finite = math.isfinite(largest)
+    else:
+        largest = np.maximum.reduce(scores, axis=-1, keepdims=True)
+        is_finite = bool(np.isfinite(largest).all())
+    if not is_finite:
+        raise CheckpointError("the model's logits are not finite: its weights are too large; train it again")
+    return largest
 
 
 def _keep_nucleus(probs: Scores, top_p: float) -> None:
