@@ -1,6 +1,17 @@
-"""`python -m rnngen` is the command `rnngen`."""
+"""The command `rnngen`, also as `python -m rnngen`."""
 
-from rnngen.cli.app import main
+import sys
+
+
+def main() -> None:
+    """The entry point of the command."""
+    try:
+        from rnngen.cli import app
+    except KeyboardInterrupt:  # of somebody quick: it takes a tenth of a second
+        print("rnngen: interrupted", file=sys.stderr)
+        sys.exit(130)
+    app.main()
+
 
 if __name__ == "__main__":
     main()

@@ -32,6 +32,7 @@ COMMANDS = {
     "tokenize": "Show a text as tokens, line by line.",
     "info": "What is in a checkpoint.",
 }
+INTERRUPTED = "interrupted"
 PLAIN: dict[str, Any] = {
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
@@ -46,7 +47,10 @@ class _OnDemand(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        module = importlib.import_module(f"rnngen.cli.{name}_cmd")
+        try:
+            module = importlib.import_module(f"rnngen.cli.{name}_cmd")
+        except KeyboardInterrupt:
+            raise _InterruptedError(INTERRUPTED) from None
         alone = typer.Typer(**PLAIN)
         alone.command(name, context_settings=PLAIN["context_settings"])(_told(getattr(module, name)))
         return typer.main.get_command(alone)
@@ -70,7 +74,7 @@ def _told(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*arguments, **options)
         except KeyboardInterrupt:
-            raise _InterruptedError("interrupted") from None
+            raise _InterruptedError(INTERRUPTED) from None
 
     return run_command
 
@@ -134,7 +138,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         return _usage_error(error, arguments)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+        return _fail(INTERRUPTED, 130)
     except BrokenPipeError:
         drop_stdout()
         return 0

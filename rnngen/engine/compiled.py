@@ -12,14 +12,14 @@ from rnngen.engine.cells import Array, Layer
 from rnngen.engine.recurrence import Rows
 from rnngen.processors import n_threads
 
-_VERSION = 2  # of the C code
+_VERSION = 3  # of the C code
 _LANES = 16  # floats in a vector, at most
 _FORMULAS = ("tanh", "relu", "gru", "lstm")  # in the order of `enum cell`
 _NO_ROW = "an id is not in the vocabulary"
 
 
 class _Struct(ctypes.Structure):
-    """`recurrence` of c/recurrence.c."""
+    """`recurrence` of c/recurrence.c, where the shapes are."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("cell", "B", "H", "columns", "n_inputs", "turns")),
@@ -36,29 +36,29 @@ class Library:
     """
 
     def __init__(self, path: str) -> None:
-        """Raises OSError: it cannot be loaded, or was compiled from other sources."""
+        """Raises OSError or AttributeError: it cannot be loaded, or is something else, or of other sources."""
         self._functions = ctypes.CDLL(path)
         if self._functions.recurrence_version() != _VERSION:
             raise OSError(f"{path} was compiled from other sources: install rnngen again")
-        self._functions.recurrence_use.argtypes = [ctypes.c_long, ctypes.c_long]
         self._functions.recurrence_columns.argtypes = [ctypes.c_long]
         self._functions.recurrence_pack.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
         self.run = self._functions.recurrence_run
         self.run.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p]
-        self.begin, self.step = self._functions.recurrence_begin, self._functions.recurrence_step
+        self.multiply, self.step = self._functions.recurrence_multiply, self._functions.recurrence_step
         self.use(_LANES, n_threads())
 
     def use(self, lanes: int, threads: int) -> None:
-        """Take vectors of so many floats, or fewer, as the processor has them, and threads. What was packed is void."""
-        self.lanes = self._functions.recurrence_use(lanes, threads)
-        self.threads = threads
+        """Take so many threads, and vectors of so many floats, or fewer of either. What was packed before is void."""
+        self.lanes: int = self._functions.recurrence_use_lanes(lanes)
+        self.threads: int = self._functions.recurrence_use_threads(threads)
 
     def columns(self, number: int) -> int:
         """The columns of a product by weights of so many columns, with what fills it up to whole vectors."""
         return int(self._functions.recurrence_columns(number))
 
     def pack(self, w: Array) -> Array:
-        """[N, H], in this order in memory -> the same numbers in the order in which a product reads them."""
+        """[N, H] -> [columns(N) * H], the same numbers in the order in which a product reads them."""
+        w = np.ascontiguousarray(w, np.float32)
         packed = np.empty(self.columns(len(w)) * w.shape[1], np.float32)
         self._functions.recurrence_pack(w.ctypes.data, *w.shape, packed.ctypes.data)
         return packed
@@ -67,10 +67,10 @@ class Library:
 def _load() -> tuple[Library | None, str]:
     found = find_spec("rnngen.engine._recurrence")
     if found is None or found.origin is None:
-        return None, "there was no C compiler at installation"
+        return None, "nothing was compiled at installation"
     try:
         return Library(found.origin), ""
-    except OSError as error:
+    except (OSError, AttributeError) as error:
         return None, str(error)
 
 
@@ -88,60 +88,65 @@ class CompiledRecurrence:
     """The implementation of Recurrence in C.
 
     Args:
-        readout: as in NumpyRecurrence.
+        readout: [H, V], as in NumpyRecurrence.
     """
 
     def __init__(self, library: Library, layer: Layer, readout: Array | None = None) -> None:
         self._library = library
-        self._cell, self._b_n = _FORMULAS.index(layer.formula), layer.b_n
-        self._gates = layer.w.shape[1]
-        # Else the copy of both would be large.
-        self._joint = readout is not None and readout.shape[1] <= self._gates
-        self._readout = readout
-        together = [layer.w.T, *([readout.T] if readout is not None and self._joint else [])]
+        self._cell, self._n_states = _FORMULAS.index(layer.formula), layer.n_states
+        self._b_n = None if layer.b_n is None else np.ascontiguousarray(layer.b_n, np.float32)
+        self._H, self._gates = layer.w.shape
+        together, self._apart = [layer.w.T], readout
+        if readout is not None and readout.shape[1] <= self._gates:  # else the copy of both would be large
+            together, self._apart = [layer.w.T, readout.T], None
         self._n_columns = sum(map(len, together))
         self._packed = library.pack(np.concatenate(together))
 
     def run(self, inputs: Array, rows: Rows, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         state = tuple(part.copy() for part in state)
-        rows = np.ascontiguousarray(rows, np.int64)
-        outputs = np.empty((len(rows), *state[0].shape), np.float32)
-        struct, _ = self._bind(inputs, state, self._gates)
-        if self._library.run(ctypes.byref(struct), len(rows), rows.ctypes.data, outputs.ctypes.data):
+        T, B = rows.shape
+        rows = rows.astype(np.int64, order="C", casting="same_kind")
+        outputs = np.empty((T, B, self._H), np.float32)
+        struct, _ = self._bind(inputs, state, B, self._gates)
+        if self._library.run(ctypes.byref(struct), T, rows.ctypes.data, outputs.ctypes.data):
             raise IndexError(_NO_ROW)
         return outputs, state
 
     def stepper(self, inputs: Array, state: tuple[Array, ...]) -> tuple[Callable[[Rows], None], Array]:
-        taken = np.zeros(len(state[0]), np.int64)
-        struct, product = self._bind(inputs, state, self._n_columns)
+        h, readout = state[0], self._apart
+        taken = np.zeros(len(h), np.int64)
+        struct, product = self._bind(inputs, state, len(h), self._n_columns)
         struct.ids = taken.ctypes.data
         this, advance = ctypes.byref(struct), self._library.step
-        self._library.begin(this)
-        if self._joint or self._readout is None:
+        self._library.multiply(this)
+        logits = product[:, self._gates : self._n_columns] if readout is None else np.dot(h, readout)
 
-            def step(rows: Rows) -> None:
-                taken[:] = rows
-                if advance(this):
-                    raise IndexError(_NO_ROW)
-
-            return step, product[:, self._gates : self._n_columns]
-        h, readout = state[0], self._readout
-        logits = np.dot(h, readout)
-
-        def step_and_read(rows: Rows) -> None:
+        def step(rows: Rows) -> None:
             taken[:] = rows
             if advance(this):
                 raise IndexError(_NO_ROW)
-            np.dot(h, readout, logits)
+            if readout is not None:
+                np.dot(h, readout, logits)
 
-        return step_and_read, logits
+        return step, logits
 
-    def _bind(self, inputs: Array, state: tuple[Array, ...], n_columns: int) -> tuple[_Struct, Array]:
-        """What the C code is told, and the array of the product."""
-        B, H = state[0].shape
+    def _bind(self, inputs: Array, state: tuple[Array, ...], B: int, n_columns: int) -> tuple[_Struct, Array]:
+        """What the C code is told, and the array that takes the product, [B, columns(n_columns)]."""
         product = np.empty((B, self._library.columns(n_columns)), np.float32)
-        struct = _Struct(self._cell, B, H, product.shape[1], len(inputs), 0, *(part.ctypes.data for part in state))
-        struct.product, struct.packed, struct.inputs = product.ctypes.data, self._packed.ctypes.data, inputs.ctypes.data
-        struct.b_n = None if self._b_n is None else self._b_n.ctypes.data
+        struct = _Struct(
+            cell=self._cell, B=B, H=self._H, columns=product.shape[1], n_inputs=len(inputs),
+            product=product.ctypes.data, packed=self._packed.ctypes.data,
+            inputs=_address(inputs, len(inputs), self._gates),
+            b_n=None if self._b_n is None else self._b_n.ctypes.data,
+        )  # fmt: skip
+        for name, part in zip(("h", "c")[: self._n_states], state, strict=True):
+            setattr(struct, name, _address(part, B, self._H))
         struct.held = (inputs, state, product, self)  # as long as what points to them
         return struct, product
+
+
+def _address(array: Array, *shape: int) -> int:
+    """Where the numbers of a float32 array of this shape stand in order. Raises ValueError: it is another array."""
+    if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
+        raise ValueError(f"an array {shape} of float32 in order is needed, not {array.shape} of {array.dtype}")
+    return array.ctypes.data

@@ -13,6 +13,7 @@ from rnngen.engine import compiled
 from rnngen.engine.cells import Array, Layer, make_layer
 from rnngen.engine.compiled import CompiledRecurrence
 from rnngen.engine.recurrence import NumpyRecurrence, Recurrence
+from rnngen.errors import CheckpointError
 from rnngen.ngrams import Contexts
 
 # What a model carries from token to token: arrays whose axis 1 is the batch, otherwise opaque to callers.
@@ -21,6 +22,7 @@ Ids = npt.NDArray[np.integer]
 
 # Above this many numbers the product of embedding and input weights is made for each window, not kept.
 LARGEST_TABLE = 1 << 24
+NOT_FINITE = "the model's logits are not finite: its weights are too large; train it again"
 # Logits at a time, so that a large vocabulary does not take much memory.
 LOGITS_AT_A_TIME = 1 << 22
 
@@ -170,6 +172,10 @@ class Engine:
         return step
 
     def logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
+        with np.errstate(over="ignore", invalid="ignore"):  # too large weights are an error, and not a warning
+            return self._logprobs(ids, targets, state)
+
+    def _logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         B, T = ids.shape
         result = np.empty((B, T), np.float32)
         window = max(1, LOGITS_AT_A_TIME // (B * max(self._config.vocab_size, len(self._input_weights[0][1]))))
@@ -217,11 +223,17 @@ def _gates(inputs: Array, weights: Array, bias: Array, out: Array | None = None)
 
 
 def log_softmax_at(logits: Array, targets: Ids) -> Array:
-    """log softmax(logits)[target]: [B, T, V] and [B, T] -> [B, T]; the logits are overwritten."""
+    """log softmax(logits)[target]: [B, T, V] and [B, T] -> [B, T]; the logits are overwritten.
+
+    Raises:
+        CheckpointError: a logit was not finite.
+    """
     logits -= logits.max(axis=-1, keepdims=True)
     chosen = np.take_along_axis(logits, np.asarray(targets, np.int64)[..., None], axis=-1)[..., 0]
     np.exp(logits, out=logits)
     result: Array = chosen - np.log(logits.sum(axis=-1))
+    if not np.isfinite(result).all():
+        raise CheckpointError(NOT_FINITE)
     return result
 
 

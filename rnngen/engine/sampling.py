@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rnngen.config import SampleConfig
 from rnngen.engine.cells import Array
-from rnngen.engine.model import Ids, LanguageModel, State, log_softmax_at, select_rows
+from rnngen.engine.model import NOT_FINITE, Ids, LanguageModel, State, log_softmax_at, select_rows
 from rnngen.errors import CheckpointError
 
 PENALTY_WINDOW = 64  # tokens that a repetition penalty looks back on, as in llama.cpp
@@ -89,7 +89,7 @@ def _largest(scores: Scores) -> Scores | float:
         largest = np.maximum.reduce(scores, axis=-1, keepdims=True)
         is_finite = bool(np.isfinite(largest).all())
     if not is_finite:
-        raise CheckpointError("the model's logits are not finite: its weights are too large; train it again")
+        raise CheckpointError(NOT_FINITE)
     return largest
 
 

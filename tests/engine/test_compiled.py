@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,13 +33,16 @@ def assert_close(found, wanted):
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-6)
 
 
-@pytest.mark.skipif(not shutil.which("gcc") or sys.platform != "linux", reason="needs gcc")
+needs_gcc = pytest.mark.skipif(not shutil.which("gcc") or sys.platform != "linux", reason="needs gcc")
+
+
+@needs_gcc
 def test_where_there_is_a_compiler_it_was_used():
     assert compiled.LIBRARY is not None, compiled.WHY_NOT
 
 
-# 64 rows of 130 units are work enough to be shared by threads.
-@pytest.mark.parametrize(("H", "B"), [(1, 1), (5, 2), (16, 3), (31, 7), (33, 13), (96, 1), (130, 64)])
+# 64 rows of 130 units, or one of 400, are work enough to be shared by threads.
+@pytest.mark.parametrize(("H", "B"), [(1, 1), (5, 2), (16, 3), (31, 7), (33, 13), (400, 1), (130, 64)])
 def test_a_window_is_what_it_is_in_numpy(compiled_recurrence, random_weights, cell_options, H, B):
     layer, inputs, rows, state = make_case(random_weights, cell_options, H, B)
     outputs, after = compiled_recurrence(layer).run(inputs, rows, state)
@@ -120,6 +124,50 @@ def test_an_id_that_is_not_in_the_vocabulary_is_an_error(recurrence_of, random_w
         step(rows[2])
 
 
+def a_state_of(shape, dtype=np.float32, order="C"):
+    return (np.zeros(shape, dtype, order=order),)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [a_state_of((2, 20)), a_state_of((3, 21)), a_state_of((3, 20), np.float64), a_state_of((3, 20), np.float16)],
+    ids=["other rows", "other units", "float64", "float16"],
+)
+def test_a_state_that_is_not_the_layers_is_an_error(compiled_recurrence, random_weights, state):
+    layer, inputs, rows, _ = make_case(random_weights, {"cell": "gru"}, 20, 3)
+    with pytest.raises(ValueError, match=r"is needed, not"):
+        compiled_recurrence(layer).run(inputs, rows, state)
+
+
+def test_inputs_that_are_not_the_layers_are_an_error(compiled_recurrence, random_weights):
+    layer, inputs, rows, state = make_case(random_weights, {"cell": "gru"}, 20, 3)
+    for other in (inputs[:, 1:], inputs[:, ::-1], inputs.astype(np.float64), np.asfortranarray(inputs)):
+        with pytest.raises(ValueError, match=r"is needed, not"):
+            compiled_recurrence(layer).stepper(other, state)
+    with pytest.raises(TypeError):
+        compiled_recurrence(layer).run(inputs, rows + 0.5, state)
+
+
+def test_weights_of_any_order_and_type_are_the_same_weights(compiled_recurrence, random_weights):
+    config = ModelConfig(vocab_size=3, embedding_dim=2, hidden_size=20, cell="rnn")
+    weights = random_weights(config)
+    inputs, rows, state = np.ones((1, 20), np.float32), np.zeros((T, 1), np.int64), (np.zeros((1, 20), np.float32),)
+    wanted, _ = compiled_recurrence(make_layer(config, weights, 0)).run(inputs, rows, state)
+    strange = {name: np.asfortranarray(weight.astype(">f8")) for name, weight in weights.items()}
+    found, _ = compiled_recurrence(make_layer(config, strange, 0)).run(inputs, rows, state)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_row_that_is_no_number_spoils_no_other(compiled_recurrence, random_weights, cell_options):
+    layer, inputs, rows, state = make_case(random_weights, cell_options, 130, 64)
+    wanted, _ = compiled_recurrence(layer).run(inputs, rows, state)
+    spoilt = tuple(part.copy() for part in state)
+    spoilt[0][7] = np.nan
+    found, _ = compiled_recurrence(layer).run(inputs, rows, spoilt)
+    assert np.isnan(found[:, 7]).all()
+    np.testing.assert_array_equal(np.delete(found, 7, axis=1), np.delete(wanted, 7, axis=1))
+
+
 def test_no_rows_and_no_steps_are_no_work(recurrence_of, random_weights):
     layer, inputs, rows, state = make_case(random_weights, {"cell": "lstm"}, 20, 3)
     outputs, after = recurrence_of(layer).run(inputs, rows[:0], state)
@@ -149,32 +197,23 @@ def test_several_callers_at_once_have_their_own_results(library, random_weights)
     assert wrong == []
 
 
-FORKING = """
-import os, sys
-import numpy as np
-from rnngen.config import ModelConfig
-from rnngen.engine import compiled
-from rnngen.engine.cells import make_layer
-
-compiled.LIBRARY.use(16, 3)
-config = ModelConfig(vocab_size=1, embedding_dim=1, hidden_size=512)
-weights = {name: np.full(shape, 0.01, np.float32) for name, shape in config.weight_shapes().items()}
-one = compiled.CompiledRecurrence(compiled.LIBRARY, make_layer(config, weights, 0))
-given = np.ones((1, 1536), np.float32), np.zeros((50, 1), np.int64), (np.zeros((1, 512), np.float32),)
-wanted = one.run(*given)[0]
-child = os.fork()
-same = np.array_equal(one.run(*given)[0], wanted)
-if not child:
-    os._exit(0 if same else 1)
-print(same, os.waitpid(child, 0)[1])
-"""
+@pytest.fixture(scope="module")
+def sharing(tmp_path_factory):
+    """A program that shares jobs among threads, compiled from sharing.c."""
+    path = tmp_path_factory.mktemp("sharing") / "sharing"
+    source = Path(__file__).with_name("sharing.c")
+    sources = ["-I", Path(compiled.__file__).with_name("c"), source]
+    subprocess.run(["gcc", "-std=gnu11", "-O2", "-Wall", "-Werror", "-pthread", *sources, "-o", path], check=True)
+    return path
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-@pytest.mark.skipif(compiled.LIBRARY is None, reason=compiled.WHY_NOT)
-def test_the_child_of_a_fork_computes_too():
-    found = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True, timeout=60)
-    assert found.stdout == "True 0\n"
+@needs_gcc
+@pytest.mark.parametrize(
+    "case",
+    ["helpers work", "every part is done once", "a fork in the middle of a job", "helpers round as the caller"],
+)
+def test_sharing(sharing, case):
+    assert subprocess.run([sharing, case], timeout=120, check=False).returncode == 0
 
 
 def test_code_that_was_compiled_from_other_sources_is_not_used(library, monkeypatch):
@@ -186,4 +225,4 @@ def test_code_that_was_compiled_from_other_sources_is_not_used(library, monkeypa
 
 def test_without_a_compiler_there_is_nothing_to_load(monkeypatch):
     monkeypatch.setattr(compiled, "find_spec", lambda name: None)
-    assert compiled._load() == (None, "there was no C compiler at installation")
+    assert compiled._load() == (None, "nothing was compiled at installation")

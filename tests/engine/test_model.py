@@ -12,6 +12,7 @@ from rnngen.config import ModelConfig
 from rnngen.engine import compiled
 from rnngen.engine import model as model_module
 from rnngen.engine.model import Engine, log_softmax_at, select_rows
+from rnngen.errors import CheckpointError
 
 B, T, V = 3, 13, 7
 
@@ -94,6 +95,17 @@ def test_the_logprobs_of_all_tokens_are_a_distribution(make_engine, ids):
 def test_large_logits_do_not_overflow_the_softmax():
     logits = np.array([[[1e30, -1e30, 0.0]]], np.float32)
     assert log_softmax_at(logits, np.array([[0]])).item() == 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "changes",
+    [{"rnn.weight_hh_l0": np.full((6, 6), 1e30, np.float32)}, {"output.bias": np.full(V, np.inf, np.float32)}],
+)
+def test_logits_that_are_not_finite_are_an_error(make_engine, ids, changes):
+    engine = make_engine(changes, cell="rnn", nonlinearity="relu")
+    with pytest.raises(CheckpointError, match="weights are too large"):
+        engine.logprobs(ids, ids, engine.initial_state(B))
 
 
 @pytest.mark.parametrize("name", ["LARGEST_TABLE", "LOGITS_AT_A_TIME"])

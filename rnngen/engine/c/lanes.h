@@ -1,13 +1,11 @@
 /* Products and gates with vectors of LANES floats. Included once for each set of instructions, after
  *
- *   LANES      floats in a vector
- *   MOST_ROWS  rows of a tile of a product: as many as there are registers for
- *   AT_ONCE    panels that one row is multiplied with at once: enough sums that none waits for its last addition
- *   TARGET     the attribute that lets a function use the instructions
- *   NAME(x)    x with a suffix
+ *   LANES    floats in a vector
+ *   TARGET   the attribute that lets a function use the instructions
+ *   NAME(x)  x with a suffix
  *
- * Every sum goes over k from the first to the last, each product added in one rounding where there is such an
- * instruction, so that a row of a product is the same to the bit whatever the number of rows and threads.
+ * Every sum goes over k from the first to the last, and every function adds its products alike, so that a row of a product
+ * is the same to the bit whatever the number of rows and threads.
  */
 #define VEC NAME(vec)
 #define INTS NAME(ints)
@@ -45,30 +43,27 @@ TILE(1, 1)
 TILE(2, 1)
 TILE(4, 1)
 TILE(6, 1)
-#if MOST_ROWS == 12
+#if LANES == 16 /* 32 registers, and half as many vectors in a row of so many panels */
 TILE(8, 1)
 TILE(12, 1)
 #endif
-#if AT_ONCE == 2
 TILE(1, 2)
-#define TILE_ONE_ROW NAME(tile_1_2)
-#else
 TILE(1, 4)
-#define TILE_ONE_ROW NAME(tile_1_4)
-#endif
 
 /* h[B][K] by some panels of packed weights, into out[B][...], whose rows are ldo apart. */
 TARGET static void NAME(multiply)(const float *h, const float *w, float *out, long B, long K, long ldo, long panels) {
   long done = 0;
-  if (B == 1)
-    for (; done + AT_ONCE <= panels; done += AT_ONCE) TILE_ONE_ROW(h, w + done * K * PANEL, out + done * PANEL, ldo, K);
+  if (B == 1) { /* enough sums at once that none waits for its last addition */
+    for (; done + 4 <= panels; done += 4) NAME(tile_1_4)(h, w + done * K * PANEL, out + done * PANEL, ldo, K);
+    for (; done + 2 <= panels; done += 2) NAME(tile_1_2)(h, w + done * K * PANEL, out + done * PANEL, ldo, K);
+  }
   for (; done < panels; done++) {
     const float *panel = w + done * K * PANEL;
     float *to = out + done * PANEL;
     for (long b = 0; b < B;) {
       long left = B - b;
 #define TAKE(ROWS) (NAME(tile_##ROWS##_1)(h + b * K, panel, to + b * ldo, ldo, K), b += ROWS)
-#if MOST_ROWS == 12
+#if LANES == 16
       if (left >= 12) TAKE(12);
       else if (left >= 8) TAKE(8);
       else
@@ -97,7 +92,7 @@ TARGET static inline VEC NAME(choose)(INTS mask, VEC yes, VEC no) {
 }
 
 /* A rational function fitted to tanh(x) / x on [0, 9] by weighted least squares until its error was level, 2e-8 of the
- * value; with the roundings of float32 at most 3.2e-7 of it (numpy's is as far off). Beyond 9 tanh is 1. NaN stays. */
+ * value; with the roundings of float32 at most 3.2e-7 of it (numpy's is as far off). From 9 on tanh is 1 to one rounding. NaN stays. */
 TARGET static inline VEC NAME(tanh)(VEC x) {
   const VEC one = (VEC){0} + 1.0f, nine = (VEC){0} + 9.0f;
   x = NAME(choose)(x > nine, nine, NAME(choose)(x < -nine, -nine, x));
@@ -158,9 +153,6 @@ static const instructions NAME(set) = {PANEL, NAME(pack), NAME(multiply), NAME(g
 #undef INTS
 #undef PANEL
 #undef TILE
-#undef TILE_ONE_ROW
 #undef LANES
-#undef MOST_ROWS
-#undef AT_ONCE
 #undef TARGET
 #undef NAME

@@ -1,4 +1,4 @@
-/* One recurrent layer over a window of a text, or a token at a time: what cells.py does in numpy, in one pass.
+/* One recurrent layer over a window of a text, or a token at a time: what recurrence.py does in numpy, in one pass.
  *
  * The weights are packed once, in the order in which they are read; a BLAS packs them at every product.
  */
@@ -7,10 +7,12 @@
 
 #include "threads.h"
 
+#define EXPORTED __attribute__((visibility("default")))
+
 enum cell { TANH, RELU, GRU, LSTM };
 
 /* To be raised with every change to the functions or to `recurrence`, here and in compiled.py. */
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 /* As in compiled.py. B is the number of rows, H of units, G of gates. */
 typedef struct {
@@ -34,23 +36,17 @@ typedef struct {
 } instructions;
 
 #define LANES 4
-#define MOST_ROWS 6
-#define AT_ONCE 4
 #define TARGET
 #define NAME(x) x##_4
 #include "lanes.h"
 
 #if defined(__x86_64__)
 #define LANES 8
-#define MOST_ROWS 6
-#define AT_ONCE 4
 #define TARGET __attribute__((target("avx2,fma")))
 #define NAME(x) x##_8
 #include "lanes.h"
 
 #define LANES 16
-#define MOST_ROWS 12
-#define AT_ONCE 2
 #define TARGET __attribute__((target("avx512f,fma")))
 #define NAME(x) x##_16
 #include "lanes.h"
@@ -58,11 +54,11 @@ typedef struct {
 
 static const instructions *the = &set_4;
 
-long recurrence_version(void) { return VERSION; }
+EXPORTED long recurrence_version(void) { return VERSION; }
 
 /* Take vectors of 16, 8 or 4 floats, but none that this processor has not: returns how many it will be. */
-long recurrence_use(long lanes, long threads) {
-  set_threads(threads);
+EXPORTED long recurrence_use_lanes(long lanes) {
+  (void)lanes; /* elsewhere than on x86 */
   the = &set_4;
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -72,10 +68,16 @@ long recurrence_use(long lanes, long threads) {
   return the->panel / 2;
 }
 
-long recurrence_columns(long N) { return (N + the->panel - 1) / the->panel * the->panel; }
+/* Returns how many threads it will be. */
+EXPORTED long recurrence_use_threads(long threads) {
+  set_threads(threads);
+  return n_threads();
+}
+
+EXPORTED long recurrence_columns(long N) { return (N + the->panel - 1) / the->panel * the->panel; }
 
 /* w[N][K] -> packed[K * recurrence_columns(N)] */
-void recurrence_pack(const float *w, long N, long K, float *packed) { the->pack(w, N, K, packed); }
+EXPORTED void recurrence_pack(const float *w, long N, long K, float *packed) { the->pack(w, N, K, packed); }
 
 /* A job is shared if it is worth the waking: parts of so many multiplications at least, or of so many units. */
 enum { LEAST_PRODUCTS = 1 << 16, LEAST_UNITS = 1 << 12, PARTS_A_THREAD = 12 };
@@ -100,7 +102,8 @@ static void multiply_part(const void *shared, long part) {
                 panels < j->size ? panels : j->size);
 }
 
-static void multiply(recurrence *r) {
+/* The product of the state that stands there. */
+EXPORTED void recurrence_multiply(recurrence *r) {
   if (!r->B) return;
   long panels = r->columns / the->panel, least = LEAST_PRODUCTS / (r->B * r->H * the->panel) + 1;
   job j = {r, NULL, NULL, part_size(panels, least)};
@@ -125,22 +128,19 @@ static int has_rows(const recurrence *r, const int64_t *ids, int64_t number) {
 }
 
 /* To the next state by the product that stands there, and its product. Not 0 if an id is no row of `inputs`. */
-int recurrence_step(recurrence *r) {
+EXPORTED int recurrence_step(recurrence *r) {
   if (!has_rows(r, r->ids, r->B)) return 1;
   gates(r, r->ids, NULL);
-  multiply(r);
+  recurrence_multiply(r);
   return 0;
 }
 
 /* T steps: ids[T][B], the rows of `inputs`; outputs[T][B][H] takes the state after each. Returns as recurrence_step. */
-int recurrence_run(recurrence *r, int64_t T, const int64_t *ids, float *outputs) {
+EXPORTED int recurrence_run(recurrence *r, int64_t T, const int64_t *ids, float *outputs) {
   if (!has_rows(r, ids, T * r->B)) return 1;
   for (int64_t t = 0; t < T; t++) {
-    multiply(r);
+    recurrence_multiply(r);
     gates(r, ids + t * r->B, outputs + t * r->B * r->H);
   }
   return 0;
 }
-
-/* The product of the state that stands there. */
-void recurrence_begin(recurrence *r) { multiply(r); }
