@@ -1,12 +1,19 @@
-"""How many threads compute, where torch does not."""
+"""How many cores and threads there are to compute with."""
 
 from __future__ import annotations
 
 import os
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def n_threads() -> int:
-    """The cores that this process may use, or fewer if $OPENBLAS_NUM_THREADS or $OMP_NUM_THREADS says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Threads of what is not torch: as many as cores, or fewer if $OPENBLAS_NUM_THREADS or $OMP_NUM_THREADS says so."""
+    cores = available_cores()
     wanted = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
     return min(int(wanted) or cores, cores) if wanted.isdecimal() else cores

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +11,7 @@ import torch
 
 from rnngen.config import Device, ModelConfig, ModelOptions, Optimizer, TrainConfig
 from rnngen.errors import ConfigError
+from rnngen.processors import available_cores
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import count_line_windows
 from rnngen.training.network import LARGEST_TABLE, check_device
@@ -189,13 +189,6 @@ def _ngram_bits(vocab_size: int, orders: tuple[int, ...]) -> int:
     while bits > 1 and len(orders) * vocab_size << bits > MOST_NGRAM_LOGITS:
         bits -= 1
     return bits
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def has_bfloat16() -> bool:

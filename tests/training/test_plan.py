@@ -11,11 +11,11 @@ import torch
 
 from rnngen.config import ModelOptions, TrainConfig
 from rnngen.errors import ConfigError
+from rnngen.processors import available_cores
 from rnngen.training import plan as plan_module
 from rnngen.training.bptt import line_windows
 from rnngen.training.plan import (
     HIDDEN_SIZES,
-    available_cores,
     choose_hidden_size,
     default_learning_rate,
     flops_per_token,
