@@ -20,6 +20,8 @@ from rnngen.training.products import product
 BATCH_SIZE = 32
 BPTT = 64
 DROPOUT = 0.1
+# Measured (CONTRIBUTING.md, "Defaults"): of a text that is read more often than so, wider networks learn it by heart.
+MANY_EPOCHS, WIDE, DROPOUT_OF_MANY = 15.0, 192, 0.3
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
 NGRAM_ORDERS = (2, 3, 4)
 NGRAM_BITS = 14
@@ -154,6 +156,9 @@ def _model_config(
         hidden = options.embedding_dim
     if hidden is None:
         hidden = choose_hidden_size(options, vocab_size, n_train, n_tokens, flops)
+    dropout = options.dropout
+    if dropout is None:
+        dropout = choose_dropout(hidden, _tokens_of(options, vocab_size, hidden, n_tokens, flops) / n_train)
     narrow = vocab_size <= LARGEST_TABLE and not options.tie_weights
     orders = options.ngram_orders
     if orders is None:
@@ -171,7 +176,7 @@ def _model_config(
         num_layers=options.num_layers,
         cell=options.cell,
         nonlinearity=options.nonlinearity,
-        dropout=DROPOUT if options.dropout is None else options.dropout,
+        dropout=dropout,
         tie_weights=options.tie_weights,
     )
     n_logits = sum(model.ngram_rows) * vocab_size
@@ -243,12 +248,25 @@ def choose_hidden_size(
     """
     best = HIDDEN_SIZES[0]
     for hidden in HIDDEN_SIZES:
-        cost = flops_per_token(options, vocab_size, hidden)
         weights = recurrent_weights(options, hidden)
-        tokens = n_tokens if n_tokens is not None else EFFICIENCY * (flops or 0) / cost
+        tokens = _tokens_of(options, vocab_size, hidden, n_tokens, flops)
         if tokens >= TOKENS_PER_WEIGHT * weights and weights <= WEIGHTS_PER_TRAINING_TOKEN * n_train:
             best = hidden
     return best
+
+
+def _tokens_of(
+    options: ModelOptions, vocab_size: int, hidden: int, n_tokens: float | None, flops: float | None
+) -> float:
+    """How many tokens a run trains on."""
+    if n_tokens is not None:
+        return n_tokens
+    return EFFICIENCY * (flops or 0) / flops_per_token(options, vocab_size, hidden)
+
+
+def choose_dropout(hidden: int, n_epochs: float) -> float:
+    """More where a wide network reads its text often."""
+    return DROPOUT_OF_MANY if n_epochs > MANY_EPOCHS and hidden >= WIDE else DROPOUT
 
 
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import islice
 
 import numpy as np
@@ -16,6 +16,7 @@ from rnngen.training import plan as plan_module
 from rnngen.training.bptt import line_windows
 from rnngen.training.plan import (
     HIDDEN_SIZES,
+    choose_dropout,
     choose_hidden_size,
     default_learning_rate,
     flops_per_token,
@@ -228,3 +229,18 @@ def test_a_plan_says_why_it_is_slower_than_it_might_be(make_dataset, monkeypatch
 def test_ngrams_that_would_not_be_or_not_fit_are_refused_before_any_work(options, vocab_size, message):
     with pytest.raises(ConfigError, match=message):
         plan_module._model_config(ModelOptions(hidden_size=8, **options), vocab_size, 1000, None, None)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "epochs", "dropout"), [(448, 10, 0.1), (448, 20, 0.3), (128, 200, 0.1), (192, 16, 0.3)]
+)
+def test_a_wide_network_that_reads_its_text_often_drops_more(hidden, epochs, dropout):
+    assert choose_dropout(hidden, epochs) == dropout
+
+
+def test_the_dropout_follows_the_budget_unless_it_is_given(make_dataset):
+    data = make_dataset(TEXT)
+    options = ModelOptions(hidden_size=192)
+    few, many = (make_plan(config_of(steps=steps), options, data).model.dropout for steps in (1, 100))
+    assert (few, many) == (0.1, 0.3)
+    assert make_plan(config_of(steps=100), replace(options, dropout=0.2), data).model.dropout == 0.2

@@ -72,6 +72,7 @@ static void take_from(long range) {
     if (range >= ranges || taken >= last - first) return;
     int backwards = atomic_load(&job_backwards);
     if (atomic_compare_exchange_weak(&tickets[range].of, &now, now + 1)) {
+      set_floating_mode(atomic_load(&job_mode));
       job_work(job_of, backwards ? last - 1 - taken : first + taken);
       atomic_fetch_add(&job_done, 1);
       now = atomic_load(&tickets[range].of);
@@ -96,7 +97,6 @@ static void *help(void *own) {
       pthread_mutex_unlock(&mutex);
     }
     seen = atomic_load(&number);
-    set_floating_mode(atomic_load(&job_mode));
     if ((long)(intptr_t)own < atomic_load(&job_ranges)) take_parts((long)(intptr_t)own);
   }
   return NULL;
@@ -128,7 +128,9 @@ static void start_helpers(void) {
 }
 
 /* How many threads may work in the jobs that follow, the calling one included. */
-static void set_threads(long number) { atomic_store(&wanted, number < 1 ? 1 : number > MOST_THREADS ? MOST_THREADS : number); }
+static void set_threads(long most) {
+  atomic_store(&wanted, most < 1 ? 1 : most > MOST_THREADS ? MOST_THREADS : most);
+}
 
 static long n_threads(void) { return atomic_load(&wanted); }
 
