@@ -15,12 +15,10 @@ typedef float VEC __attribute__((vector_size(4 * LANES), aligned(4), may_alias))
 typedef int32_t INTS __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 TARGET static void NAME(pack)(const float *w, long N, long K, float *packed) {
-  for (long panel = 0; panel * PANEL < N; panel++)
-    for (long k = 0; k < K; k++)
-      for (long j = 0; j < PANEL; j++) {
-        long n = panel * PANEL + j;
-        packed[(panel * K + k) * PANEL + j] = n < N ? w[n * K + k] : 0;
-      }
+  for (long n = 0; n < (N + PANEL - 1) / PANEL * PANEL; n++) {
+    float *to = packed + n / PANEL * K * PANEL + n % PANEL;
+    for (long k = 0; k < K; k++) to[k * PANEL] = n < N ? w[n * K + k] : 0;
+  }
 }
 
 /* out[r][n] = sum over k of h[r][k] w[k][n], for ROWS rows and the columns of PANELS panels. */
