@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 from pathlib import Path
 
@@ -33,10 +34,21 @@ def assert_close(found, wanted):
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-6)
 
 
-needs_gcc = pytest.mark.skipif(not shutil.which("gcc") or sys.platform != "linux", reason="needs gcc")
+COMPILER = (sysconfig.get_config_var("CC") or "cc").split()
 
 
-@needs_gcc
+def can_compile():
+    """Whether what compiles extensions of this Python is there, with the C library's headers."""
+    if not shutil.which(COMPILER[0]) or sys.platform != "linux":
+        return False
+    program = "#include <pthread.h>\n#include <string.h>\nint main(void) { return 0; }\n"
+    return subprocess.run([*COMPILER, "-fsyntax-only", "-x", "c", "-"], input=program, text=True).returncode == 0
+
+
+needs_compiler = pytest.mark.skipif(not can_compile(), reason="there is no C compiler")
+
+
+@needs_compiler
 def test_where_there_is_a_compiler_it_was_used():
     assert compiled.LIBRARY is not None, compiled.WHY_NOT
 
@@ -203,11 +215,11 @@ def sharing(tmp_path_factory):
     path = tmp_path_factory.mktemp("sharing") / "sharing"
     source = Path(__file__).with_name("sharing.c")
     sources = ["-I", Path(compiled.__file__).with_name("c"), source]
-    subprocess.run(["gcc", "-std=gnu11", "-O2", "-Wall", "-Werror", "-pthread", *sources, "-o", path], check=True)
+    subprocess.run([*COMPILER, "-std=gnu11", "-O2", "-Wall", "-Werror", "-pthread", *sources, "-o", path], check=True)
     return path
 
 
-@needs_gcc
+@needs_compiler
 @pytest.mark.parametrize(
     "case",
     ["helpers work", "every part is done once", "a fork in the middle of a job", "helpers round as the caller"],
