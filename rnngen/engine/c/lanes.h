@@ -90,7 +90,7 @@ TARGET static inline VEC NAME(choose)(INTS mask, VEC yes, VEC no) {
 }
 
 /* A rational function fitted to tanh(x) / x on [0, 9] by weighted least squares until its error was level, 2e-8 of the
- * value; with the roundings of float32 at most 3.2e-7 of it (numpy's is as far off). From 9 on tanh is 1 to one rounding. NaN stays. */
+ * value; with the roundings of float32 at most 3.2e-7 of it. From 9 on tanh is 1 to one rounding. NaN stays. */
 TARGET static inline VEC NAME(tanh)(VEC x) {
   const VEC one = (VEC){0} + 1.0f, nine = (VEC){0} + 9.0f;
   x = NAME(choose)(x > nine, nine, NAME(choose)(x < -nine, -nine, x));
