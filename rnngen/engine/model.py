@@ -22,9 +22,12 @@ Ids = npt.NDArray[np.integer]
 
 # Above this many numbers the product of embedding and input weights is made for each window, not kept.
 LARGEST_TABLE = 1 << 24
-NOT_FINITE = "the model's logits are not finite: its weights are too large; train it again"
 # Logits at a time, so that a large vocabulary does not take much memory.
 LOGITS_AT_A_TIME = 1 << 22
+
+# Weights that are too large are an error, and not a warning.
+NOT_FINITE = "the model's logits are not finite: its weights are too large; train it again"
+_quietly = np.errstate(over="ignore", invalid="ignore")
 
 
 class LanguageModel(Protocol):
@@ -97,6 +100,7 @@ class Engine:
             return recurrent
         return (*recurrent, np.zeros((self._config.ngram_history, batch_size), np.int64))
 
+    @_quietly
     def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
         outputs, after = self.outputs(ids, state)
         return self.logits(outputs, ids, state), after
@@ -171,11 +175,8 @@ class Engine:
 
         return step
 
+    @_quietly
     def logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
-        with np.errstate(over="ignore", invalid="ignore"):  # too large weights are an error, and not a warning
-            return self._logprobs(ids, targets, state)
-
-    def _logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         B, T = ids.shape
         result = np.empty((B, T), np.float32)
         window = max(1, LOGITS_AT_A_TIME // (B * max(self._config.vocab_size, len(self._input_weights[0][1]))))

@@ -17,6 +17,7 @@ from rnngen.errors import CheckpointError
 PENALTY_WINDOW = 64  # tokens that a repetition penalty looks back on, as in llama.cpp
 _DRAWS_AT_A_TIME = 512
 _LARGEST_LOGIT = 1e30
+_NEVER = np.array(-np.inf)  # numpy converts a Python number anew at every call
 _LEAST_TEMPERATURE = 1e-200  # divides the difference of any two float32 without overflow
 
 
@@ -154,12 +155,12 @@ def generate(
     logits, state = _read_context(model, np.asarray(context), B)
     step = model.stepper(state)
     recent = [np.asarray(context)[-PENALTY_WINDOW:] for _ in streams]
-    barred = np.zeros((B, model.config.vocab_size))
-    barred[:, list(never)] = -np.inf
+    barred = np.zeros((B, model.config.vocab_size), bool)
+    barred[:, list(never)] = True
     for _ in range(config.length):
         scores = logits.astype(np.float64)
         if never:
-            scores += barred
+            np.copyto(scores, _NEVER, where=barred)
         if config.repetition_penalty != 1:
             penalize(scores, recent, config.repetition_penalty)
         ids = draw(odds(scores, config), uniforms.next())
