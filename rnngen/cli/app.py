@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -47,12 +46,9 @@ class _OnDemand(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        try:
-            module = importlib.import_module(f"rnngen.cli.{name}_cmd")
-        except KeyboardInterrupt:
-            raise _InterruptedError(INTERRUPTED) from None
+        module = importlib.import_module(f"rnngen.cli.{name}_cmd")
         alone = typer.Typer(**PLAIN)
-        alone.command(name, context_settings=PLAIN["context_settings"])(_told(getattr(module, name)))
+        alone.command(name, context_settings=PLAIN["context_settings"])(getattr(module, name))
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:
@@ -66,23 +62,16 @@ class _InterruptedError(RnngenError):
     exit_code = 130
 
 
-def _told(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose Ctrl-C comes as an error: typer would end it without a word."""
-
-    @functools.wraps(command)
-    def run_command(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-        except KeyboardInterrupt:
-            raise _InterruptedError(INTERRUPTED) from None
-
-    return run_command
-
-
 class _Group(typer.core.TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = _OnDemand()  # type: ignore[assignment]
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end without a word
+            raise _InterruptedError(INTERRUPTED) from None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
