@@ -199,9 +199,10 @@ class Cache:
     def _new(self, name: str) -> Iterator[BinaryIO]:
         """A file that stands behind a header still to be written, and comes to its name at the end."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if stat.S_ISDIR(_mode(self.folder / name)):
+        path = self.folder / name
+        if path.is_dir() and not path.is_symlink():
             raise DataError(
-                f"{self.folder / name} is a folder where the cache keeps a file: move it away, "
+                f"{path} is a folder where the cache keeps a file: move it away, "
                 "or name another folder for the cache with --cache-dir"
             )
         self._remove_leftovers()
@@ -214,7 +215,7 @@ class Cache:
                 os.fsync(file.fileno())
                 # Whoever clears the cache meanwhile takes the name, and not the file.
                 with contextlib.suppress(FileNotFoundError):
-                    os.replace(temporary, self.folder / name)
+                    os.replace(temporary, path)
             finally:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
@@ -225,14 +226,6 @@ class Cache:
                 found = file.stat(follow_symlinks=False)
                 if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > LEFT_OVER_SECONDS:
                     os.unlink(file.path)
-
-
-def _mode(path: Path) -> int:
-    """Of what is there under a name, if anything; a link is itself."""
-    try:
-        return os.lstat(path).st_mode
-    except FileNotFoundError:
-        return 0
 
 
 def _and_others(folders: list[str]) -> str:
