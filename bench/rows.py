@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from rnngen.processors import available_cores
 
 HEADER = ("what", "ours", "reference", "ratio", "to reach", "reached?")
 
@@ -86,16 +87,11 @@ def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     return {
         "processor": _processor(),
-        "cores": n_cores(),
+        "cores": available_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: _version(name) for name in ("numpy", "torch", "sentencepiece", "rnngen")},
     }
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.rows import n_cores
 from bench.timing import run_process
+from rnngen.processors import available_cores
 
 TINY_SHAKESPEARE = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
@@ -42,7 +42,7 @@ class Setting:
     @property
     def threads(self) -> list[int]:
         """The numbers of threads that a reference is tried with."""
-        return [1] if self.quick else sorted({1, n_cores()})
+        return [1] if self.quick else sorted({1, available_cores()})
 
     @property
     def is_tiny_shakespeare(self) -> bool:
