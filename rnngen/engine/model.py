@@ -193,14 +193,13 @@ class Engine:
 
     def _run(self, ids: Ids, state: State) -> tuple[Array, State]:
         time_major = np.asarray(ids).T
-        in_order = np.arange(ids.size).reshape(time_major.shape)
         after: list[tuple[Array, ...]] = []
         outputs = np.empty(0, np.float32)
         for number, recurrence in enumerate(self._recurrences):
-            rows: Ids = in_order
             if number == 0 and self._table is not None:
                 share, rows = self._table, time_major
             else:
+                rows = np.arange(ids.size).reshape(time_major.shape)
                 below = outputs if number else self._embedding[time_major]
                 share = _gates(below.reshape(-1, below.shape[-1]), *self._input_weights[number])
             outputs, last = recurrence.run(share, rows, tuple(array[number] for array in state[: self._n_states]))

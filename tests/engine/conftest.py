@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from rnngen.engine import compiled
-from rnngen.engine.cells import Array, Layer
 from rnngen.engine.recurrence import NumpyRecurrence, Recurrence
 
 Make = Callable[..., Recurrence]
@@ -29,7 +29,7 @@ def compiled_recurrence(request: pytest.FixtureRequest, library: compiled.Librar
     library.use(request.param, 3)
     if library.lanes != request.param:
         pytest.skip(f"this processor has no vectors of {request.param} floats")
-    return lambda layer, readout=None: compiled.CompiledRecurrence(library, layer, readout)
+    return partial(compiled.CompiledRecurrence, library)
 
 
 @pytest.fixture(params=["numpy", "C"])
@@ -37,11 +37,4 @@ def recurrence_of(request: pytest.FixtureRequest) -> Make:
     """A function: a layer, and perhaps a readout, to its recurrence, in numpy and in C."""
     if request.param == "numpy":
         return NumpyRecurrence
-    if compiled.LIBRARY is None:
-        pytest.skip(compiled.WHY_NOT)
-    library = compiled.LIBRARY
-
-    def make(layer: Layer, readout: Array | None = None) -> Recurrence:
-        return compiled.CompiledRecurrence(library, layer, readout)
-
-    return make
+    return partial(compiled.CompiledRecurrence, request.getfixturevalue("library"))

@@ -136,8 +136,8 @@ def test_an_id_that_is_not_in_the_vocabulary_is_an_error(recurrence_of, random_w
         step(rows[2])
 
 
-def a_state_of(shape, dtype=np.float32, order="C"):
-    return (np.zeros(shape, dtype, order=order),)
+def a_state_of(shape, dtype=np.float32):
+    return (np.zeros(shape, dtype),)
 
 
 @pytest.mark.parametrize(
