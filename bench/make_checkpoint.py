@@ -12,8 +12,8 @@ from bench.data import VOCAB_SIZE
 from rnngen import checkpoint
 from rnngen.checkpoint import Checkpoint, Weights
 from rnngen.config import ModelConfig, TokenizerConfig, weight_dtype
-from rnngen.text import tokenizer as tokenizers
 from rnngen.text.corpus import FileText
+from rnngen.tokenizers import base as tokenizers
 
 HIDDEN_SIZE = 512
 EMBEDDING_DIM = 128

@@ -22,7 +22,7 @@ MOST_STEPS = 10**6
 
 def drawing(seconds: float, cell: str = "gru", streams: int = 1, ngram_orders: Sequence[int] = ()) -> Round:
     """Draw from one layer of 512; seconds a token of all streams."""
-    from rnngen.engine.model import Engine
+    from rnngen.engine.language_model import Engine
     from rnngen.engine.sampling import generate
 
     config = model_config(cell=cell, ngram_orders=tuple(ngram_orders))
@@ -151,8 +151,8 @@ def save_tokenizer(text: str, path: str, level: str) -> Callable[[], int]:
     """Build a tokenizer out of a text and write it to a file; the size of its vocabulary."""
     from pathlib import Path
 
-    from rnngen.text import tokenizer as tokenizers
     from rnngen.text.corpus import FileText
+    from rnngen.tokenizers import base as tokenizers
 
     def measure() -> int:
         made = tokenizers.build(TokenizerConfig.from_dict({"level": level}), FileText([text]))
@@ -166,9 +166,9 @@ def tokenizing(path: str, tokenizer: str) -> Round:
     """A file's ids, to the disk; seconds."""
     from pathlib import Path
 
-    from rnngen.text import tokenizer as tokenizers
     from rnngen.text.corpus import FileText
-    from rnngen.text.tokens import write_tokens
+    from rnngen.text.ids_on_disk import write_tokens
+    from rnngen.tokenizers import base as tokenizers
 
     loaded = tokenizers.load(Path(tokenizer))
 

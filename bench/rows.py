@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rnngen.processors import available_cores
+from rnngen.cores import available_cores
 
 HEADER = ("what", "ours", "reference", "ratio", "to reach", "reached?")
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.timing import run_process
-from rnngen.processors import available_cores
+from rnngen.cores import available_cores
 
 TINY_SHAKESPEARE = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 

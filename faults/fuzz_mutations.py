@@ -7,7 +7,7 @@ import json
 from random import Random
 from typing import Any
 
-from rnngen.bounded_json import MOST_VALUES
+from rnngen.storage.untrusted_json import MOST_VALUES
 
 ODD_TEXTS = (
     "", "\n", "\0", " ", "a b", "a\nb", "\ud800", "\udfff\ud800", "\x1b[2J\x1b]0;x\x07", "\u2028", "<unk>", "\u2581",

@@ -11,10 +11,10 @@ from faults.fuzz_child import MOST_BYTES, limit_memory, refusal
 from faults.fuzz_tensors import damaged_file
 from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.errors import CheckpointError, RnngenError, TrainingError
+from rnngen.runs import resume_file
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
-from rnngen.text.tokenizer import Tokenizer
-from rnngen.training import resume
+from rnngen.tokenizers.base import Tokenizer
 from rnngen.training.events import Resumable, Stepped
 from rnngen.training.loop import train
 from rnngen.training.plan import make_plan
@@ -41,7 +41,7 @@ def write_resume_files(folder: Path) -> list[Path]:
         for event in train(plan, data, save_every=0.0):
             if isinstance(event, Resumable) and event.step in _SAVED_AT:
                 paths.append(folder / f"seed{number}-{event.step}.resume.safetensors")
-                resume.save(paths[-1], resume.Resume(plan, data.tokenizer, event.state, {"texts": ["text"]}))
+                resume_file.save(paths[-1], resume_file.Resume(plan, data.tokenizer, event.state, {"texts": ["text"]}))
                 if event.step == max(_SAVED_AT):
                     break
     return paths
@@ -52,7 +52,7 @@ def read_resume_file(seed: Path, path: Path, random: Random) -> str:
     path.write_bytes(damaged_file(random, seed.read_bytes()))
     limit_memory(MOST_BYTES)  # beyond what training keeps for its next step, from the files before this one
     try:
-        loaded = resume.load(path)
+        loaded = resume_file.load(path)
         data = _dataset(seed.parent, loaded.tokenizer, loaded.plan.lines)
         for event in train(loaded.plan, data, start=loaded.state):
             if isinstance(event, Stepped):

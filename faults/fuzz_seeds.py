@@ -11,8 +11,8 @@ import numpy as np
 from rnngen import checkpoint as checkpoints
 from rnngen.checkpoint import Checkpoint
 from rnngen.config import ModelConfig, TokenizerConfig, weight_dtype
-from rnngen.text import tokenizer as tokenizers
-from rnngen.text.tokenizer import Tokenizer
+from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers.base import Tokenizer
 
 _TEXT = "to be, or not to be:\n\tthat is the question\u0301 \U0001f600\n" * 9
 _WANTED = (

@@ -16,12 +16,13 @@ from faults.fuzz_child import refusal
 from faults.fuzz_mutations import damaged, damaged_json, damaged_line
 from faults.fuzz_tensors import damaged_file
 from rnngen import checkpoint as checkpoints
-from rnngen.cli.info_cmd import info
-from rnngen.engine.model import Engine
+from rnngen.cli.info import info
+from rnngen.engine.language_model import Engine
 from rnngen.errors import CheckpointError, ConfigError, DataError, RnngenError, TokenizerError
-from rnngen.text import arpa, nbest
-from rnngen.text import tokenizer as tokenizers
-from rnngen.text.tokenizer import Tokenizer
+from rnngen.evaluate import arpa
+from rnngen.text import nbest
+from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers.base import Tokenizer
 
 _TEXT = "to be\n\tor \u2581not\u0301 \U0001f600 q\0"
 _NBEST_SIGNS = (

@@ -32,8 +32,8 @@ from faults.processes import (
     whole,
 )
 from rnngen.checkpoint import Checkpoint
-from rnngen.cli.output import plural
 from rnngen.errors import CheckpointError
+from rnngen.printable import plural
 
 KIND = "SIGKILL"
 N_KILLS = 200
@@ -186,10 +186,10 @@ class Chain:
             self._look_at_resume()
 
     def _look_at_resume(self) -> None:
-        from rnngen.training import resume  # torch is only imported here
+        from rnngen.runs import resume_file  # torch is only imported here
 
         try:
-            state = resume.load(self.place.resume).state
+            state = resume_file.load(self.place.resume).state
         except CheckpointError as error:
             raise LostError(str(error)) from None
         lost = lost_seconds(state.number("seconds"), [line["seconds"] for line in _lines(self.place.log)

@@ -69,10 +69,10 @@ def _of_a_kind(random: Random) -> tuple[str, ...]:
 
 def expect_resumable(place: Place) -> None:
     """The resume file is whole, and the checkpoint if there is one. Raises LostError."""
-    from rnngen.training import resume  # torch is only imported here
+    from rnngen.runs import resume_file  # torch is only imported here
 
     try:
-        resume.load(place.resume)
+        resume_file.load(place.resume)
     except CheckpointError as error:
         raise LostError(str(error)) from None
     if place.model.exists():

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnngen import tensor_file
 from rnngen.config import ModelConfig, weight_dtype
 from rnngen.errors import ConfigError, TokenizerError
-from rnngen.tensor_file import SHOWN_CHARS, SUFFIX, TensorFile
-from rnngen.text import tokenizer as tokenizers
-from rnngen.text.symbols import visible
-from rnngen.text.tokenizer import Tokenizer
+from rnngen.printable import visible
+from rnngen.storage import tensor_file
+from rnngen.storage.tensor_file import SHOWN_CHARS, SUFFIX, TensorFile
+from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers.base import Tokenizer
 
 __all__ = ["SENTENCEPIECE", "SUFFIX", "Checkpoint", "Weights", "load", "read_tokenizer", "save", "tokenizer_parts"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rnngen.config import ModelConfig, TokenizerConfig, TrainConfig, weight_dtype
-from rnngen.engine.model import Engine
+from rnngen.engine.language_model import Engine
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
 

@@ -18,10 +18,10 @@ from rnngen import checkpoint as checkpoints
 from rnngen.checkpoint import Checkpoint
 from rnngen.config import ModelConfig, weight_dtype
 from rnngen.errors import CheckpointError, OutputError
-from rnngen.text.char import ByteTokenizer, CharTokenizer
-from rnngen.text.subword import SubwordTokenizer
-from rnngen.text.tokenizer import Tokenizer
-from rnngen.text.word import WordTokenizer
+from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
+from rnngen.tokenizers.subword import SubwordTokenizer
+from rnngen.tokenizers.word import WordTokenizer
 
 TEXT: Any = SimpleNamespace(chunks=lambda: iter(["to be or not to be, that is the question\n" * 9]))
 TOKENIZERS: dict[str, Tokenizer] = {

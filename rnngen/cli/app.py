@@ -16,13 +16,13 @@ import typer.core
 import typer.main
 
 from rnngen import __version__
-from rnngen.cli.little_memory import MESSAGE as OUT_OF_MEMORY
-from rnngen.cli.little_memory import has_room, is_out_of_memory
+from rnngen.cli.out_of_memory import MESSAGE as OUT_OF_MEMORY
+from rnngen.cli.out_of_memory import has_room, is_out_of_memory, take_blas_memory
 from rnngen.cli.output import drop_closed_stderr, drop_stdout, use_utf8
 from rnngen.errors import RnngenError
 
 # The commands and what `rnngen --help` says of them, as their own help begins. NAME is the function of that name in
-# `NAME_cmd.py`.
+# `NAME.py`.
 COMMANDS = {
     "train": "Train a model on a text.",
     "sample": "Write new text with a model, character by character.",
@@ -46,7 +46,7 @@ class _OnDemand(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        module = importlib.import_module(f"rnngen.cli.{name}_cmd")
+        module = importlib.import_module(f"rnngen.cli.{name}")
         alone = typer.Typer(**PLAIN)
         alone.command(name, context_settings=PLAIN["context_settings"])(getattr(module, name))
         return typer.main.get_command(alone)
@@ -119,6 +119,8 @@ def run(arguments: Sequence[str]) -> int:
     if _will_work(arguments) and not has_room(torch=arguments[0] == "train"):
         return _fail("out of memory before it began: the limit of this process (ulimit -v) is too low, raise it", 1)
     try:
+        if _will_work(arguments):
+            take_blas_memory()
         code = app(args=list(arguments), prog_name="rnngen", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

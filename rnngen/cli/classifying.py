@@ -18,25 +18,26 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rnngen.cli.models import Loaded
-from rnngen.cli.output import Console, json_line, plural
-from rnngen.cli.scored_lines import ScoredLine, score_in_blocks
+from rnngen.cli.output import Console, json_line
 from rnngen.config import OnUnknown
 from rnngen.errors import ConfigError, DataError
+from rnngen.evaluate.scored_lines import ScoredLine, score_in_blocks
+from rnngen.models import Model
+from rnngen.printable import plural
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rnngen.engine.classify import Decisions
-    from rnngen.text.tokenizer import Tokenizer
+    from rnngen.evaluate.classification import Decisions
+    from rnngen.tokenizers.base import Tokenizer
 
 COLUMNS = ("line", "model", "posterior", "margin_nats", "text")
 UNKNOWN_NATS = math.log(sys.maxunicode + 1)  # of one of 1,114,112 code points
 
 
 def classify(
-    loaded: list[Loaded],
+    loaded: list[Model],
     arriving: Iterator[list[str]],
     on_unknown: OnUnknown,
     json: bool,
@@ -88,7 +89,7 @@ def charged_logprob_nats(line: ScoredLine, tokenizer: Tokenizer) -> float:
     return logprob_nats - UNKNOWN_NATS * n_choices
 
 
-def _names(loaded: list[Loaded]) -> list[str]:
+def _names(loaded: list[Model]) -> list[str]:
     """The stems of the models' files, and the whole paths of those whose stems are equal."""
     if len(loaded) < 2:
         raise ConfigError("--classify compares models: name two or more, each with -m")
@@ -100,7 +101,7 @@ def _names(loaded: list[Loaded]) -> list[str]:
 
 
 def _scored_by_each(
-    loaded: list[Loaded], arriving: Iterator[list[str]], on_unknown: OnUnknown
+    loaded: list[Model], arriving: Iterator[list[str]], on_unknown: OnUnknown
 ) -> Iterator[tuple[list[ScoredLine], ...]]:
     """The same block of lines as each model scores it.
 
@@ -111,14 +112,14 @@ def _scored_by_each(
     return zip(*scored, strict=True)
 
 
-def _write(names: list[str], loaded: list[Loaded], block: tuple[list[ScoredLine], ...], json: bool) -> None:
+def _write(names: list[str], loaded: list[Model], block: tuple[list[ScoredLine], ...], json: bool) -> None:
     import numpy as np
 
-    from rnngen.engine.classify import decide
+    from rnngen.evaluate.classification import decide
 
     logprobs = np.array(
         [
-            [charged_logprob_nats(line, one.checkpoint.tokenizer) for line in lines]
+            [charged_logprob_nats(line, one.tokenizer) for line in lines]
             for one, lines in zip(loaded, block, strict=True)
         ]
     )  # [M, N]

@@ -6,13 +6,14 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rnngen.cli import models
-from rnngen.cli.output import Console, emptiness, json_line, plural, table
+from rnngen import models
+from rnngen.cli.output import Console, emptiness, json_line, table
 from rnngen.config import OnUnknown
 from rnngen.errors import DataError
+from rnngen.printable import plural
 
 if TYPE_CHECKING:
-    from rnngen.engine.context import ContextLoss
+    from rnngen.evaluate.context_losses import ContextLoss
     from rnngen.text.corpus import FileText
 
 BAR_WIDTH = 40
@@ -21,7 +22,7 @@ COLUMNS = ["context", "loss_nats", "standard_error_nats", "perplexity"]
 
 
 def context_curve(
-    loaded: models.Loaded, text: FileText, longest: int, on_unknown: OnUnknown, json: bool, console: Console
+    loaded: models.Model, text: FileText, longest: int, on_unknown: OnUnknown, json: bool, console: Console
 ) -> None:
     """Write the loss with contexts of 1, 2, 4, ... up to `longest` tokens, and with all.
 
@@ -32,15 +33,15 @@ def context_curve(
         ConfigError: `longest` is below 1.
         DataError: the text has nothing to measure.
     """
-    from rnngen.engine.context import context_losses
-    from rnngen.text.tokens import write_tokens
+    from rnngen.evaluate.context_losses import context_losses
+    from rnngen.text.ids_on_disk import write_tokens
 
-    tokenizer = loaded.checkpoint.tokenizer
+    tokenizer = loaded.tokenizer
     tokens = write_tokens(text, tokenizer, on_unknown)
     if not len(tokens.ids):
         raise DataError(f"the text {emptiness(tokens.n_unknown)}: there is nothing to measure")
     console.unknowns(tokens.n_unknown, tokens.first_unknown, on_unknown, "the text")
-    losses = context_losses(loaded.model, tokens.ids, tokenizer.newline_id, longest)
+    losses = context_losses(loaded.network, tokens.ids, tokenizer.newline_id, longest)
     console.note(
         f"context: {plural(losses[0].n_places, 'token')} of {len(tokens.ids):,} predicted, evenly spaced, the same "
         "for every context; a context begins with a state of zeros, all is the state carried from the text's begin"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnngen.cli.score_formats import LineNumbers, Writer
-from rnngen.cli.scored_lines import NO_ID, ScoredLine, Units, token_units, word_units
+from rnngen.evaluate.scored_lines import NO_ID, ScoredLine, Units, token_units, word_units
 
 if TYPE_CHECKING:
-    from rnngen.text.tokenizer import Tokenizer
+    from rnngen.tokenizers.base import Tokenizer
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 _LN10 = math.log(10)
@@ -142,7 +142,7 @@ def _name(surface: str) -> str:
     """As it stands in the text; what would end a field is escaped."""
     if surface.isprintable() and " " not in surface:
         return surface
-    from rnngen.text.symbols import visible
+    from rnngen.printable import visible
 
     return "".join(c if c.isprintable() and c != " " else visible(c) for c in surface)
 

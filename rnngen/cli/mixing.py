@@ -8,26 +8,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnngen.cli.models import Loaded
-from rnngen.cli.output import Console, plural
-from rnngen.cli.perplexity_report import Row
-from rnngen.cli.scored_lines import score_in_blocks
+from rnngen.cli.output import Console
 from rnngen.config import OnUnknown, ScoreState
 from rnngen.errors import ConfigError, DataError
+from rnngen.evaluate.report import Row
+from rnngen.evaluate.scored_lines import score_in_blocks
+from rnngen.models import Model
+from rnngen.printable import plural
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rnngen.engine.mixture import Logprobs, Mixture, Reader
+    from rnngen.evaluate.interpolation import Logprobs, Mixture, Reader
     from rnngen.text.corpus import FileText
-    from rnngen.text.word import WordTokenizer
+    from rnngen.tokenizers.word import WordTokenizer
 
 WEIGHT = 0.5  # without --lambda and --tune
 
 
 def mixture_of(
-    loaded: Loaded,
+    loaded: Model,
     arpa_path: Path,
     weight: float | None,
     tune: FileText | None,
@@ -53,8 +54,8 @@ def mixture_of(
     if weight is not None and not 0 <= weight <= 1:
         raise ConfigError(f"lambda is {weight}: the weight of the ARPA file must be 0 to 1")
     tokenizer = _split_words(loaded)
-    from rnngen.engine.mixture import Mixture
-    from rnngen.text.arpa import Arpa
+    from rnngen.evaluate.arpa import Arpa
+    from rnngen.evaluate.interpolation import Mixture
 
     arpa = Arpa.load(arpa_path)
     read = partial(arpa.reader, tokenizer)
@@ -83,10 +84,10 @@ def mixed_rows(
     return [alone, replace(row, label=label, mixture=mixture)]
 
 
-def _split_words(loaded: Loaded) -> WordTokenizer:
-    from rnngen.text.word import WordTokenizer
+def _split_words(loaded: Model) -> WordTokenizer:
+    from rnngen.tokenizers.word import WordTokenizer
 
-    tokenizer = loaded.checkpoint.tokenizer
+    tokenizer = loaded.tokenizer
     if isinstance(tokenizer, WordTokenizer) and tokenizer.split == "whitespace":
         return tokenizer
     split = f" --split {tokenizer.split}" if isinstance(tokenizer, WordTokenizer) else ""
@@ -97,11 +98,11 @@ def _split_words(loaded: Loaded) -> WordTokenizer:
 
 
 def _tuned_weight(
-    loaded: Loaded, read: Reader, text: FileText, state: ScoreState, on_unknown: OnUnknown, console: Console
+    loaded: Model, read: Reader, text: FileText, state: ScoreState, on_unknown: OnUnknown, console: Console
 ) -> float:
     import numpy as np
 
-    from rnngen.engine.mixture import TOLERANCE_NATS, tune_weight
+    from rnngen.evaluate.interpolation import TOLERANCE_NATS, tune_weight
 
     score = _carried if state == "carry" else _by_lines
     parts: list[tuple[Logprobs, Logprobs]] = [
@@ -121,24 +122,24 @@ def _tuned_weight(
 
 
 def _carried(
-    loaded: Loaded, text: FileText, on_unknown: OnUnknown
+    loaded: Model, text: FileText, on_unknown: OnUnknown
 ) -> Iterator[tuple[npt.NDArray[np.integer], Logprobs]]:
     from rnngen.engine.scoring import score_text
-    from rnngen.text.tokens import write_tokens
+    from rnngen.text.ids_on_disk import write_tokens
 
-    tokenizer = loaded.checkpoint.tokenizer
+    tokenizer = loaded.tokenizer
     ids = write_tokens(text, tokenizer, on_unknown).ids
     start = 0
-    for logprobs in score_text(loaded.model, ids, tokenizer.newline_id):
+    for logprobs in score_text(loaded.network, ids, tokenizer.newline_id):
         yield ids[start : start + len(logprobs)], logprobs
         start += len(logprobs)
 
 
 def _by_lines(
-    loaded: Loaded, text: FileText, on_unknown: OnUnknown
+    loaded: Model, text: FileText, on_unknown: OnUnknown
 ) -> Iterator[tuple[npt.NDArray[np.integer], Logprobs]]:
     import numpy as np
 
     for block in score_in_blocks(loaded, text.line_blocks(), on_unknown):
         for line in block:
-            yield np.append(line.encoded.ids, loaded.checkpoint.tokenizer.newline_id), line.logprobs
+            yield np.append(line.encoded.ids, loaded.tokenizer.newline_id), line.logprobs

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from rnngen.cli.terminal import guarded
+from rnngen.config import OnUnknown
 
 
 class Console:
@@ -22,12 +23,12 @@ class Console:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
 
-    def unknowns(self, n_unknown: int, first: object, on_unknown: str, where: str) -> None:
+    def unknowns(self, n_unknown: int, first: object, on_unknown: OnUnknown, where: str) -> None:
         """Say how many symbols a model did not know, which is the first, and what became of them."""
-        if n_unknown:
-            handled = "left out" if on_unknown == "skip" else "taken as the unknown symbol"
-            named = f"; the first is {first}" if first else ""
-            self.note(f"{where} has {plural(n_unknown, 'unknown symbol')}, {handled}{named}")
+        from rnngen.tokenizers.unknowns import note
+
+        if said := note(n_unknown, first, where, on_unknown):
+            self.note(said)
 
     def note(self, message: str) -> None:
         if self.quiet:
@@ -91,11 +92,6 @@ def _finite(value: Any) -> Any:
 def emptiness(n_unknown: int) -> str:
     """Why nothing is left of a text in which so many symbols are unknown."""
     return "has unknown symbols only, all left out" if n_unknown else "is empty"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 token`, `2,000 tokens`."""
-    return f"{count:,} {noun}" + "s" * (count != 1)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from rnngen.cli import models
+from rnngen import models
 from rnngen.cli.painting import legend, paint, surfaces_of, terminal_width, wants_colors
 from rnngen.cli.score_formats import LineNumbers, Writer
-from rnngen.cli.scored_lines import ScoredLine, spans_of
 from rnngen.cli.surprising import places_of_line, show_alternatives, surprisals_of
+from rnngen.evaluate.scored_lines import ScoredLine, spans_of
 
 
 class Painting(Writer):
@@ -20,7 +20,7 @@ class Painting(Writer):
 
     paints = True
 
-    def __init__(self, loaded: models.Loaded, n_alternatives: int | None) -> None:
+    def __init__(self, loaded: models.Model, n_alternatives: int | None) -> None:
         self._loaded, self._n_alternatives = loaded, n_alternatives
         self._colors, self._width = wants_colors(sys.stdout), terminal_width()
 

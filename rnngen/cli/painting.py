@@ -16,10 +16,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from rnngen.text.symbols import NEWLINE, visible
+from rnngen.printable import visible
+from rnngen.tokenizers.symbols import NEWLINE
 
 if TYPE_CHECKING:
-    from rnngen.text.char import Spans
+    from rnngen.tokenizers.char import Spans
 
 # Bits at which the classes begin. Fine below, where characters are (2 bits on average), wide above, where words are.
 _BORDERS = (1, 2, 4, 6, 9, 13)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rnngen.cli.drawing import sparkline
+from rnngen.cli.charts import sparkline
 from rnngen.cli.output import Console
 from rnngen.cli.terminal import guarded, harmless_message, unguarded
 

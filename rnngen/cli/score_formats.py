@@ -7,14 +7,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnngen.cli import models
+from rnngen import models
 from rnngen.cli.output import json_line
-from rnngen.cli.scored_lines import ScoredLine, Units, token_units, word_units
 from rnngen.cli.surprising import alternatives_record, places_of_line
 from rnngen.config import LogBase
+from rnngen.evaluate.scored_lines import ScoredLine, Units, token_units, word_units
 
 if TYPE_CHECKING:
-    from rnngen.text.tokenizer import Tokenizer
+    from rnngen.tokenizers.base import Tokenizer
 
 Detail = Literal["line", "token", "word"]
 UNIT_OF_BASE = {"e": "nats", "2": "bits", "10": "log10"}
@@ -140,7 +140,7 @@ class Columns(Writer):
         )
 
     def _token_rows(self, line: ScoredLine) -> str:
-        from rnngen.text.symbols import visible
+        from rnngen.printable import visible
 
         units, name, logs = token_units(line, self._tokenizer), self._tokenizer.token, self._logs
         return "".join(
@@ -151,7 +151,7 @@ class Columns(Writer):
         )
 
     def _word_rows(self, line: ScoredLine) -> str:
-        from rnngen.text.symbols import visible
+        from rnngen.printable import visible
 
         units, logs = word_units(line, self._tokenizer), self._logs
         return "".join(
@@ -172,8 +172,8 @@ class Kept(Writer):
 class JsonLines(Writer):
     """A JSON object a line, with its tokens or words where they are asked for."""
 
-    def __init__(self, loaded: models.Loaded, detail: Detail, logs: Logs, alternatives: int | None) -> None:
-        self._loaded, self._tokenizer = loaded, loaded.checkpoint.tokenizer
+    def __init__(self, loaded: models.Model, detail: Detail, logs: Logs, alternatives: int | None) -> None:
+        self._loaded, self._tokenizer = loaded, loaded.tokenizer
         self._detail, self._logs, self._alternatives = detail, logs, alternatives
 
     def line(self, line: ScoredLine, numbers: LineNumbers) -> str:

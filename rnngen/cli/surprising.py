@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from rnngen.cli import models
+from rnngen import models
 from rnngen.cli.painting import DOTTED_CIRCLE, LEAST_GUTTER, cells_of, is_combining
-from rnngen.cli.scored_lines import ScoredLine, spans_of
-from rnngen.text.symbols import NEWLINE, UNK, visible
+from rnngen.evaluate.scored_lines import ScoredLine, spans_of
+from rnngen.printable import visible
+from rnngen.tokenizers.symbols import NEWLINE, UNK
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from rnngen.engine.model import LanguageModel
-    from rnngen.text.char import Spans
-    from rnngen.text.tokenizer import Tokenizer
+    from rnngen.engine.language_model import LanguageModel
+    from rnngen.tokenizers.base import Tokenizer
+    from rnngen.tokenizers.char import Spans
 
 _CONTEXT_CHARS = 12
 
@@ -44,11 +45,11 @@ class Place:
     rather: list[tuple[str, float]]
 
 
-def places_of_line(line: ScoredLine, loaded: models.Loaded, n: int) -> list[Place]:
+def places_of_line(line: ScoredLine, loaded: models.Model, n: int) -> list[Place]:
     """`places_of` for a line that was scored by itself."""
-    tokenizer = loaded.checkpoint.tokenizer
+    tokenizer = loaded.tokenizer
     spans = spans_of(line, tokenizer)
-    return places_of(loaded.model, tokenizer, line.text, line.encoded.ids, spans, surprisals_of(line), n)
+    return places_of(loaded.network, tokenizer, line.text, line.encoded.ids, spans, surprisals_of(line), n)
 
 
 def surprisals_of(line: ScoredLine) -> list[float]:
@@ -75,7 +76,7 @@ def places_of(
         n: how many tokens to name at a place: the most likely ones, as far as they are likelier than the one that
             stands there.
     """
-    from rnngen.engine.alternatives import alternatives, most_surprising
+    from rnngen.evaluate.alternatives import alternatives, most_surprising
 
     places = most_surprising(surprisals_bits)
     found = alternatives(model, ids, tokenizer.newline_id, places, n, tokenizer.never_drawn)

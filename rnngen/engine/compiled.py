@@ -8,9 +8,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from rnngen.cores import n_threads
 from rnngen.engine.cells import Array, Layer
 from rnngen.engine.recurrence import Rows
-from rnngen.processors import n_threads
 
 _VERSION = 3  # of the C code
 _LANES = 16  # floats in a vector, at most

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rnngen.config import SampleConfig
 from rnngen.engine.cells import Array
-from rnngen.engine.model import NOT_FINITE, Ids, LanguageModel, State, log_softmax_at, select_rows
+from rnngen.engine.language_model import NOT_FINITE, Ids, LanguageModel, State, log_softmax_at, select_rows
 from rnngen.errors import CheckpointError
 
 PENALTY_WINDOW = 64  # tokens that a repetition penalty looks back on, as in llama.cpp

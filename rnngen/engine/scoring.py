@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.engine.cells import Array
-from rnngen.engine.model import Ids, LanguageModel, log_softmax_at
+from rnngen.engine.language_model import Ids, LanguageModel, log_softmax_at
 
 BATCH_TOKENS = 1 << 14  # places of a batch of lines, padding included
 MOST_ROWS = 256

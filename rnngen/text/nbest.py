@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from rnngen.config import NbestForm
 from rnngen.errors import DataError
+from rnngen.printable import visible
 from rnngen.text.corpus import LONGEST_LINE
-from rnngen.text.symbols import visible
 
 FEATURE = "RNNLM="
 SHAPES: dict[NbestForm, str] = {

@@ -21,7 +21,7 @@ from itertools import count, islice
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.text.tokens import release
+from rnngen.text.ids_on_disk import release
 
 IGNORED = -100  # the target of a padded place, torch's own number for it
 RESET_PROBABILITY = 0.01  # of a reader at a window (Melis et al. 2018), so that a state of zeros is known too

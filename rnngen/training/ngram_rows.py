@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnngen.config import ModelConfig
-from rnngen.ngrams import Contexts
+from rnngen.engine.ngrams import Contexts
 
 EPSILON = 1e-10
 

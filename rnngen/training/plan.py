@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 
 from rnngen.config import Device, ModelConfig, ModelOptions, Optimizer, TrainConfig
+from rnngen.cores import available_cores
 from rnngen.errors import ConfigError
-from rnngen.processors import available_cores
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import count_line_windows
 from rnngen.training.network import LARGEST_TABLE, check_device

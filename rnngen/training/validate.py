@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig
-from rnngen.engine.model import Engine, LanguageModel
+from rnngen.engine.language_model import Engine, LanguageModel
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.text.dataset import Dataset
 from rnngen.training.network import TorchModel

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnngen.cli import models as model_files
-from rnngen.cli.adaptation import adaptive_rows
+from rnngen import models as model_files
 from rnngen.cli.context_curve import bar, context_curve
 from rnngen.cli.output import Console
 from rnngen.engine.scoring import score_text
 from rnngen.errors import ConfigError, DataError
+from rnngen.evaluate.adaptation import adaptive_rows
 from rnngen.text.corpus import FileText
 from rnngen.training.network import load_torch_model
 
@@ -39,7 +39,7 @@ def text(tmp_path):
 
 
 def loss(loaded, scorer, content: str) -> float:
-    tokenizer = loaded.checkpoint.tokenizer
+    tokenizer = loaded.tokenizer
     ids = tokenizer.encode(content)
     return -float(np.mean(np.concatenate(list(scorer(ids, tokenizer.newline_id)))))
 
@@ -50,7 +50,7 @@ def own_label(row) -> str:
 
 
 def static_loss(loaded, content: str) -> float:
-    return loss(loaded, lambda ids, newline_id: score_text(loaded.model, ids, newline_id), content)
+    return loss(loaded, lambda ids, newline_id: score_text(loaded.network, ids, newline_id), content)
 
 
 @pytest.mark.parametrize("name", ["char", "lstm", "word", "subword"])
@@ -79,7 +79,7 @@ def test_tuned_settings_are_no_worse_than_the_static_model_on_the_text_tuned_on(
     loaded, content = load("word"), SONG * 12
     rows = adaptive_rows(loaded, True, True, text(content), "unk", TELLING)
     told = [note for note in capsys.readouterr().err.splitlines() if "tuned" in note]
-    static, n_tokens = static_loss(loaded, content), len(loaded.checkpoint.tokenizer.encode(content))
+    static, n_tokens = static_loss(loaded, content), len(loaded.tokenizer.encode(content))
     for row, note in zip(rows, told, strict=True):
         tuned = loss(loaded, row.scorer, content)
         assert tuned < static
@@ -100,7 +100,7 @@ def test_where_nothing_helps_adaptation_is_left_off_and_that_is_said(load, text,
 
 
 def test_only_the_begin_of_a_long_text_is_tuned_on(load, text, capsys, monkeypatch):
-    monkeypatch.setattr("rnngen.cli.adaptation.CACHE_TOKENS", 60)
+    monkeypatch.setattr("rnngen.evaluate.adaptation.CACHE_TOKENS", 60)
     adaptive_rows(load(), True, False, text(SONG * 30), "unk", TELLING)
     assert "tuned on the first 60 tokens" in capsys.readouterr().err
 

@@ -9,12 +9,12 @@ import shutil
 import numpy as np
 import pytest
 
-from rnngen.cli import models as checkpoints
-from rnngen.cli import scored_lines
+from rnngen import models as checkpoints
 from rnngen.cli.classifying import charged_logprob_nats, classify
 from rnngen.cli.output import Console
-from rnngen.cli.scored_lines import score_in_blocks
 from rnngen.errors import ConfigError, DataError, TokenizerError
+from rnngen.evaluate import scored_lines
+from rnngen.evaluate.scored_lines import score_in_blocks
 
 LINES = ["Haul gently, lads", "", "  ", "Fennet Orrides", "and\ta tab", "☃ and ☃", "Brin", "no end"]
 CODE_POINT_NATS = math.log(1_114_112)
@@ -95,7 +95,7 @@ def test_without_unknown_symbols_the_log_probability_is_that_of_score(load, deci
 def test_an_unknown_symbol_is_charged_for_its_characters_and_a_word_for_its_end(load, name, line, n_choices):
     [one] = load(name)
     [[scored]] = score_in_blocks(one, iter([[line]]), "unk")
-    charge = float(scored.logprobs.sum(dtype=float)) - charged_logprob_nats(scored, one.checkpoint.tokenizer)
+    charge = float(scored.logprobs.sum(dtype=float)) - charged_logprob_nats(scored, one.tokenizer)
     assert charge == pytest.approx(n_choices * CODE_POINT_NATS, abs=1e-3)
 
 

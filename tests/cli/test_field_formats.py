@@ -11,10 +11,10 @@ from small_arpa import BackOff
 
 from rnngen.cli.field_formats import SRILM, KenLM
 from rnngen.cli.score_formats import LineNumbers
-from rnngen.cli.scored_lines import Boundaries, ScoredLine
-from rnngen.text.char import CharTokenizer
-from rnngen.text.tokenizer import Encoded
-from rnngen.text.word import WordTokenizer
+from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
+from rnngen.tokenizers.base import Encoded
+from rnngen.tokenizers.char import CharTokenizer
+from rnngen.tokenizers.word import WordTokenizer
 
 WHOLE = Boundaries()
 WORDS = WordTokenizer(["i've", "got", "a", "bad", "feeling"], "whitespace")  # ids 2 to 6

@@ -12,13 +12,13 @@ import pytest
 from small_arpa import BackOff, bigram_arpa
 
 import rnngen
-from rnngen.cli import models as checkpoints
+from rnngen import models as checkpoints
 from rnngen.cli.app import run
 from rnngen.cli.mixing import mixture_of
 from rnngen.cli.output import Console
-from rnngen.engine.mixture import TOLERANCE_NATS, mix, mixed_scorer
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import ConfigError, DataError
+from rnngen.evaluate.interpolation import TOLERANCE_NATS, mix, mixed_scorer
 from rnngen.text.corpus import FileText
 
 PLAY = (Path(rnngen.__file__).parents[1] / "corpora" / "marrowmere.txt").read_text("utf-8")[:8000]
@@ -72,9 +72,9 @@ def held_out(tmp_path):
 
 def log_likelihoods(loaded, transform, before):
     """Of every token of the vocabulary after the ids `before`."""
-    V, newline_id = loaded.checkpoint.tokenizer.vocab_size, loaded.checkpoint.tokenizer.newline_id
+    V, newline_id = loaded.tokenizer.vocab_size, loaded.tokenizer.newline_id
     return [
-        transform()(ids, np.concatenate(list(score_text(loaded.model, ids, newline_id))))[-1]
+        transform()(ids, np.concatenate(list(score_text(loaded.network, ids, newline_id))))[-1]
         for ids in (np.array([*before, id]) for id in range(V))
     ]
 
@@ -86,24 +86,24 @@ def test_the_probabilities_of_all_tokens_sum_to_one(loaded, mixed, before):
 
 
 def test_the_mixture_is_that_of_the_back_off_formula(loaded, mixed, arpa_path):
-    tokenizer = loaded.checkpoint.tokenizer
+    tokenizer = loaded.tokenizer
     ids = tokenizer.encode(HELD_OUT)
     words = ["<unk>", "</s>", *tokenizer.words[2:]]
     other = BackOff(arpa_path.read_text("utf-8")).logprobs([words[id] for id in ids])
-    alone = np.concatenate(list(score_text(loaded.model, ids, tokenizer.newline_id)))
-    score = mixed_scorer(partial(score_text, loaded.model), mixed(0.3))
+    alone = np.concatenate(list(score_text(loaded.network, ids, tokenizer.newline_id)))
+    score = mixed_scorer(partial(score_text, loaded.network), mixed(0.3))
     found = np.concatenate(list(score(ids, tokenizer.newline_id)))
     assert 0 in ids
     np.testing.assert_allclose(found, mix(alone, np.array(other), 0.3), rtol=1e-5)
 
 
 def test_lines_by_themselves_and_a_carried_text_see_the_same_arpa_probabilities(loaded, mixed):
-    tokenizer = loaded.checkpoint.tokenizer
+    tokenizer = loaded.tokenizer
     lines = [tokenizer.encode(line) for line in HELD_OUT.split("\n")]
     whole, by_lines = (mixed(1.0).transformation() for _ in range(2))
     ids = np.concatenate([np.append(line, tokenizer.newline_id) for line in lines])
     expected = whole(ids, np.zeros(len(ids)))
-    scored = score_lines(loaded.model, lines, tokenizer.newline_id)
+    scored = score_lines(loaded.network, lines, tokenizer.newline_id)
     found = [
         by_lines(np.append(line, tokenizer.newline_id), logprobs)
         for line, logprobs in zip(lines, scored, strict=True)
@@ -131,14 +131,14 @@ def test_on_the_text_it_is_tuned_on_the_mixture_is_no_worse_than_either(mixed, h
 def test_the_perplexities_of_the_tuning_are_those_of_the_scorers(loaded, mixed, held_out, capsys, state):
     mixture = mixed(tune=held_out, state=state, console=Console(False))
     note = capsys.readouterr().err
-    tokenizer = loaded.checkpoint.tokenizer
+    tokenizer = loaded.tokenizer
     if state == "carry":
-        score = mixed_scorer(partial(score_text, loaded.model), mixture)
+        score = mixed_scorer(partial(score_text, loaded.network), mixture)
         found = np.concatenate(list(score(tokenizer.encode(HELD_OUT), tokenizer.newline_id)))
     else:
         transform = mixture.transformation()
         lines = [tokenizer.encode(line) for line in HELD_OUT.split("\n")]
-        scored = score_lines(loaded.model, lines, tokenizer.newline_id)
+        scored = score_lines(loaded.network, lines, tokenizer.newline_id)
         ended = [np.append(line, tokenizer.newline_id) for line in lines]
         found = np.concatenate([transform(ids, logprobs) for ids, logprobs in zip(ended, scored, strict=True)])
     perplexity = float(re.search(r"(\S+) of the mixture", note)[1])
@@ -180,7 +180,7 @@ def test_models_of_anything_but_split_words_are_refused(models, name, level):
 
 
 def test_an_arpa_file_of_other_words_is_refused_before_any_text_is_read(loaded, mixed, arpa_path):
-    words = loaded.checkpoint.tokenizer.words[2:]
+    words = loaded.tokenizer.words[2:]
     arpa_path.write_text(bigram_arpa([words[:3]], words[:-2]))
     with pytest.raises(ConfigError, match="lacks of the model's words 2, the first"):
         mixed(0.5)

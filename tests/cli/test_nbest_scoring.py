@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from rnngen.cli.models import Loaded
-from rnngen.cli.nbest_scoring import nbest
 from rnngen.cli.output import Console
 from rnngen.errors import ConfigError, DataError, TokenizerError
+from rnngen.evaluate.rescoring import nbest
+from rnngen.models import Model
 
 
 @pytest.fixture
 def loaded(models):
     """A function: name of a model to that model, ready to run."""
     from rnngen import checkpoint
-    from rnngen.engine.model import Engine
+    from rnngen.engine.language_model import Engine
 
-    def load(name: str = "char") -> Loaded:
+    def load(name: str = "char") -> Model:
         found = checkpoint.load(Path(models[name]))
-        return Loaded(Path(models[name]), found, Engine(found.config, found.weights))
+        return Model(Path(models[name]), found, Engine(found.config, found.weights))
 
     return load
 
@@ -48,7 +48,7 @@ def nats(loaded):
 
     def measure(text: str, model: str = "char") -> float:
         one = loaded(model)
-        tokenizer = one.checkpoint.tokenizer
+        tokenizer = one.tokenizer
         (found,) = score_lines(one.model, [tokenizer.encode(text)], tokenizer.newline_id)
         return float(found.sum(dtype="float64"))
 
@@ -148,7 +148,7 @@ def test_nul_characters_and_very_long_lines_are_lines_like_others(call):
 def test_blocks_of_any_size_give_the_same(call, monkeypatch):
     content = KALDI * 3
     whole = call(content, "kaldi"), call(content, "kaldi", best=True)
-    monkeypatch.setattr("rnngen.cli.scored_lines.MOST_LINES", 1)
+    monkeypatch.setattr("rnngen.evaluate.scored_lines.MOST_LINES", 1)
     assert (call(content, "kaldi"), call(content, "kaldi", best=True)) == whole
 
 

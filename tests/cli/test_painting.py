@@ -19,8 +19,8 @@ from rnngen.cli import painting
 from rnngen.cli.painting import cells_of, legend, paint, surfaces_of, wants_colors
 from rnngen.cli.surprising import Place, alternatives_record, places_of, show_alternatives
 from rnngen.engine.scoring import score_lines
-from rnngen.text.char import ByteTokenizer, CharTokenizer
-from rnngen.text.word import WordTokenizer
+from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
+from rnngen.tokenizers.word import WordTokenizer
 
 GUTTER = 8
 # Characters that are trouble: control, escape, bidi, wide, joining and combining ones, and a lone surrogate.

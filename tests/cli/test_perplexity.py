@@ -10,13 +10,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from rnngen.cli import models as checkpoints
-from rnngen.cli import perplexity_report
+from rnngen import models as checkpoints
 from rnngen.cli.output import Console
-from rnngen.cli.perplexity_report import Row, measure_row, static_row
-from rnngen.engine.measures import MEASURES, estimate
-from rnngen.engine.mixture import Mixture
 from rnngen.engine.scoring import score_text
+from rnngen.evaluate import report
+from rnngen.evaluate.interpolation import Mixture
+from rnngen.evaluate.measures import MEASURES, estimate
+from rnngen.evaluate.report import Row, measure_row, static_row
 from rnngen.text.corpus import FileText
 
 COUNTS = ["n_tokens", "n_words", "n_chars", "n_bytes", "n_unknown"]
@@ -261,9 +261,9 @@ def test_a_row_may_have_a_scorer_of_its_own(row_and_text):
     row, text = row_and_text
 
     def backwards(ids, newline_id):
-        yield np.concatenate(list(score_text(row.loaded.model, ids[::-1], newline_id)))[::-1]
+        yield np.concatenate(list(score_text(row.loaded.network, ids[::-1], newline_id)))[::-1]
 
-    static = measure_row(Row("static", row.loaded, partial(score_text, row.loaded.model)), text, "carry", "unk")
+    static = measure_row(Row("static", row.loaded, partial(score_text, row.loaded.network)), text, "carry", "unk")
     other = measure_row(Row("backwards", row.loaded, backwards), text, "carry", "unk")
     assert static.measured.sums.units("nats").tolist() != other.measured.sums.units("nats").tolist()
     assert static.measured.sums.units("n_tokens").tolist() == other.measured.sums.units("n_tokens").tolist()
@@ -279,9 +279,9 @@ def on_a_terminal(row_and_text, monkeypatch, capsys):
     def call(*labels, state="carry", on_unknown="unk"):
         rows = [measure_row(replace(row, label=label), text, state, on_unknown) for label in labels]
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-        perplexity_report.write_report(rows, state, on_unknown, json=False)
+        report.write_report(rows, state, on_unknown, json=False)
         shown = capsys.readouterr().out
-        perplexity_report.write_report(rows, state, on_unknown, json=True)
+        report.write_report(rows, state, on_unknown, json=True)
         return shown, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
     return call

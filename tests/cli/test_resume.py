@@ -18,7 +18,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from rnngen import checkpoint
-from rnngen.training import resume as resumes
+from rnngen.runs import resume_file as resumes
 
 CORPORA = Path(__file__).parents[2] / "corpora"
 PLAY, NAMES = ((CORPORA / name).read_text("utf-8")[:4000] for name in ("marrowmere.txt", "names.txt"))
@@ -39,7 +39,7 @@ def stopped(monkeypatch):
     """A function: run the command and stop it, as by this signal, when the log has so many steps."""
 
     def stop(rnngen, *arguments, at=20, number=signal.SIGINT):
-        from rnngen.cli.train_log import Log
+        from rnngen.runs.event_log import Log
 
         write = Log.write
 

@@ -234,7 +234,7 @@ def test_boundaries_that_are_left_out_leave_out_their_tokens(score):
 
 
 def test_headless_lines_are_those_after_their_first_token(score, models):
-    from rnngen.engine.model import Engine
+    from rnngen.engine.language_model import Engine
 
     loaded = checkpoint.load(Path(models["char"]))
     engine, ids = Engine(loaded.config, loaded.weights), loaded.tokenizer.encode("Haul away\n")
@@ -245,7 +245,7 @@ def test_headless_lines_are_those_after_their_first_token(score, models):
 
 
 def test_a_carried_state_scores_the_lines_as_one_text(score, models):
-    from rnngen.engine.model import Engine
+    from rnngen.engine.language_model import Engine
 
     loaded = checkpoint.load(Path(models["char"]))
     lines = ["Haul gently", "", "She is no load of hay"] * 900  # more than are scored together

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from rnngen.cli import score_stream
+from rnngen.evaluate import selection
 
 LINES = ["Haul gently, lads", "qqq zzz", "", "She is no load of hay", "Haul gently, lads", "xyzzyx"]
 TEXT = "\n".join(LINES).encode()
@@ -59,7 +59,7 @@ def test_sorting_puts_the_best_first_and_equal_ones_in_their_order(score, key):
 
 def test_more_records_than_fit_into_memory_are_sorted_all_the_same(score, monkeypatch):
     wanted = score("--sort", "perplexity").out
-    monkeypatch.setattr(score_stream, "CHARS_IN_MEMORY", 2 * score_stream.RECORD_CHARS)
+    monkeypatch.setattr(selection, "CHARS_IN_MEMORY", 2 * selection.RECORD_CHARS)
     assert score("--sort", "perplexity").out == wanted
 
 
@@ -125,9 +125,9 @@ def test_options_that_contradict_one_another_are_refused(rnngen, models, argumen
 
 
 def test_many_parts_are_sorted_with_few_open_files(monkeypatch):
-    monkeypatch.setattr(score_stream, "CHARS_IN_MEMORY", 1)
-    monkeypatch.setattr(score_stream, "MOST_FILES", 3)
+    monkeypatch.setattr(selection, "CHARS_IN_MEMORY", 1)
+    monkeypatch.setattr(selection, "MOST_FILES", 3)
     numbers = list(range(50))
     random.Random(1).shuffle(numbers)
-    found = list(score_stream.sorted_texts((float(key), key, str(key)) for key in numbers))
+    found = list(selection.sorted_texts((float(key), key, str(key)) for key in numbers))
     assert found == list(map(str, range(50)))

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from rnngen.cli.train_log import Log
 from rnngen.errors import OutputError
+from rnngen.runs.event_log import Log
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

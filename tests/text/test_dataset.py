@@ -17,9 +17,9 @@ import pytest
 from rnngen.config import TokenizerConfig, TrainConfig
 from rnngen.errors import DataError
 from rnngen.text import corpus, dataset
-from rnngen.text.char import ByteTokenizer, CharTokenizer
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
+from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 
 CHAR = TokenizerConfig("char")
 

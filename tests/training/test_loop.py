@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rnngen.config import ModelOptions, SampleConfig, TrainConfig
-from rnngen.engine.model import Engine
+from rnngen.engine.language_model import Engine
 from rnngen.engine.sampling import generate
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import TrainingError

@@ -11,10 +11,10 @@ import torch
 from torch.nn import functional
 
 from rnngen.config import ModelConfig
-from rnngen.engine import model as model_module
-from rnngen.engine.model import Engine
+from rnngen.engine import language_model as model_module
+from rnngen.engine.language_model import Engine
+from rnngen.engine.ngrams import Contexts
 from rnngen.errors import ConfigError
-from rnngen.ngrams import Contexts
 from rnngen.training import network as network_module
 from rnngen.training import softmax
 from rnngen.training.bptt import IGNORED

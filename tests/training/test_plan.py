@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from rnngen.config import ModelOptions, TrainConfig
+from rnngen.cores import available_cores
 from rnngen.errors import ConfigError
-from rnngen.processors import available_cores
 from rnngen.training import plan as plan_module
 from rnngen.training.bptt import line_windows
 from rnngen.training.plan import (

@@ -6,7 +6,7 @@ import pytest
 from rnngen.config import ModelConfig
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.text.dataset import Dataset
-from rnngen.text.tokens import Tokens
+from rnngen.text.ids_on_disk import Tokens
 from rnngen.training import validate
 from rnngen.training.network import RNNLM, TorchModel
 from rnngen.training.validate import validation_loss

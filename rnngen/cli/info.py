@@ -1,0 +1,100 @@
+"""`rnngen info`: what is in a checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnngen import models
+from rnngen.cli import options
+from rnngen.cli.charts import chart
+from rnngen.cli.output import Console, end_with_the_pipe, json_line
+from rnngen.errors import ConfigError, brief
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnngen.checkpoint import Checkpoint
+
+
+def info(
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(metavar="[CHECKPOINT]", help="A path, or a name in ./checkpoints; else the newest."),
+    ] = None,
+    model: options.Model = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """What is in a checkpoint: configuration, sizes, how it was trained, its loss on the way; and what would run it."""
+    if checkpoint and model:
+        raise ConfigError("the checkpoint is named twice: leave out --model")
+    end_with_the_pipe()
+    from rnngen import checkpoint as checkpoints
+
+    path = models.find(checkpoint or model, Console(quiet).note)
+    loaded = checkpoints.load(path)
+    if json:
+        sys.stdout.write(json_line({**_sections(path, loaded), "history": loaded.history}))
+        return
+    for section, values in _sections(path, loaded).items():
+        sys.stdout.write(f"{section}\n")
+        for name, value in values.items():
+            name = name if name.isprintable() else brief(name)
+            sys.stdout.write(f"  {name:<19} {_shown(value, plain=name == 'seed')}\n")
+    sys.stdout.write(_drawing(loaded))
+
+
+def _sections(path: Path, loaded: Checkpoint) -> dict[str, dict[str, Any]]:
+    from rnngen.engine import compiled
+
+    tokenizer = loaded.tokenizer
+    return {
+        "checkpoint": {
+            "path": str(path),
+            "n_bytes": path.stat().st_size,
+            "n_parameters": loaded.config.n_parameters,
+        },
+        "model": loaded.config.to_dict(),
+        "tokenizer": {
+            "level": tokenizer.level,
+            "vocab_size": tokenizer.vocab_size,
+            **{key: value for key, value in tokenizer.to_dict().items() if key == "split"},
+        },
+        "engine": compiled.description(),
+        "training": loaded.training,
+    }
+
+
+def _shown(value: Any, plain: bool = False) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, int):
+        return str(value) if plain else f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    text = str(value)
+    # A line break in a name would make a line that looks like another value's.
+    return text if text.isprintable() else brief(text)
+
+
+def _drawing(loaded: Checkpoint) -> str:
+    lines = {
+        sign: [
+            (entry["step"], entry[key])
+            for entry in loaded.history
+            if _can_be_drawn(entry.get("step")) and _can_be_drawn(entry.get(key))
+        ]
+        for sign, key in (("·", "train_loss_nats"), ("o", "valid_loss_nats"))
+    }
+    drawn = chart(list(lines.items()), x_name="step")
+    return f"loss in nats a token: · train, o validation\n{drawn}" if drawn else ""
+
+
+def _can_be_drawn(value: Any) -> bool:
+    """Whether a value of a stranger's history is a number, and no monstrous one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15

@@ -1,0 +1,223 @@
+"""`rnngen train`: from a text to a checkpoint."""
+
+from __future__ import annotations
+
+import shlex
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnngen import models
+from rnngen.cli import options
+from rnngen.cli.output import Console
+from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, Precision, TokenizerConfig, TrainConfig
+from rnngen.errors import ConfigError
+
+
+def train(
+    context: typer.Context,
+    texts: options.Texts = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="MODEL",
+            help="Checkpoint to write: a path, or a name in ./checkpoints.",
+            show_default="named after the text",
+        ),
+    ] = None,
+    force: options.Force = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="MODEL", help="Go on with a run that was stopped; it knows its text and its settings."
+        ),
+    ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            metavar="MODEL",
+            help="Begin with the weights of a checkpoint, and its vocabulary if none is asked for.",
+        ),
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", metavar="TIME", help="Budget: 90s, 3m, 1h30m.", show_default="3m")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimizer steps instead.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", metavar="E", help="Passes over the text instead.")] = None,
+    level: options.LevelName = TokenizerConfig.level,
+    vocab_size: options.VocabSize = None,
+    min_count: options.MinCount = None,
+    split: options.SplitName = TokenizerConfig.split,
+    subword_model: options.SubwordModelName = TokenizerConfig.subword_model,
+    tokenizer_file: options.TokenizerFile = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Every line is an example of its own (names, titles).")
+    ] = False,
+    valid: Annotated[Path | None, typer.Option("--valid", metavar="FILE", help="A text to validate on.")] = None,
+    valid_fraction: Annotated[
+        float | None,
+        typer.Option(
+            "--valid-fraction",
+            metavar="F",
+            help="Part of the text, its end, to validate on.",
+            show_default="0.1, 250,000 characters at most",
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option("--patience", metavar="N", help="Stop after N validations without a better one.")
+    ] = None,
+    cell: Annotated[Cell, typer.Option("--cell", help="Recurrent cell.")] = ModelOptions.cell,
+    hidden_size: Annotated[
+        int | None, typer.Option("--hidden-size", metavar="H", help="Units of a layer.", show_default="auto")
+    ] = None,
+    embedding_dim: Annotated[
+        int | None, typer.Option("--embedding-dim", metavar="E", help="Size of an embedding.", show_default="auto")
+    ] = None,
+    num_layers: Annotated[
+        int, typer.Option("--num-layers", metavar="L", help="Recurrent layers.")
+    ] = ModelOptions.num_layers,
+    dropout: Annotated[
+        float | None, typer.Option("--dropout", metavar="P", help="After every layer.", show_default="auto")
+    ] = None,
+    tie_weights: Annotated[bool, typer.Option("--tie-weights", help="The softmax uses the embedding.")] = False,
+    nonlinearity: Annotated[
+        Nonlinearity, typer.Option("--nonlinearity", help="Of the rnn cell.")
+    ] = ModelOptions.nonlinearity,
+    ngram_orders: Annotated[
+        str | None,
+        typer.Option(
+            "--ngram-orders",
+            metavar="N,N|none",
+            help="Contexts of the last N tokens that have logits of their own, added to the network's.",
+            show_default="2,3,4 for vocabularies up to 1,024",
+        ),
+    ] = None,
+    ngram_bits: Annotated[
+        int | None,
+        typer.Option("--ngram-bits", metavar="N", help="2^N contexts of an order at most.", show_default="14 or less"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", metavar="B", help="Parallel streams, or lines.", show_default="auto")
+    ] = None,
+    bptt: Annotated[
+        int | None, typer.Option("--bptt", metavar="T", help="Tokens that gradients go back.", show_default="auto")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", metavar="X", help="Peak learning rate.", show_default="auto")
+    ] = None,
+    optimizer: Annotated[Optimizer, typer.Option("--optimizer", help="Optimizer.")] = TrainConfig.optimizer,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", metavar="X", help="On the matrices.", show_default="auto")
+    ] = None,
+    grad_clip: Annotated[
+        float, typer.Option("--grad-clip", metavar="X", help="Largest norm of a gradient.")
+    ] = TrainConfig.grad_clip,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Same seed and steps, same model.")
+    ] = TrainConfig.seed,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="Processor threads.", show_default="all cores")
+    ] = None,
+    precision: Annotated[
+        Precision,
+        typer.Option("--precision", help="Of the large products; auto is bfloat16 where the processor has it."),
+    ] = TrainConfig.precision,
+    device: options.DeviceName = options.DEVICE,
+    encoding: options.Encoding = options.ENCODING,
+    save_every: Annotated[
+        str | None,
+        typer.Option(
+            "--save-every", metavar="TIME", help="Between two savings of all that --resume needs.", show_default="60s"
+        ),
+    ] = None,
+    cache_dir: options.CacheDir = None,
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="FILE", help="Losses as JSON lines, for plotting.")
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a model on a text; the checkpoint's path is printed when it is done.
+
+    The defaults alone give a good model: three minutes, and a size that fits the text and the machine.
+    Ctrl-C ends the run early and keeps the best model so far; --resume goes on as if it had not been stopped.
+    """
+    console = Console(quiet)
+    every = options.parse_duration(save_every) if save_every is not None else None
+    if resume is not None:
+        _check_alone(context)
+        from rnngen.runs.resume import resume as go_on
+
+        raise typer.Exit(go_on(resume, texts, valid, log, cache_dir, every, console))
+    given = any(value is not None for value in (time, steps, epochs))
+    config = TrainConfig(
+        seconds=(options.parse_duration(time) if time else None) if given else TrainConfig.seconds,
+        steps=steps, epochs=epochs, batch_size=batch_size, bptt=bptt, learning_rate=learning_rate,
+        optimizer=optimizer, weight_decay=weight_decay, grad_clip=grad_clip, patience=patience,
+        valid_fraction=valid_fraction, lines=lines, seed=seed, threads=threads, precision=precision, device=device,
+    )  # fmt: skip
+    orders = options.parse_orders(ngram_orders) if ngram_orders is not None else None
+    wanted = ModelOptions(
+        cell, hidden_size, embedding_dim, num_layers, dropout, tie_weights, nonlinearity, orders, ngram_bits
+    )
+    symbols: TokenizerConfig | None = TokenizerConfig(level, vocab_size, min_count, split, subword_model)
+    asked = options.asked_for(context)
+    if tokenizer_file and asked & VOCABULARY:
+        raise ConfigError(
+            "--tokenizer brings its own vocabulary: leave out --level, --vocab-size, --min-count, --split"
+        )
+    if init_from is not None and asked & SIZES:
+        raise ConfigError(f"--init-from brings the sizes of its model: leave out {options.flags_of(asked & SIZES)}")
+    if init_from is not None and asked & VOCABULARY and "level" not in asked:
+        raise ConfigError(f"{options.flags_of(asked & VOCABULARY)} is for a new vocabulary: add --level to --init-from")
+    if tokenizer_file or (init_from is not None and not asked & VOCABULARY):
+        symbols = None
+    if valid and valid_fraction:
+        raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
+    explanation = "" if texts else _no_text()
+    paths = options.read_or_explain(texts, explanation)
+    from rnngen.runs.request import SAVE_EVERY, Job
+    from rnngen.runs.run import run
+
+    job = Job(
+        paths, _output_path(output, paths), config, wanted, symbols, encoding, valid, tokenizer_file,
+        models.find(init_from) if init_from is not None else None,
+        log, force, cache_dir, every or SAVE_EVERY,
+    )  # fmt: skip
+    raise typer.Exit(run(job, explanation, console))
+
+
+# Parameters of `train`, by what they decide.
+VOCABULARY = {"level", "vocab_size", "min_count", "split", "subword_model"}
+SIZES = {"cell", "hidden_size", "embedding_dim", "num_layers", "tie_weights", "nonlinearity"}
+WITH_RESUME = {"texts", "resume", "valid", "log", "cache_dir", "save_every", "quiet"}
+
+
+def _check_alone(context: typer.Context) -> None:
+    others = options.asked_for(context) - WITH_RESUME
+    if others:
+        raise ConfigError(f"--resume goes on with the settings that the run has: leave out {options.flags_of(others)}")
+
+
+def _output_path(output: str | None, paths: list[str]) -> Path:
+    if output:
+        return models.path_of(output)
+    name = "model" if paths[0] == "-" else Path(paths[0].removesuffix(".gz")).stem
+    return models.FOLDER / (name + models.SUFFIX)
+
+
+def embedded_corpora() -> list[Path]:
+    """The texts that come with rnngen."""
+    folder = resources.files("rnngen_corpora")
+    return sorted(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".txt"))
+
+
+def _no_text() -> str:
+    named = " or ".join(
+        f"rnngen train {shlex.quote(str(path))}{' --lines' * (path.stem == 'names')}" for path in embedded_corpora()
+    )
+    return f"no text to train on: name a file, or pipe one in; to try it on a text that comes with rnngen: {named}"

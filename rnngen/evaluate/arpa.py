@@ -1,0 +1,225 @@
+"""n-gram models in the ARPA format, read by KenLM, over the words of a word tokenizer.
+
+KenLM (Heafield 2011) gives the probabilities; the list of words, which its Python module does not give, is read from
+the file's 1-grams here. The module `kenlm` is the optional extra `rnngen[arpa]`, imported when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import math
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from rnngen.errors import ConfigError, DataError, brief
+from rnngen.printable import visible
+from rnngen.tokenizers.symbols import UNK
+from rnngen.tokenizers.word import WordTokenizer
+
+BEGIN, END = "<s>", "</s>"
+_OTHER_UNK = "<UNK>"  # which KenLM takes for <unk>
+_BINARY = b"mmap lm http://kheafield.com/code"
+_BLANKS = re.compile(rb"[ \t\r\n\v\f]+")  # what KenLM separates fields at
+_LONGEST_LINE = 1 << 20  # in bytes; a binary file may have no line break for long
+_MOST_COMPRESSED = 1032  # bytes that a byte of a .gz file can stand for
+_LONGEST_REASON = 300  # characters
+_SHORTEST_LINE = 4  # a digit, a tab, a letter, a line break
+
+
+class Arpa:
+    """A back-off n-gram model.
+
+    Attributes:
+        words: its 1-grams, `<s>`, `</s>` and `<unk>` among them; `<UNK>` reads `<unk>`.
+        order: the n of its n-grams.
+    """
+
+    def __init__(self, path: Path, words: list[str], model: Any) -> None:
+        self.path = path
+        self.words = words
+        self.order: int = model.order
+        self._model = model
+
+    @classmethod
+    def load(cls, path: Path) -> Arpa:
+        """Read an ARPA file; `.gz` is uncompressed.
+
+        Raises:
+            ConfigError: the module `kenlm` is not installed, or the file lacks `<unk>`, `<s>` or `</s>`.
+            DataError: the file is not there, or is no ARPA file, or KenLM does not take it.
+        """
+        kenlm = _kenlm()
+        words = read_words(path)
+        # Without <unk> KenLM would make one up, and say so on stderr.
+        for sign, how in ((UNK, " (SRILM: ngram-count -unk)"), (BEGIN, ""), (END, "")):
+            if sign not in words:
+                raise ConfigError(f"the ARPA file {path} has no {sign}: estimate it with one{how}")
+        config = kenlm.Config()
+        config.show_progress = False
+        config.arpa_complain = kenlm.ARPALoadComplain.NONE
+        try:
+            return cls(path, words, kenlm.Model(str(path), config))
+        # The second when a message of KenLM quotes what is not UTF-8.
+        except (OSError, RuntimeError, UnicodeError) as error:
+            raise DataError(f"cannot read the ARPA file {path}: {_reason(error)}; estimate it anew") from None
+
+    def check_vocabulary(self, tokenizer: WordTokenizer) -> None:
+        """See that both give probabilities to the same events: words, the unknown word, the line's end.
+
+        A mixture of two distributions sums to 1 only if they are over the same events. A word that the ARPA lacks
+        would get there the probability of all unknown words together. A word that only the ARPA has reads `<unk>`
+        here: what the ARPA gives to that word would be lost, and the mixture seem worse than it is.
+
+        Raises:
+            ConfigError: the events differ, or a word of the tokenizer is one of the ARPA format's signs.
+        """
+        ours = [UNK, BEGIN, END, *tokenizer.words[2:]]
+        for sign in (BEGIN, END, _OTHER_UNK):
+            if sign in tokenizer.words:
+                raise ConfigError(
+                    f"the model has the word {sign}, which is a sign of the ARPA format: train it on a text without"
+                )
+        text = "estimate it on the text that the model was trained on, as rnngen tokenize prints it with this model"
+        for words, what, advice in (
+            # Where validation takes the end of the text, the cut may go through a word.
+            (_missing(ours, self.words), "lacks of the model's words", f"{text} (and train that with --valid FILE)"),
+            (_missing(self.words, ours), "has beside the model's words", text),
+        ):
+            if words:
+                raise ConfigError(
+                    f"{self.path} {what} {len(words):,}, the first {brief(words[0])}; "
+                    f"a mixture needs one vocabulary: {advice}"
+                )
+
+    def reader(self, tokenizer: WordTokenizer) -> Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float64]]:
+        """A function from ids to their natural log-probabilities; calls follow one another as the text does.
+
+        The text begins after `<s>`; a line break is `</s>`, and after it a line begins after `<s>` anew. The unknown
+        word is asked for as `<unk>`.
+
+        Raises:
+            ConfigError: see `check_vocabulary`.
+        """
+        self.check_vocabulary(tokenizer)
+        kenlm = _kenlm()
+        words = [UNK, END, *tokenizer.words[2:]]
+        newline_id = tokenizer.newline_id
+        model, state, after = self._model, kenlm.State(), kenlm.State()
+        model.BeginSentenceWrite(state)
+
+        def logprobs(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+            nonlocal state, after
+            log10s = np.empty(len(ids))
+            for place, id in enumerate(ids.tolist()):
+                log10s[place] = model.BaseScore(state, words[id], after)
+                state, after = after, state
+                if id == newline_id:
+                    model.BeginSentenceWrite(state)
+            return log10s * math.log(10)
+
+        return logprobs
+
+
+def read_words(path: Path) -> list[str]:
+    """The 1-grams of an ARPA file, in its order; `<UNK>` reads `<unk>`. Raises DataError."""
+    try:
+        with _open(path) as file:
+            return list(_one_grams(path, file))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read the ARPA file {path}: {getattr(error, 'strerror', None) or error}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"the ARPA file {path} has a word that is not UTF-8: write the file in UTF-8") from None
+
+
+def _open(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
+
+
+def _one_grams(path: Path, file: BinaryIO) -> Iterator[str]:
+    counts = _counts(path, file)
+    if len(counts) < 2:
+        raise DataError(f"the ARPA file {path} has no 2-grams: KenLM reads models of order 2 and more")
+    most_bytes = path.stat().st_size * (_MOST_COMPRESSED if path.suffix == ".gz" else 1)
+    if sum(counts) * _SHORTEST_LINE > most_bytes:
+        # KenLM would ask for the memory first.
+        raise DataError(f"the ARPA file {path} is too short for the {sum(counts):,} n-grams of its header")
+    seen: set[str] = set()
+    for line in _lines(file):
+        if line.startswith(b"\\"):  # the next section; a 1-gram begins with a number
+            break
+        fields = _BLANKS.split(line)
+        if len(fields) not in (2, 3):
+            raise DataError(
+                f"the ARPA file {path} has a 1-gram that is no number, word and back-off: "
+                f"{line[:60].decode('utf-8', 'replace')!r}"
+            )
+        word = fields[1].decode()
+        word = UNK if word == _OTHER_UNK else word
+        if word in seen:
+            raise DataError(f"the ARPA file {path} has the 1-gram {brief(word)} twice: estimate it anew")
+        seen.add(word)
+        if len(seen) > counts[0]:
+            raise DataError(f"the ARPA file {path} has more 1-grams than the {counts[0]:,} of its header")
+        yield word
+    if len(seen) != counts[0]:
+        raise DataError(
+            f"the ARPA file {path} has {len(seen):,} 1-grams where its header says {counts[0]:,}: it is not whole"
+        )
+
+
+def _counts(path: Path, file: BinaryIO) -> list[int]:
+    """How many n-grams of each length the header announces; the lines up to the first section are read."""
+    lines = _lines(file)
+    first = next(lines, b"")
+    if first.startswith(_BINARY):
+        raise DataError(
+            f"{path} is a binary file of KenLM, whose words cannot be listed: name the ARPA file that it was made of"
+        )
+    if first != b"\\data\\":
+        raise DataError(f"{path} is no ARPA file: its first line is not \\data\\")
+    counts = []
+    for line in lines:
+        if line == b"\\1-grams:":
+            break
+        match = re.fullmatch(rb"ngram\s+\d{1,2}\s*=\s*(\d{1,18})", line)
+        if not match:
+            raise DataError(f"the ARPA file {path} has a wrong header: {line[:60].decode('utf-8', 'replace')!r}")
+        counts.append(int(match[1]))
+    return counts
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Lines that are not blank, without the blanks around them."""
+    while line := file.readline(_LONGEST_LINE):
+        if stripped := line.strip(b" \t\r\n\v\f"):
+            yield stripped
+
+
+def _kenlm() -> Any:
+    try:
+        # By name: the module has no types, and may not be there when types are checked.
+        return importlib.import_module("kenlm")
+    except ImportError:
+        raise ConfigError("reading an ARPA file needs KenLM: pip install 'rnngen[arpa]'") from None
+
+
+def _reason(error: Exception) -> str:
+    """KenLM's own words, without the place in its source that it begins with."""
+    message = " ".join(str(error).split())
+    match = re.search(r"\((.*)\)$", message)
+    text = match[1] if match else message
+    told = re.sub(r"^\S+\.(?:cc|hh):\d+ in .* threw \w+(?: because `.*?')?\. ", "", text).rstrip(".")
+    # It quotes the file.
+    return "".join(sign if sign.isprintable() else visible(sign) for sign in told[:_LONGEST_REASON])
+
+
+def _missing(words: list[str], among: list[str]) -> list[str]:
+    known = set(among)
+    return [word for word in words if word not in known]

@@ -1,0 +1,131 @@
+"""How much of what came before a model uses: its loss when it sees only the last 1, 2, 4, ... tokens.
+
+Khandelwal, He, Qi and Jurafsky 2018, "Sharp nearby, fuzzy far away: how neural language models use context", section 4.
+A context of n tokens means: a state of zeros, nothing before it, and then the last n tokens. In training a state of
+zeros stands at a text's begin only, so a short context is a little stranger to a model than a text that is short.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnngen.engine.cells import Array
+from rnngen.engine.language_model import Engine, Ids, LanguageModel, State
+from rnngen.engine.scoring import perplexity, score_text
+from rnngen.errors import ConfigError, DataError
+
+N_PLACES = 5000
+ROWS, STEPS = 256, 64  # windows side by side, and tokens of them at a time
+
+
+@dataclass(frozen=True)
+class ContextLoss:
+    """The loss with so much context.
+
+    Attributes:
+        context: tokens that the model sees; None for all of them, the state carried from the text's begin.
+        loss_nats: mean over the places.
+        standard_error_nats: of that mean, the places taken as independent. They are the same for every context, so
+            differences between contexts are surer than it says.
+        n_places: how many tokens were predicted.
+    """
+
+    context: int | None
+    loss_nats: float
+    standard_error_nats: float
+    n_places: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats a token)."""
+        return perplexity(-self.loss_nats, 1)
+
+
+def context_losses(
+    model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: int, longest: int, n_places: int = N_PLACES
+) -> list[ContextLoss]:
+    """The loss with contexts of 1, 2, 4, ... up to `longest` tokens, and with all, at the same places of a text.
+
+    A place nearer to the text's begin than a context is long sees all that there is: the line break before the text
+    and every token since.
+
+    Args:
+        longest: the last context, 1 or more, a power of two or not.
+        n_places: predict so many tokens at most, evenly spaced from the first on.
+
+    Raises:
+        ConfigError: `longest` or `n_places` below 1.
+        DataError: the text is empty.
+    """
+    for name, value in (("longest", longest), ("n_places", n_places)):
+        if value < 1:
+            raise ConfigError(f"{name} is {value!r}: it must be a whole number, 1 or more")
+    if not len(ids):
+        raise DataError("the text is empty: there is nothing to measure")
+    count = min(n_places, len(ids))
+    places = np.arange(count) * len(ids) // count
+    carried = _carried(model, ids, newline_id, places)
+    losses = []
+    for context in context_lengths(longest):
+        logprobs = carried.copy()
+        far = places >= context  # the others see all, as they do with carried state
+        logprobs[far] = _with_context(model, ids, places[far], context)
+        losses.append(_loss(context, logprobs))
+    return [*losses, _loss(None, carried)]
+
+
+def context_lengths(longest: int) -> list[int]:
+    """1, 2, 4, ... and `longest`."""
+    return [*(1 << power for power in range((longest - 1).bit_length())), longest]
+
+
+def _carried(
+    model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: int, places: npt.NDArray[np.int64]
+) -> Array:
+    found = []
+    start = 0
+    for logprobs in score_text(model, ids[: places[-1] + 1], newline_id):
+        here = places[(places >= start) & (places < start + len(logprobs))] - start
+        found.append(logprobs[here])
+        start += len(logprobs)
+    return np.concatenate(found)
+
+
+def _with_context(
+    model: LanguageModel, ids: npt.NDArray[np.integer], places: npt.NDArray[np.int64], context: int
+) -> Array:
+    """Log-probabilities of the tokens at `places`, each from the `context` tokens before it: [N]."""
+    found = [np.empty(0, np.float32)]
+    for some in _batches(places):
+        windows = np.asarray(ids[some[:, None] + np.arange(-context, 0)], np.int64)  # [B, context]
+        targets = np.asarray(ids[some], np.int64)[:, None]
+        state = _after(model, windows[:, :-1])
+        found.append(model.logprobs(windows[:, -1:], targets, state)[0][:, 0])
+    return np.concatenate(found)
+
+
+def _batches(places: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    for start in range(0, len(places), ROWS):
+        yield places[start : start + ROWS]
+
+
+def _after(model: LanguageModel, ids: Ids) -> State:
+    """The state after ids [B, T] that follow on nothing."""
+    state = model.initial_state(len(ids))
+    # Only the last place is predicted: with a large vocabulary the logits of the others would be most of the work.
+    advance = model.outputs if isinstance(model, Engine) else model.forward
+    for start in range(0, ids.shape[1], STEPS):
+        _, state = advance(ids[:, start : start + STEPS], state)
+    return state
+
+
+def _loss(context: int | None, logprobs: Array) -> ContextLoss:
+    count = len(logprobs)
+    nats = -logprobs.astype(np.float64)
+    error = float(nats.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+    return ContextLoss(context, float(nats.mean()), error, count)

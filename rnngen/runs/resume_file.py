@@ -1,0 +1,118 @@
+"""The resume file: everything a stopped run needs to go on, beside its checkpoint until the run ends.
+
+Nothing of it is pickled or evaluated; what it says about the run's settings is checked as the options of the command
+line are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rnngen import checkpoint
+from rnngen.config import ModelConfig, TrainConfig, weight_dtype
+from rnngen.errors import ConfigError
+from rnngen.storage import tensor_file
+from rnngen.storage.tensor_file import TensorFile
+from rnngen.tokenizers.base import Tokenizer
+from rnngen.training.plan import Plan
+from rnngen.training.run_state import RunState
+
+KIND = "rnngen-resume"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A run that can go on.
+
+    Attributes:
+        record: what the caller knows of the run; ready for JSON.
+    """
+
+    plan: Plan
+    tokenizer: Tokenizer
+    state: RunState
+    record: dict[str, Any]
+
+
+def save(path: Path, resume: Resume) -> None:
+    """Write the file whole or not at all. Raises OutputError."""
+    description, arrays = checkpoint.tokenizer_parts(resume.tokenizer)
+    records = {
+        "plan": {**vars(resume.plan), "model": resume.plan.model.to_dict()},
+        "tokenizer": description,
+        "numbers": resume.state.numbers,
+        "run": resume.record,
+    }
+    tensor_file.write(path, KIND, VERSION, records, {**arrays, **resume.state.arrays})
+
+
+def load(path: Path) -> Resume:
+    """Read and check a file that `save` wrote. Raises CheckpointError with the reason."""
+    remedy = "a run that has ended leaves none; go on from a checkpoint with rnngen train TEXT --init-from CHECKPOINT"
+    with tensor_file.open_tensor_file(path, KIND, VERSION, "resume file", remedy) as file:
+        try:
+            plan = _plan(file.record("plan"))
+        except ConfigError as error:
+            raise file.broken(str(error)) from None
+        tokenizer = checkpoint.read_tokenizer(file, plan.model)
+        state = _state(file, plan.model)
+        record = file.record("run")
+        if not isinstance(record, dict):
+            raise file.broken("its run record has another form")
+    return Resume(plan, tokenizer, state, record)
+
+
+def _state(file: TensorFile, model: ModelConfig) -> RunState:
+    """The run's state; its weights have the shapes of the model, so that the network is no larger than the file."""
+    numbers = file.record("numbers")
+    if not isinstance(numbers, dict):
+        raise file.broken("its numbers have another form")
+    shapes = model.weight_shapes()
+    wanted: dict[str, tuple[tuple[int, ...], str]] = {}
+    for name, shape in shapes.items():
+        wanted[f"now/weights/{name}"] = wanted[f"good/weights/{name}"] = shape, "float32"
+        if numbers.get("best") is not None:
+            wanted[f"best/{name}"] = shape, weight_dtype(name)
+    for name in wanted:
+        if name not in file.names:
+            raise file.broken(f"it lacks {name}")
+    arrays = {}
+    for name in sorted(file.names - {checkpoint.SENTENCEPIECE}):
+        form, dtype = wanted.get(name, (None, _dtype(name, model)))
+        arrays[name] = file.array(name, form, dtype)
+    return RunState(numbers, arrays)
+
+
+def _dtype(name: str, model: ModelConfig) -> str:
+    """Of an array that is no weight."""
+    if name.startswith("random/"):
+        return "uint8"
+    history = f"state/{2 if model.cell == 'lstm' else 1}"
+    return "int64" if name == history and model.ngram_orders else "float32"
+
+
+def _plan(values: object) -> Plan:
+    """A plan of parsed JSON, every value as good as one of the command line. Raises ConfigError."""
+    if not isinstance(values, dict) or set(values) != {field.name for field in fields(Plan)}:
+        raise ConfigError("its plan has another form")
+    settings = {name: values[name] for name in _fields_in_common()}
+    checked = TrainConfig(**settings)
+    model = ModelConfig.from_dict(values["model"])
+    every, slower = values["validate_every"], values["slower"]
+    open_still = [name for name in ("batch_size", "bptt", "learning_rate", "weight_decay", "threads")
+                  if settings[name] is None]  # fmt: skip
+    if open_still or checked.precision == "auto" or not isinstance(checked.lines, bool):
+        raise ConfigError("its plan leaves something open")
+    if not isinstance(every, int) or isinstance(every, bool) or not 1 <= every < 1 << 53:
+        raise ConfigError("its plan has no number of steps between validations")
+    if not isinstance(slower, list) or not all(isinstance(reason, str) for reason in slower):
+        raise ConfigError("its plan has reasons that are no sentences")
+    return Plan(model=model, validate_every=every, slower=tuple(slower), **settings)
+
+
+def _fields_in_common() -> set[str]:
+    """The names of the settings that a plan takes over from a TrainConfig."""
+    return {field.name for field in fields(Plan)} & {field.name for field in fields(TrainConfig)}

@@ -1,0 +1,1 @@
+"""What touches files: atomic writes, locks, tensor files, JSON of unknown origin."""

@@ -1,0 +1,307 @@
+"""The cache folder: ids and tokenizers that a text was made into before, found by the hash of what they are made of.
+
+An entry is a file `KEY.ids` or `KEY.tokenizer`: a header of `HEADER_BYTES`, then the content.
+
+    JSON, filled up with spaces | hexadecimal SHA-256 of the content and the JSON | content
+
+An entry is taken only if it is whole, and written by this user; any other is written anew. It comes to its name by a
+rename, so two processes may write the same one: the last stays, and both go on with the file that they have open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO
+from unicodedata import unidata_version
+
+import numpy as np
+
+from rnngen.config import OnUnknown, TokenizerConfig
+from rnngen.errors import DataError, TokenizerError
+from rnngen.text.corpus import Text
+from rnngen.text.ids_on_disk import Counts, Tokens, dtype_for, encode_into, map_tokens, write_all
+from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers.symbols import Unknown
+
+FORMAT = "rnngen-cache"
+VERSION = 2  # to be raised when a text would be split, a tokenizer built or a text encoded in another way
+HEADER_BYTES = 4096
+LEFT_OVER_SECONDS = 3600  # a temporary file this old was left by a process that was killed
+
+_DIGEST_BYTES = 64
+_READ_BYTES = 1 << 20
+_LARGEST_TOKENIZER = 1 << 28
+_ENTRY = re.compile(r"[0-9a-f]{64}\.(?:ids|tokenizer)")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{64}\.(?:ids|tokenizer)\.[0-9a-f]{16}\.tmp")
+# Windows has no links in the way, and no named pipes as files.
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A text, or a part of it, and what tells it from any other.
+
+    Attributes:
+        sha256: of the whole text.
+        which: part of it.
+    """
+
+    text: Text
+    sha256: str
+    which: tuple[str | int, ...]
+
+
+def default_folder() -> Path:
+    """`rnngen` in `$XDG_CACHE_HOME`, else in `~/.cache`. Raises DataError when there is no home folder."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # others are to be ignored, says the XDG Base Directory Specification
+        return Path(base) / "rnngen"
+    try:
+        return Path.home() / ".cache" / "rnngen"
+    except RuntimeError:
+        raise DataError("there is no home folder to keep tokens in: name a folder with --cache-dir") from None
+
+
+class Cache:
+    """What is kept in one folder, which is made when something is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def tokens(self, part: Part, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> Tokens:
+        """The ids of a text, encoded chunk by chunk unless they are here already.
+
+        Raises:
+            DataError: the folder cannot be written, or the disk is full.
+            TokenizerError: the text has unknown symbols, which are an error.
+        """
+        made_by = _sha256_of(tokenizer.to_dict())
+        name = f"{_key(part, 'ids', tokenizer.level, [made_by, on_unknown])}.ids"
+        dtype = dtype_for(tokenizer.vocab_size)
+        with self._failing_well():
+            with self._whole(name) as entry:
+                known = entry and _counts(entry[1], dtype)
+                if entry and known and _has_ids(entry[0], dtype, known.n_tokens, tokenizer.vocab_size):
+                    return map_tokens(entry[0], HEADER_BYTES, dtype, known, reused=True)
+            with self._new(name) as file:
+                digest = hashlib.sha256()
+                counts = encode_into(file, part.text, tokenizer, on_unknown, digest.update)
+                _write_header(file, name, _header_of(counts, dtype), digest)
+                return map_tokens(file, HEADER_BYTES, dtype, counts)
+
+    def tokenizer(self, part: Part, config: TokenizerConfig) -> Tokenizer:
+        """The tokenizer that `config` asks for out of a text, built unless it is here already.
+
+        Raises:
+            DataError: the folder cannot be written, or the disk is full.
+            TokenizerError: it cannot be built from this text.
+        """
+        name = f"{_key(part, 'tokenizer', config.level, config.to_dict())}.tokenizer"
+        with self._failing_well():
+            with self._whole(name) as entry:
+                found = entry and _read_tokenizer(entry[0])
+            if found:
+                return found
+            # The file first: SentencePiece may take minutes, and a folder that cannot be written is known at once.
+            with self._new(name) as file:
+                built = tokenizers.build(config, part.text)
+                content = json.dumps(built.to_dict()).encode()
+                write_all(file, memoryview(content))
+                _write_header(file, name, {}, hashlib.sha256(content))
+            return built
+
+    def clear(self) -> tuple[int, int]:
+        """Remove all entries, and what killed processes left. A process that has one open goes on with it.
+
+        A link that has the name of an entry is removed, and not what it leads to.
+
+        Returns:
+            How many files there were, and their bytes.
+
+        Raises:
+            DataError: a file cannot be removed, or a folder has the name of one; then all else was removed.
+        """
+        n_files = n_bytes = 0
+        folders = []
+        try:
+            for file in self._named(_ENTRY, _TEMPORARY):
+                if file.is_dir(follow_symlinks=False):
+                    folders.append(file.path)
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    size = file.stat(follow_symlinks=False).st_size
+                    os.unlink(file.path)
+                    n_files, n_bytes = n_files + 1, n_bytes + size
+        except NotADirectoryError:
+            raise self._no_folder() from None
+        except OSError as error:
+            raise DataError(f"cannot clear the cache {self.folder}: {error.strerror}; make it writable") from None
+        if folders:
+            raise DataError(
+                f"{folders[0]} is a folder where the cache has a file, and stays{_and_others(folders[1:])}: "
+                "move it away by hand; all else is removed"
+            )
+        return n_files, n_bytes
+
+    def _named(self, *patterns: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
+        """What is in the folder under the name of a file of ours, whatever it is."""
+        try:
+            found = list(os.scandir(self.folder))
+        except FileNotFoundError:
+            return
+        yield from (file for file in found if any(pattern.fullmatch(file.name) for pattern in patterns))
+
+    def _no_folder(self) -> DataError:
+        return DataError(f"{self.folder} is no folder to keep tokens in: name a folder with --cache-dir")
+
+    @contextlib.contextmanager
+    def _failing_well(self) -> Iterator[None]:
+        try:
+            yield
+        except FileExistsError:
+            raise self._no_folder() from None
+        except OSError as error:
+            raise DataError(
+                f"cannot keep the tokens in {self.folder}: {error.strerror}; "
+                "name a folder with room that can be written, with --cache-dir"
+            ) from None
+
+    @contextlib.contextmanager
+    def _whole(self, name: str) -> Iterator[tuple[BinaryIO, dict[str, Any]] | None]:
+        """An entry's file, which stands behind the header, and the header; None when it must not be used."""
+        try:
+            file = open(os.open(self.folder / name, _READ), "rb", buffering=0)  # noqa: SIM115
+        except OSError:
+            yield None
+            return
+        with file:
+            header = _checked_header(file, name)
+            if header is None:
+                yield None
+                return
+            file.seek(HEADER_BYTES)
+            yield file, header
+
+    @contextlib.contextmanager
+    def _new(self, name: str) -> Iterator[BinaryIO]:
+        """A file that stands behind a header still to be written, and comes to its name at the end."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / name
+        if path.is_dir() and not path.is_symlink():
+            raise DataError(
+                f"{path} is a folder where the cache keeps a file: move it away, "
+                "or name another folder for the cache with --cache-dir"
+            )
+        self._remove_leftovers()
+        temporary = self.folder / f".{name}.{secrets.token_hex(8)}.tmp"
+        # Unbuffered: nothing is left to be written, and to fail, when the file is closed.
+        with open(os.open(temporary, _NEW, 0o600), "r+b", buffering=0) as file:
+            try:
+                file.seek(HEADER_BYTES)
+                yield file
+                os.fsync(file.fileno())
+                # Whoever clears the cache meanwhile takes the name, and not the file.
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(temporary, path)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        with contextlib.suppress(OSError):
+            for file in self._named(_TEMPORARY):
+                found = file.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > LEFT_OVER_SECONDS:
+                    os.unlink(file.path)
+
+
+def _and_others(folders: list[str]) -> str:
+    return f" (and {len(folders)} more)" if folders else ""
+
+
+def _key(part: Part, kind: str, level: str, made_by: object) -> str:
+    # What makes the words and the subwords can change without us.
+    makers = {"word": unidata_version, "subword": version("sentencepiece") if level == "subword" else ""}
+    return _sha256_of([VERSION, kind, part.sha256, list(part.which), made_by, makers.get(level, "")])
+
+
+def _sha256_of(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _header_of(counts: Counts, dtype: np.dtype[Any]) -> dict[str, Any]:
+    first = counts.first_unknown
+    return {**asdict(counts), "first_unknown": first and [first.symbol, first.offset], "dtype": dtype.name}
+
+
+def _write_header(file: BinaryIO, name: str, values: dict[str, Any], digest: hashlib._Hash) -> None:
+    """Write the header of a file whose content `digest` has seen."""
+    header = json.dumps({"format": FORMAT, "version": VERSION, "name": name, **values}).encode()
+    header = header.ljust(HEADER_BYTES - _DIGEST_BYTES)
+    digest.update(header)
+    file.seek(0)
+    write_all(file, memoryview(header + digest.hexdigest().encode()))
+
+
+def _checked_header(file: BinaryIO, name: str) -> dict[str, Any] | None:
+    """The header of an entry of this name, if the file is a whole one of this user; its content is read once."""
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
+        return None
+    try:
+        header = file.read(HEADER_BYTES)
+        digest = hashlib.sha256()
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+    except OSError:
+        return None
+    fields, expected = header[:-_DIGEST_BYTES], header[-_DIGEST_BYTES:]
+    digest.update(fields)
+    if len(header) != HEADER_BYTES or digest.hexdigest().encode() != expected:
+        return None
+    try:
+        values = json.loads(fields)
+    except (ValueError, RecursionError):
+        return None
+    wanted = {"format": FORMAT, "version": VERSION, "name": name}
+    return values if isinstance(values, dict) and wanted.items() <= values.items() else None
+
+
+def _counts(header: dict[str, Any], dtype: np.dtype[Any]) -> Counts | None:
+    match header:
+        case {
+            "dtype": dtype.name,
+            "n_tokens": int(n_tokens),
+            "n_chars": int(n_chars),
+            "n_unknown": int(n_unknown),
+            "first_unknown": None | [str(), int()] as first,
+        } if n_tokens >= 0 and n_chars >= 1 and n_unknown >= 0:
+            return Counts(n_tokens, n_chars, n_unknown, first and Unknown(*first))
+    return None
+
+
+def _has_ids(file: BinaryIO, dtype: np.dtype[Any], n_tokens: int, vocab_size: int) -> bool:
+    """Whether a file holds, from where it stands to its end, so many ids of a vocabulary."""
+    if os.fstat(file.fileno()).st_size != HEADER_BYTES + n_tokens * dtype.itemsize:
+        return False
+    return all(np.frombuffer(block, dtype).max() < vocab_size for block in iter(lambda: file.read(_READ_BYTES), b""))
+
+
+def _read_tokenizer(file: BinaryIO) -> Tokenizer | None:
+    try:
+        return tokenizers.from_dict(json.loads(file.read(_LARGEST_TOKENIZER)))
+    except (ValueError, RecursionError, TokenizerError):
+        return None

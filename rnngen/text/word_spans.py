@@ -1,0 +1,53 @@
+"""Which word of a line each of its tokens belongs to, whatever the tokens are."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers.char import Spans
+
+
+def known_part(tokenizer: Tokenizer, text: str) -> tuple[str, Spans]:
+    """A text without what the unknown symbols in it stand for, and where the tokens that are left stand in that."""
+    spans = tokenizer.spans(text)
+    unknown = tokenizer.encode(text) == tokenizer.unk_id
+    if not unknown.any():
+        return text, spans
+    removed = np.zeros(len(text) + 1, np.int64)
+    for start, end in spans[unknown].tolist():
+        removed[start:end] = 1
+    kept = "".join(character for character, is_removed in zip(text, removed.tolist(), strict=False) if not is_removed)
+    before = np.cumsum(removed) - removed  # characters removed before each place
+    return kept, spans[~unknown] - before[spans[~unknown]]
+
+
+def line_words(text: str, spans: Spans) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The words of a line, and for each token the number of its word.
+
+    Words are what white space separates. White space belongs to the word after it, and at the line's end to the
+    line's end. A token belongs to the word of its last character that is not white space (of a piece that ends with a
+    space, or holds one, too); a token of white space alone belongs to the word after. So every token is counted
+    once, and the log-probabilities of a line's words and of its end sum to that of the line.
+
+    Of a word so counted the probability is that a word begins with these letters: that it ends there is said by the
+    white space after it, which is a part of the next word, or by the line break. Pimentel and Meister (2024), "How to
+    compute the probability of a word", move the white space to the word before it. Here it stays with the word after
+    at every level, because a subword piece holds the space in front and cannot be divided, and words that
+    tokenizers count in different ways could not be compared.
+
+    Args:
+        text: one line without its line break; a line break in it is white space like any other.
+        spans: of a tokenizer, for all or some of the tokens of `text`; none empty.
+
+    Returns:
+        The words, as `str.split` finds them, and a number from 0 for each span, int64; `len(words)` is the line's end.
+    """
+    is_white = np.fromiter(map(str.isspace, text), bool, len(text))
+    begins = ~is_white & np.concatenate([[True], is_white])[:-1]
+    # As many words as have begun: of white space that is the number of the next word, of a word one more than its own.
+    word_of_place = np.cumsum(begins, dtype=np.int64) - ~is_white
+    last_ink = np.maximum.accumulate(np.where(is_white, -1, np.arange(len(text))))
+    starts, ends = spans.T
+    return text.split(), word_of_place[np.maximum(last_ink[ends - 1], starts)]

@@ -1,0 +1,225 @@
+"""Word level, two ways: running text, split at punctuation without loss, and text that is split already.
+
+Running text ("punctuation"): a token that follows another without a space carries the joiner mark U+FFED in front,
+a single space between two tokens is implied, any other white space is a token of its own:
+
+    Ay, my lord!   ->   Ay  ￭,  my  lord  ￭!
+
+so a word at the start of a line and in the middle of it is the same symbol.
+Split text ("whitespace"): tokens are what white space separates, and `<unk>` in the text is the unknown symbol.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnngen.config import Split
+from rnngen.errors import TokenizerError
+from rnngen.text.corpus import Text
+from rnngen.tokenizers.char import Ids, Spans
+from rnngen.tokenizers.symbols import NEWLINE, UNK, Unknown
+
+JOINER = "￭"
+DEFAULT_VOCAB_SIZE = 20_000
+_MOST_RUNS = 1 << 20  # counted in memory
+# Runs whose ids are kept: some 20 MB, so that texts of any size are scored in little memory.
+_MOST_KEPT, _LONGEST_KEPT = 1 << 16, 64
+_MOST_WORDS = 1 << 21  # that are counted at a time, and no fewer than so many times the vocabulary:
+_WORDS_PER_SYMBOL = 4
+# Words with single spaces between them, taken together: half the time of a match for every word and every space.
+_SPANS = re.compile(r"\S++(?: \S++)*+|\n|[^\S\n]++")
+
+
+class WordTokenizer:
+    """Ids: 0 is the unknown word, 1 the line break, then the words, the most frequent first."""
+
+    level = "word"
+    unk_id: int | None = 0
+    newline_id = 1
+    never_drawn: tuple[int, ...] = (0,)
+
+    def __init__(self, words: list[str], split: Split) -> None:
+        self.words = [UNK, NEWLINE, *words]
+        self.split = split
+        self.vocab_size = len(self.words)
+        self._id_of = {word: id for id, word in enumerate(self.words)}
+        if len(self._id_of) != self.vocab_size or "" in self._id_of:
+            raise TokenizerError("a word vocabulary needs distinct words, none empty")
+        solid = [word for word in words if split == "whitespace" or not word.isspace()]
+        if NEWLINE.join(solid).split() != solid or (len(solid) < len(words) and NEWLINE in "".join(words)):
+            raise TokenizerError("a word vocabulary needs words without white space in them")
+        self._ids_of_run = _IdsOfRun(self._id_of)
+
+    @classmethod
+    def build(cls, text: Text, vocab_size: int | None, min_count: int | None, split: Split) -> WordTokenizer:
+        """Take the words that `text` has at least `min_count` times, the most frequent ones first.
+
+        Without a `min_count`, running text drops the words that stand in it once: the model learns from them how
+        likely an unknown word is. Split text has had that done to it, and keeps all.
+
+        A text with millions of distinct words is counted in bounded memory, as lossy counting does (Manku and
+        Motwani 2002): whenever they are too many, the rarer half of them is forgotten, and one that comes again is
+        counted from there on. That can change which of the rarest words are taken.
+        """
+        most = max(_MOST_WORDS, _WORDS_PER_SYMBOL * (vocab_size or DEFAULT_VOCAB_SIZE))
+        counts = _count_words(text, split, most)
+        del counts[UNK], counts[NEWLINE]
+        least = min_count or (1 if split == "whitespace" else 2)
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        words = [word for word, count in ranked if count >= least]
+        return cls(words[: (vocab_size or DEFAULT_VOCAB_SIZE) - 2], split)
+
+    def encode(self, text: str) -> Ids:
+        runs = _runs(text, self.split)
+        if self.split == "whitespace":
+            return np.fromiter(map(self._id_of.get, runs, repeat(0)), np.int32)
+        return np.fromiter(chain.from_iterable(map(self._ids_of_run.__getitem__, runs)), np.int32)
+
+    def spans(self, text: str) -> Spans:
+        places = ((start, end) for _, start, end in _placed_pieces(text, self.split))
+        return np.fromiter(chain.from_iterable(places), np.int64).reshape(-1, 2)
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        decoder = self.decoder()
+        return "".join(decoder.push(id) for id in np.asarray(ids).tolist())
+
+    def decoder(self) -> WordDecoder:
+        return WordDecoder(self.words, self.split)
+
+    def token(self, id: int) -> str:
+        return self.words[id]
+
+    def unknowns(self, text: str) -> Iterator[Unknown]:
+        if self.split == "whitespace" and self._id_of.keys() >= set(_runs(text, self.split)):
+            return  # at a third of the walk's cost: in such a text all that is unknown may be written `<unk>`
+        for piece, start, end in _placed_pieces(text, self.split):
+            if piece not in self._id_of:
+                yield Unknown(text[start:end], start)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"level": self.level, "split": self.split, "words": self.words[2:]}
+
+
+class WordDecoder:
+    """Ids to text, one at a time, with the spaces that the tokens imply."""
+
+    def __init__(self, words: list[str], split: Split) -> None:
+        self._words = words
+        self._joins = split == "punctuation"
+        self._space = ""
+
+    def push(self, id: int) -> str:
+        word = self._words[id]
+        if word == NEWLINE or (self._joins and word.isspace()):
+            self._space = ""
+            return word
+        if self._joins and len(word) > 1 and word[0] == JOINER:
+            self._space = " "
+            return word[1:]
+        text = self._space + word
+        self._space = " "
+        return text
+
+
+class _IdsOfRun(dict[str, list[int]]):
+    """The ids of a run, kept for the next time: most runs are met many times."""
+
+    def __init__(self, id_of: dict[str, int]) -> None:
+        self._id_of = id_of
+
+    def __missing__(self, run: str) -> list[int]:
+        ids = [self._id_of.get(piece, 0) for piece in _split_run(run)]
+        if len(run) <= _LONGEST_KEPT:
+            if len(self) >= _MOST_KEPT:
+                self.clear()
+            self[run] = ids
+        return ids
+
+
+def _runs(text: str, split: Split) -> Iterator[str]:
+    """What white space separates, line breaks, and in running text other white space that no single space implies.
+
+    Chained in C, and never a list of all: words looked up line by line are still in the processor's cache.
+    """
+    return chain.from_iterable(_running_lines(text) if split == "punctuation" else _split_lines(text))
+
+
+def _running_lines(text: str) -> Iterator[list[str]]:
+    return ([span] if span.isspace() else span.split(" ") for span in _SPANS.findall(text))
+
+
+def _split_lines(text: str) -> Iterator[list[str]]:
+    first, *others = text.split(NEWLINE)
+    yield first.split()
+    for line in others:
+        yield [NEWLINE]
+        yield line.split()
+
+
+def _count_words(text: Text, split: Split, most: int) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    runs: Counter[str] = Counter()
+    for chunk in chain(text.chunks(), [""]):
+        runs.update(_runs(chunk, split))
+        if not chunk or len(runs) >= _MOST_RUNS:
+            for run, count in runs.items():
+                for piece in _pieces(run, split):
+                    counts[piece] += count
+            runs.clear()
+            if len(counts) > most:
+                _forget_rare(counts)
+    return counts
+
+
+def _forget_rare(counts: Counter[str]) -> None:
+    least = sorted(counts.values())[len(counts) // 2]
+    for word in [word for word, count in counts.items() if count <= least]:
+        del counts[word]
+
+
+def _placed_pieces(text: str, split: Split) -> Iterator[tuple[str, int, int]]:
+    """Pieces, each with the place of its first character and of the one after its last."""
+    end = 0
+    for run in _runs(text, split):
+        # Nothing but white space is between two runs, and a run of words does not begin with any.
+        start = end = text.index(run, end)
+        for piece in _pieces(run, split):
+            place, end = end, end + len(piece) - (end > start)  # the joiner of all but the first is not in the text
+            yield piece, place, end
+
+
+def _pieces(run: str, split: Split) -> list[str]:
+    return _split_run(run) if split == "punctuation" else [run]
+
+
+def _split_run(run: str) -> list[str]:
+    """A run without spaces as words and punctuation signs, all but the first with the joiner in front."""
+    if run.isspace() or run.isalnum():
+        return [run]
+    ends: list[int] = []
+    for place in range(len(run)):
+        if ends and _is_in_word(run, place) and _is_in_word(run, place - 1):
+            ends[-1] = place + 1
+        else:
+            ends.append(place + 1)
+    starts = [0, *ends]
+    return [
+        run[start:end] if start == 0 else JOINER + run[start:end]
+        for start, end in zip(starts, ends, strict=False)
+    ]  # fmt: skip
+
+
+def _is_in_word(run: str, place: int) -> bool:
+    character = run[place]
+    if character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M":
+        return True
+    # An apostrophe between letters belongs to the word: don't, o'er.
+    return character in "'’" and 0 < place < len(run) - 1 and run[place - 1].isalnum() and run[place + 1].isalnum()
