@@ -13,7 +13,7 @@ from rnngen import checkpoint
 from rnngen.checkpoint import Checkpoint, Weights
 from rnngen.config import ModelConfig, TokenizerConfig, weight_dtype
 from rnngen.text.corpus import FileText
-from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers import levels
 
 HIDDEN_SIZE = 512
 EMBEDDING_DIM = 128
@@ -39,7 +39,7 @@ def random_weights(config: ModelConfig) -> Weights:
 
 def main(text: str, path: str) -> None:
     """Write the checkpoint of a model that knows the text's characters."""
-    tokenizer = tokenizers.build(TokenizerConfig(), FileText([text]))
+    tokenizer = levels.build(TokenizerConfig(), FileText([text]))
     config = model_config(tokenizer.vocab_size)
     checkpoint.save(Checkpoint(config, tokenizer, random_weights(config)), Path(path))
 

@@ -152,11 +152,11 @@ def save_tokenizer(text: str, path: str, level: str) -> Callable[[], int]:
     from pathlib import Path
 
     from rnngen.text.corpus import FileText
-    from rnngen.tokenizers import base as tokenizers
+    from rnngen.tokenizers import levels
 
     def measure() -> int:
-        made = tokenizers.build(TokenizerConfig.from_dict({"level": level}), FileText([text]))
-        tokenizers.save(made, Path(path))
+        made = levels.build(TokenizerConfig.from_dict({"level": level}), FileText([text]))
+        levels.save(made, Path(path))
         return made.vocab_size
 
     return measure
@@ -168,9 +168,9 @@ def tokenizing(path: str, tokenizer: str) -> Round:
 
     from rnngen.text.corpus import FileText
     from rnngen.text.ids_on_disk import write_tokens
-    from rnngen.tokenizers import base as tokenizers
+    from rnngen.tokenizers import levels
 
-    loaded = tokenizers.load(Path(tokenizer))
+    loaded = levels.load(Path(tokenizer))
 
     def measure() -> float:
         start = time.perf_counter()

@@ -11,7 +11,7 @@ import numpy as np
 from rnngen import checkpoint as checkpoints
 from rnngen.checkpoint import Checkpoint
 from rnngen.config import ModelConfig, TokenizerConfig, weight_dtype
-from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 
 _TEXT = "to be, or not to be:\n\tthat is the question\u0301 \U0001f600\n" * 9
@@ -78,7 +78,7 @@ def write_tokenizers(folder: Path) -> list[Path]:
     paths = []
     for number, tokenizer in enumerate(_tokenizers()):
         paths.append(folder / f"seed{number}.json")
-        tokenizers.save(tokenizer, paths[-1])
+        levels.save(tokenizer, paths[-1])
     return paths
 
 
@@ -100,7 +100,7 @@ def write_nbest_lists(folder: Path) -> list[Path]:
 
 def _tokenizers() -> list[Tokenizer]:
     text: Any = SimpleNamespace(chunks=lambda: iter([_TEXT]))
-    return [tokenizers.build(wanted, text) for wanted in _WANTED]
+    return [levels.build(wanted, text) for wanted in _WANTED]
 
 
 def _checkpoint(tokenizer: Tokenizer, options: dict[str, Any]) -> Checkpoint:

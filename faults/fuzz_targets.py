@@ -21,7 +21,7 @@ from rnngen.engine.language_model import Engine
 from rnngen.errors import CheckpointError, ConfigError, DataError, RnngenError, TokenizerError
 from rnngen.evaluate import arpa
 from rnngen.text import nbest
-from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 
 _TEXT = "to be\n\tor \u2581not\u0301 \U0001f600 q\0"
@@ -83,7 +83,7 @@ def read_tokenizer_file(seed: Path, path: Path, random: Random) -> str:
     else:
         path.write_bytes(damaged_json(random, content.decode()).encode("utf-8", "surrogatepass"))
     try:
-        tokenizer = tokenizers.load(path)
+        tokenizer = levels.load(path)
     except RnngenError as error:
         return refusal(error, (TokenizerError,))
     _use_tokenizer(tokenizer)
@@ -130,7 +130,7 @@ def read_arpa(seed: Path, path: Path, random: Random) -> str:
         path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
     try:
         model = arpa.Arpa.load(path)
-        tokenizer = tokenizers.from_dict({"level": "word", "split": "whitespace", "words": ["to", "be", "or"]})
+        tokenizer = levels.from_dict({"level": "word", "split": "whitespace", "words": ["to", "be", "or"]})
         model.reader(tokenizer)(np.array([2, 3, 1, 4, 0]))  # type: ignore[arg-type]
     except RnngenError as error:
         return refusal(error, (DataError, ConfigError))

@@ -20,7 +20,7 @@ from rnngen.errors import ConfigError, TokenizerError
 from rnngen.printable import visible
 from rnngen.storage import tensor_file
 from rnngen.storage.tensor_file import SHOWN_CHARS, SUFFIX, TensorFile
-from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 
 __all__ = ["SENTENCEPIECE", "SUFFIX", "Checkpoint", "Weights", "load", "read_tokenizer", "save", "tokenizer_parts"]
@@ -96,7 +96,7 @@ def read_tokenizer(file: TensorFile, config: ModelConfig) -> Tokenizer:
         model = file.array(SENTENCEPIECE, None, "uint8")
         description = {**description, "sentencepiece": base64.b64encode(model.tobytes()).decode()}
     try:
-        tokenizer = tokenizers.from_dict(description)
+        tokenizer = levels.from_dict(description)
     except TokenizerError as error:
         raise file.broken(str(error)) from None
     if tokenizer.vocab_size != config.vocab_size:

@@ -20,7 +20,7 @@ from rnngen.printable import visible
 from rnngen.tokenizers.symbols import NEWLINE
 
 if TYPE_CHECKING:
-    from rnngen.tokenizers.char import Spans
+    from rnngen.tokenizers.base import Spans
 
 # Bits at which the classes begin. Fine below, where characters are (2 bits on average), wide above, where words are.
 _BORDERS = (1, 2, 4, 6, 9, 13)

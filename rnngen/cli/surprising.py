@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rnngen.engine.language_model import LanguageModel
-    from rnngen.tokenizers.base import Tokenizer
-    from rnngen.tokenizers.char import Spans
+    from rnngen.tokenizers.base import Spans, Tokenizer
 
 _CONTEXT_CHARS = 12
 

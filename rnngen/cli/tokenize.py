@@ -81,7 +81,7 @@ def tokenize(
     end_with_the_pipe()
     from rnngen.storage.files import check_writable
     from rnngen.text.corpus import FileText, stream_lines, survey
-    from rnngen.tokenizers import base as tokenizers
+    from rnngen.tokenizers import levels
 
     console = Console(quiet)
     if save:
@@ -90,7 +90,7 @@ def tokenize(
     text = FileText(paths, encoding)
     lines = None
     if tokenizer_file:
-        tokenizer = tokenizers.load(tokenizer_file)
+        tokenizer = levels.load(tokenizer_file)
     elif model:
         from rnngen import checkpoint
 
@@ -98,10 +98,10 @@ def tokenize(
     else:
         if level != "byte":
             survey(text)
-        tokenizer = tokenizers.build(wanted, text)
+        tokenizer = levels.build(wanted, text)
         lines = text.lines()  # the text has been read for its vocabulary: it is at hand a second time
     if save:
-        tokenizers.save(tokenizer, save, replace=force)
+        levels.save(tokenizer, save, replace=force)
         console.note(f"tokenizer: {save} ({tokenizer.vocab_size:,} symbols)")
     if stats:
         _print_stats(tokenizer, text, json, on_unknown, console)

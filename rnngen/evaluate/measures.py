@@ -18,10 +18,9 @@ from rnngen.config import OnUnknown
 from rnngen.engine.cells import Array
 from rnngen.engine.scoring import Scorer
 from rnngen.errors import DataError
-from rnngen.text.corpus import Text
 from rnngen.text.ids_on_disk import Tokens, release
 from rnngen.text.word_spans import known_part, line_words
-from rnngen.tokenizers.base import Tokenizer, encode_known
+from rnngen.tokenizers.base import Text, Tokenizer, encode_known
 
 Ids = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]

@@ -12,8 +12,7 @@ from rnngen.config import OnUnknown, ScoreState
 
 if TYPE_CHECKING:
     from rnngen.engine.cells import Array
-    from rnngen.tokenizers.base import Encoded, Tokenizer
-    from rnngen.tokenizers.char import Spans
+    from rnngen.tokenizers.base import Encoded, Spans, Tokenizer
 
 MOST_LINES = 2048  # that are scored together
 MOST_CHARS = 1 << 20

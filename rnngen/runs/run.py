@@ -24,7 +24,7 @@ from rnngen.runs.warm_start import Initial
 from rnngen.storage.files import check_writable, hold
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
-from rnngen.tokenizers import base as tokenizers
+from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _check_nothing_is_lost(job: Job) -> None:
 def _tokenizer(job: Job, initial: Initial | None) -> Tokenizer | None:
     """The one that is there already; None where it is to be built."""
     if job.tokenizer_file:
-        return tokenizers.load(job.tokenizer_file)
+        return levels.load(job.tokenizer_file)
     return initial.trained.tokenizer if initial and job.symbols is None else None
 
 

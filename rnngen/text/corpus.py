@@ -17,25 +17,16 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from rnngen.errors import ConfigError, DataError
+from rnngen.tokenizers.base import Text
 
 READ_BYTES = 1 << 18  # with 1 << 20, byte ids of 100 MB took twice as long, char ids a fifth longer
 LONGEST_CHUNK = 1 << 18  # characters of several lines
 # Characters; where lines are taken one by one, score --tokens --json holds almost a kilobyte of each. Where they are
 # not, a longer one is cut at a space, or anywhere.
 LONGEST_LINE = 1 << 20
-
-
-class Text(Protocol):
-    """A text that can be read again and again."""
-
-    def chunks(self) -> Iterator[str]:
-        """The text in pieces, none empty; they end after a line break wherever lines are not too long.
-
-        Where they end depends on the text alone, however it is read: a word that is cut has other ids.
-        """
 
 
 class FileText:

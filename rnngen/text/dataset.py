@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rnngen.config import TokenizerConfig, TrainConfig
 from rnngen.errors import DataError
-from rnngen.text.corpus import Survey, Text, survey
+from rnngen.text.corpus import Survey, survey
 from rnngen.text.ids_cache import Cache, Part, default_folder
 from rnngen.text.ids_on_disk import Tokens
 from rnngen.text.splits import ChosenLines, Unchanged, split_by_characters, split_by_lines
-from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers.base import Text, Tokenizer
 
 VALID_FRACTION = 0.1
 MOST_VALID_CHARS = 250_000  # of the default fraction: more takes time from the training, and tells little more

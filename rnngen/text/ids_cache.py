@@ -29,10 +29,9 @@ import numpy as np
 
 from rnngen.config import OnUnknown, TokenizerConfig
 from rnngen.errors import DataError, TokenizerError
-from rnngen.text.corpus import Text
 from rnngen.text.ids_on_disk import Counts, Tokens, dtype_for, encode_into, map_tokens, write_all
-from rnngen.tokenizers import base as tokenizers
-from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers import levels
+from rnngen.tokenizers.base import Text, Tokenizer
 from rnngen.tokenizers.symbols import Unknown
 
 FORMAT = "rnngen-cache"
@@ -117,7 +116,7 @@ class Cache:
                 return found
             # The file first: SentencePiece may take minutes, and a folder that cannot be written is known at once.
             with self._new(name) as file:
-                built = tokenizers.build(config, part.text)
+                built = levels.build(config, part.text)
                 content = json.dumps(built.to_dict()).encode()
                 write_all(file, memoryview(content))
                 _write_header(file, name, {}, hashlib.sha256(content))
@@ -302,6 +301,6 @@ def _has_ids(file: BinaryIO, dtype: np.dtype[Any], n_tokens: int, vocab_size: in
 
 def _read_tokenizer(file: BinaryIO) -> Tokenizer | None:
     try:
-        return tokenizers.from_dict(json.loads(file.read(_LARGEST_TOKENIZER)))
+        return levels.from_dict(json.loads(file.read(_LARGEST_TOKENIZER)))
     except (ValueError, RecursionError, TokenizerError):
         return None

@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from rnngen.config import OnUnknown
 from rnngen.errors import DataError
-from rnngen.text.corpus import Text
-from rnngen.tokenizers.base import Tokenizer, encode_known
+from rnngen.tokenizers.base import Text, Tokenizer, encode_known
 from rnngen.tokenizers.symbols import Unknown
 
 LONGEST_SYMBOL = 200  # characters of an unknown symbol that are kept; it is only shown

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from rnngen.errors import DataError
-from rnngen.text.corpus import Survey, Text, line_blocks_of
+from rnngen.text.corpus import Survey, line_blocks_of
+from rnngen.tokenizers.base import Text
 
 _CHOSEN = b"\1"
 _OTHERS = bytes([1, 0]).ljust(256, b"\0")

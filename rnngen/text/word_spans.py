@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.tokenizers.base import Tokenizer
-from rnngen.tokenizers.char import Spans
+from rnngen.tokenizers.base import Spans, Tokenizer
 
 
 def known_part(tokenizer: Tokenizer, text: str) -> tuple[str, Spans]:

@@ -1,31 +1,34 @@
-"""What every tokenizer can do, and building, saving and loading one."""
+"""What a tokenizer can do, whatever its level, and encoding a text that may have unknown symbols.
+
+Must not know any of the tokenizers: these import this file.
+"""
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.config import OnUnknown, TokenizerConfig
-from rnngen.errors import TokenizerError, brief
-from rnngen.storage import untrusted_json
-from rnngen.storage.files import write_atomically
-from rnngen.text.corpus import Text
-from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer, Ids, Spans
-from rnngen.tokenizers.subword import SubwordTokenizer
+from rnngen.config import OnUnknown
+from rnngen.errors import TokenizerError
 from rnngen.tokenizers.symbols import Unknown
-from rnngen.tokenizers.word import WordTokenizer
 
-FILE_FORMAT = "rnngen-tokenizer"
-FILE_VERSION = 1
-MOST_FILE_BYTES = 100_000_000
+Ids = npt.NDArray[np.int32]
+Spans = npt.NDArray[np.int64]  # [n, 2]
+
+
+class Text(Protocol):
+    """A text that can be read again and again."""
+
+    def chunks(self) -> Iterator[str]:
+        """The text in pieces, none empty; they end after a line break wherever lines are not too long.
+
+        Where they end depends on the text alone, however it is read: a word that is cut has other ids.
+        """
 
 
 class Decoder(Protocol):
@@ -81,66 +84,6 @@ class Tokenizer(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """All that `from_dict` needs, ready for JSON."""
-
-
-def build(config: TokenizerConfig, text: Text) -> Tokenizer:
-    """Make the tokenizer that `config` asks for out of a text."""
-    match config.level:
-        case "char":
-            return CharTokenizer.build(text, config.vocab_size, config.min_count)
-        case "byte":
-            return ByteTokenizer()
-        case "word":
-            return WordTokenizer.build(text, config.vocab_size, config.min_count, config.split)
-        case "subword":
-            return SubwordTokenizer.build(text, config.vocab_size, config.subword_model)
-
-
-def from_dict(values: object) -> Tokenizer:
-    """The tokenizer of `to_dict`. Raises TokenizerError."""
-    match values:
-        case {"level": "char", "characters": str(characters)}:
-            return CharTokenizer(characters)
-        case {"level": "byte"}:
-            return ByteTokenizer()
-        case {"level": "word", "split": "punctuation" | "whitespace" as split, "words": list(words)}:
-            if not all(isinstance(word, str) for word in words):
-                raise TokenizerError("a word vocabulary must hold strings only")
-            return WordTokenizer(words, split)
-        case {"level": "subword", "sentencepiece": str(encoded)}:
-            try:
-                return SubwordTokenizer(base64.b64decode(encoded, validate=True))
-            except ValueError:
-                raise TokenizerError("the SentencePiece model is not base64") from None
-    raise TokenizerError("it describes no tokenizer of level char, byte, word or subword")
-
-
-def save(tokenizer: Tokenizer, path: Path, *, replace: bool = True) -> None:
-    """Write one JSON file; without `replace` never over another. Raises OutputError."""
-    content = {"format": FILE_FORMAT, "format_version": FILE_VERSION, **tokenizer.to_dict()}
-    data = json.dumps(content, ensure_ascii=False, indent=0).encode("utf-8", "surrogatepass")
-    write_atomically(path, data, replace=replace)
-
-
-def load(path: Path) -> Tokenizer:
-    """Read what `save` wrote. Raises TokenizerError."""
-    try:
-        with open(path, "rb") as file:
-            content = untrusted_json.parse(file.read(MOST_FILE_BYTES + 1).decode("utf-8", "surrogatepass"))
-    except OSError as error:
-        raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror}") from None
-    # For a file larger than that too, as JSON that is cut is none.
-    except ValueError:
-        raise TokenizerError(f"{path} is not a tokenizer file: make one with rnngen tokenize --save") from None
-    if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
-        raise TokenizerError(f"{path} is not a tokenizer file: make one with rnngen tokenize --save")
-    version = content.get("format_version")
-    if type(version) is not int or version != FILE_VERSION:
-        raise TokenizerError(f"{path} has tokenizer format {brief(version)}; this rnngen reads {FILE_VERSION}")
-    try:
-        return from_dict(content)
-    except TokenizerError as error:
-        raise TokenizerError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.errors import TokenizerError
-from rnngen.text.corpus import Text
+from rnngen.tokenizers.base import Ids, Spans, Text
 from rnngen.tokenizers.symbols import NEWLINE, UNK, Unknown
 
-Ids = npt.NDArray[np.int32]
-Spans = npt.NDArray[np.int64]  # [n, 2]
 _CODE_POINTS = 0x110000
 
 

@@ -19,9 +19,9 @@ import numpy.typing as npt
 from rnngen.config import SubwordModel
 from rnngen.errors import TokenizerError
 from rnngen.printable import SPACE_MARK
-from rnngen.text.corpus import Text
 from rnngen.tokenizers import sentencepiece_model
-from rnngen.tokenizers.char import ByteDecoder, ByteTokenizer, Ids, Spans
+from rnngen.tokenizers.base import Ids, Spans, Text
+from rnngen.tokenizers.char import ByteDecoder, ByteTokenizer
 from rnngen.tokenizers.symbols import NEWLINE, Unknown
 
 MOST_CHARS = 10_000_000  # that SentencePiece trains on, about; of a larger text lines are drawn

@@ -23,8 +23,7 @@ import numpy.typing as npt
 
 from rnngen.config import Split
 from rnngen.errors import TokenizerError
-from rnngen.text.corpus import Text
-from rnngen.tokenizers.char import Ids, Spans
+from rnngen.tokenizers.base import Ids, Spans, Text
 from rnngen.tokenizers.symbols import NEWLINE, UNK, Unknown
 
 JOINER = "￭"

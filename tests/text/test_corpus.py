@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from rnngen.errors import ConfigError, DataError
 from rnngen.text import corpus
-from rnngen.text.corpus import READ_BYTES, FileText, Survey, Text, stream_lines, survey
+from rnngen.text.corpus import READ_BYTES, FileText, Survey, stream_lines, survey
 from rnngen.text.splits import ChosenLines, Slice, split_by_characters, split_by_lines
+from rnngen.tokenizers.base import Text
 
 Write = Callable[..., str]
 short_lines = st.text(st.sampled_from("ab \t\né\u2028\x0b"))

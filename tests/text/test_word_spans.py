@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from rnngen.config import TokenizerConfig
 from rnngen.text.word_spans import line_words
-from rnngen.tokenizers.base import Tokenizer, build
+from rnngen.tokenizers.base import Tokenizer
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
+from rnngen.tokenizers.levels import build
 from rnngen.tokenizers.word import WordTokenizer
 
 TEXT: Any = SimpleNamespace(chunks=lambda: iter(["to be, or not to be:\n\tthat is the question\n" * 9]))
