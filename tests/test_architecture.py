@@ -86,12 +86,12 @@ def wrong_imports(module: str, source: str, is_package: bool = False) -> list[st
     return [name for name in imports_of(module, source, is_package) if is_wrong(name)]
 
 
-every_file = pytest.mark.parametrize("path", FILES, ids=name_of)
-
-
-@every_file
-def test_imports_run_one_way(path):
-    assert wrong_imports(name_of(path), path.read_text(encoding="utf-8"), path.name == "__init__.py") == []
+def test_imports_run_one_way():
+    wrong = {
+        name_of(path): wrong_imports(name_of(path), path.read_text(encoding="utf-8"), path.name == "__init__.py")
+        for path in FILES
+    }
+    assert {module: names for module, names in wrong.items() if names} == {}
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_an_arrow_that_runs_the_wrong_way_is_seen(module, source, wrong):
     assert wrong_imports(module, source) == wrong
 
 
-@every_file
-def test_a_file_can_be_read_in_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+def test_a_file_can_be_read_in_one_sitting():
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {module: length for module, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
 def is_command(function: ast.FunctionDef) -> bool:
@@ -134,26 +134,29 @@ def n_lines(function: ast.FunctionDef) -> int:
     return (function.end_lineno or first) - first + 1
 
 
-@every_file
-def test_a_function_fits_on_a_page(path):
-    functions = [
-        node
+def test_a_function_fits_on_a_page():
+    too_long = [
+        f"{name_of(path)}.{node.name} has {n_lines(node)} lines"
+        for path in FILES
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and n_lines(node) > LONGEST_FUNCTION
     ]
-    assert {function.name: n_lines(function) for function in functions if n_lines(function) > LONGEST_FUNCTION} == {}
+    assert too_long == []
 
 
-@every_file
-def test_modules_and_public_functions_and_classes_are_explained(path):
-    module = ast.parse(path.read_text(encoding="utf-8"))
-    public = [
-        node
-        for node in module.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
-    ]
-    assert ast.get_docstring(module)
-    assert [node.name for node in public if not ast.get_docstring(node)] == []
+def test_modules_and_public_functions_and_classes_are_explained():
+    silent = []
+    for path in FILES:
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        silent += [name_of(path)] * (not ast.get_docstring(module))
+        silent += [
+            f"{name_of(path)}.{node.name}"
+            for node in module.body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            and not node.name.startswith("_")
+            and not ast.get_docstring(node)
+        ]
+    assert silent == []
 
 
 def test_every_method_of_a_protocol_says_what_it_does_unless_it_only_names_a_value():
