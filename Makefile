@@ -13,7 +13,7 @@ demo: $(DEMO)
 	$(BIN)/rnngen sample --model $(DEMO) --temp 0.8 --length 600 --prompt "PERRIN:"
 
 test: $(VENV)/dev lint
-	$(BIN)/python -m pytest --quiet
+	$(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check --quiet .
