@@ -1,51 +1,164 @@
-"""Which options of `score` contradict one another."""
+"""Which options of a command contradict one another: one table for all commands, and the check that reads it.
+
+A command calls `refuse_contradictions(context)` before anything else. To add a fact, add one entry to the command's
+rules in `RULES`; the first entry that a command line breaks is the error. There are three kinds of entry:
+
+    Excludes("--keep", ("--json", "--base"))                both together mean nothing
+    Needs("--best", ("--nbest",), "... add --nbest")        the first means nothing without one of the others
+    Alone("--resume", ("--log", "--quiet"), "... {others}") nothing else may be given beside the first
+
+Options are named as they are written: `--no-header`; `--state carry` for one value only; `--model ...` where the
+option is repeated; an argument by its metavar (`TEXT`). An option counts when the command line gives it, also with its
+default value. What depends on a number, or holds for Python users too, belongs into the checks of `config.py`.
+"""
 
 from __future__ import annotations
 
-from rnngen.config import LogBase
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import typer
+
 from rnngen.errors import ConfigError
 
-# What is written: one of these, or plain columns.
-MODES = ("--nbest", "--classify", "--color", "--keep", "--tokens", "--words")
-CHOICES = frozenset({"--max-perplexity", "--min-logprob", "--sort", "--top"})
-BOUNDARIES = frozenset({"--no-bos", "--no-eos", "--state"})
-# What a mode does not go with, beside the other modes.
-STRANGERS: dict[str, frozenset[str]] = {
-    "--nbest": CHOICES | BOUNDARIES | {"--json", "--format", "--base", "--no-header"},
-    "--classify": CHOICES | BOUNDARIES | {"--format", "--base", "--alternatives"},
-    "--color": frozenset({"--json", "--format", "--base", "--no-header"}),
-    "--keep": frozenset({"--json", "--format", "--base", "--alternatives", "--no-header"}),
-    "--tokens": frozenset({"--format"}),
-    "--words": frozenset(),
-}
+REPEATED = "..."
+
+Given = Mapping[str, str]  # options that the command line gives, and their values; REPEATED for several values
 
 
-def refuse_contradictions(given: frozenset[str], base: LogBase | None) -> None:
-    """Raise ConfigError for options that cannot be meant together.
+@dataclass(frozen=True)
+class Excludes:
+    """An option that none of the others can be given with.
 
-    Args:
-        given: the options that change something, by name: "--json" also for --format jsonl, "--format" for other
-            tools' formats, "--state" for carry, "--model" for several models.
+    Attributes:
+        message: `{option}` stands for the option, `{other}` for the first of the others that is given, `{others}` for
+            all of them that are.
     """
-    modes = [mode for mode in MODES if mode in given]
-    if len(modes) > 1:
-        raise ConfigError(f"{modes[0]} and {modes[1]} contradict each other: leave one out")
-    for mode in modes:
-        for stranger in sorted(given & STRANGERS[mode]):
-            raise ConfigError(f"{stranger} does not go with {mode}: leave one out")
-    if "--nbest" not in given and given & {"--best", "--weight"}:
-        raise ConfigError(f"{min(given & {'--best', '--weight'})} is about n-best lists: add --nbest")
-    if "--alternatives" in given and not given & {"--color", "--json"}:
-        raise ConfigError("--alternatives needs room to be shown: add --color or --json")
-    if "--alternatives" in given and given & {"--no-bos", "--state"}:
-        raise ConfigError(f"--alternatives does not go with {min(given & {'--no-bos', '--state'})}: leave one out")
-    if {"--json", "--format"} <= given:
-        raise ConfigError("--json is --format jsonl, and does not go with another format: leave one out")
-    if "--no-header" in given and given & {"--json", "--format"}:
-        raise ConfigError(f"--no-header does not go with {min(given & {'--json', '--format'})}, which has no header")
-    if {"--no-bos", "--state"} <= given:
-        raise ConfigError("--no-bos does not go with --state carry: there every line follows another")
-    if "--format" in given and base not in (None, "10"):
-        raise ConfigError(f"base is {base}: the formats of KenLM and SRILM have log10; leave out --base")
-    if "--model" in given and "--classify" not in given:
-        raise ConfigError("several models: add --classify, or compare them with rnngen perplexity")
+
+    option: str
+    others: tuple[str, ...]
+    message: str = "{other} does not go with {option}: leave one out"
+
+    def error(self, given: Given) -> str | None:
+        """What is wrong; None where nothing is."""
+        found = [other for other in self.others if is_given(other, given)]
+        if not found or not is_given(self.option, given):
+            return None
+        return self.message.format(option=self.option, other=found[0], others=", ".join(found))
+
+
+@dataclass(frozen=True)
+class Needs:
+    """An option that means nothing without one of the others.
+
+    Attributes:
+        message: `{option}` stands for the option.
+        beside: the rule holds only where this option is given.
+    """
+
+    option: str
+    others: tuple[str, ...]
+    message: str
+    beside: str | None = None
+
+    def error(self, given: Given) -> str | None:
+        """What is wrong; None where nothing is."""
+        holds = self.beside is None or is_given(self.beside, given)
+        if not holds or not is_given(self.option, given) or any(is_given(other, given) for other in self.others):
+            return None
+        return self.message.format(option=self.option)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """An option beside which only the others can be given.
+
+    Attributes:
+        message: `{option}` stands for the option, `{others}` for all that cannot be given with it.
+    """
+
+    option: str
+    others: tuple[str, ...]
+    message: str
+
+    def error(self, given: Given) -> str | None:
+        """What is wrong; None where nothing is."""
+        wrong = sorted(given.keys() - {self.option, *self.others})
+        if not wrong or not is_given(self.option, given):
+            return None
+        return self.message.format(option=self.option, others=", ".join(wrong))
+
+
+Rule = Excludes | Needs | Alone
+
+
+def is_given(name: str, given: Given) -> bool:
+    """Whether a command line gives an option (`--state`), or an option with one value (`--state carry`)."""
+    option, _, value = name.partition(" ")
+    return option in given and value in ("", given[option])
+
+
+def given_options(context: typer.Context) -> Given:
+    """The options and arguments that the command line gives, under the names that a rule has for them."""
+    found = {}
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[parameter.name or ""]
+        written = parameter.secondary_opts if value is False else parameter.opts
+        long = [option for option in written if option.startswith("--")]
+        name = long[0] if long else str(parameter.metavar)
+        is_repeated = isinstance(value, (list, tuple)) and len(value) > 1
+        found[name] = REPEATED if is_repeated else str(value)
+    return found
+
+
+def refuse_contradictions(context: typer.Context) -> None:
+    """Check the command line of a command against its rules.
+
+    Raises:
+        ConfigError: options that cannot be meant together.
+    """
+    given = given_options(context)
+    for rule in RULES[context.command.name or ""]:
+        error = rule.error(given)
+        if error is not None:
+            raise ConfigError(error)
+
+
+def exclusive(*options: str) -> tuple[Excludes, ...]:
+    """Options of which at most one can be given."""
+    message = "{option} and {other} contradict each other: leave one out"
+    return tuple(Excludes(option, options[place + 1 :], message) for place, option in enumerate(options[:-1]))
+
+
+# Options of `score`.
+JSON = ("--json", "--format jsonl")
+OTHER_TOOLS = ("--format kenlm", "--format srilm")
+CHOICE = ("--max-perplexity", "--min-logprob", "--sort", "--top")
+BOUNDARIES = ("--no-bos", "--no-eos", "--state carry")
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "score": (
+        *exclusive("--nbest", "--classify", "--color", "--keep", "--tokens", "--words"),
+        Excludes("--nbest", (*BOUNDARIES, *CHOICE, *JSON, *OTHER_TOOLS, "--base", "--no-header")),
+        Excludes("--classify", ("--alternatives", *BOUNDARIES, *CHOICE, *OTHER_TOOLS, "--base")),
+        Excludes("--color", (*JSON, *OTHER_TOOLS, "--base", "--no-header")),
+        Excludes("--keep", (*JSON, *OTHER_TOOLS, "--alternatives", "--base", "--no-header")),
+        Excludes("--tokens", OTHER_TOOLS),
+        Needs("--best", ("--nbest",), "{option} chooses from n-best lists: add --nbest"),
+        Needs("--weight", ("--nbest",), "{option} is for n-best lists: add --nbest"),
+        Needs("--weight", ("--best",), "{option} is for choosing the best hypothesis: add --best"),
+        Needs("--alternatives", ("--color", *JSON), "{option} is shown with --color or --json: add one of them"),
+        Excludes("--alternatives", ("--no-bos", "--state carry")),
+        Excludes("--json", ("--format tsv", *OTHER_TOOLS), "--json is --format jsonl: leave out {other}"),
+        Excludes("--no-header", (*JSON, *OTHER_TOOLS), "{other} has no header: leave out --no-header"),
+        Excludes("--state carry", ("--no-bos",), "with --state carry every line follows another: leave out --no-bos"),
+        *(
+            Excludes(f"--base {base}", OTHER_TOOLS, "{other} has logarithms to base 10: leave out {option}")
+            for base in ("e", "2")
+        ),
+        Needs("--model ...", ("--classify",), "several models: add --classify, or compare them with rnngen perplexity"),
+    ),
+}

@@ -20,6 +20,7 @@ from rnngen.evaluate.selection import Choice, SortKey, write_lines
 
 
 def score(
+    context: typer.Context,
     texts: options.Texts = None,
     model: options.Models = None,
     format: Annotated[
@@ -92,16 +93,7 @@ def score(
     Columns: line number, log-probability in nats, tokens, perplexity, unknown tokens, the log-probability and
     perplexity without those, the line. With --tokens and --words: line, place, token or word, surprisal in bits.
     """
-    given = {
-        "--nbest": nbest is not None, "--classify": classify, "--color": color, "--keep": keep, "--tokens": tokens,
-        "--words": words, "--json": json or format == "jsonl",
-        "--format": format in ("kenlm", "srilm") or (json and format == "tsv"), "--no-header": not header,
-        "--base": base is not None, "--no-bos": not bos, "--no-eos": not eos, "--state": state == "carry",
-        "--max-perplexity": max_perplexity is not None, "--min-logprob": min_logprob is not None,
-        "--sort": sort is not None, "--top": top is not None, "--best": best, "--weight": weight is not None,
-        "--alternatives": alternatives is not None, "--model": len(model or ()) > 1,
-    }  # fmt: skip
-    refuse_contradictions(frozenset(name for name, is_given in given.items() if is_given), base)
+    refuse_contradictions(context)
     least = None if min_logprob is None else min_logprob * NATS_IN_ONE[base or "e"]
     choice = Choice(max_perplexity, least, sort or ("perplexity" if top else None), top)
     paths = options.read_or_explain(texts, "no text to score: name a file, or - for standard input")
@@ -115,7 +107,7 @@ def score(
         rescoring.nbest(loaded[0], arriving, nbest, best, weight, on_unknown, console)
         return
     if classify:
-        classifying.classify(loaded, arriving, on_unknown, json, console, header)
+        classifying.classify(loaded, arriving, on_unknown, json or format == "jsonl", console, header)
         return
     tokenizer = loaded[0].checkpoint.tokenizer
     logs = Logs(base)
