@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -27,8 +28,8 @@ def good(tmp_path_factory):
     return path
 
 
-def broken_checkpoints(good):
-    """Name -> bytes of files that are no good checkpoints."""
+def broken_checkpoints(good, scratch):
+    """Name -> bytes of files that are no good checkpoints; `scratch` is a path that may be written."""
     whole = good.read_bytes()
     weights = load_file(good)
     with safe_open(good, framework="np") as file:
@@ -37,10 +38,8 @@ def broken_checkpoints(good):
 
     def changed(new_weights=(), drop="", **new_metadata):
         tensors = {name: weight for name, weight in {**weights, **dict(new_weights)}.items() if name != drop}
-        save_file(tensors, "changed", {**metadata, **new_metadata})
-        data = Path("changed").read_bytes()
-        Path("changed").unlink()
-        return data
+        save_file(tensors, scratch, {**metadata, **new_metadata})
+        return scratch.read_bytes()
 
     return {
         "empty": b"",
@@ -63,9 +62,9 @@ def broken_checkpoints(good):
     }
 
 
-@pytest.fixture
-def folder(tmp_path, good):
-    """A working folder with all that is wrong in it."""
+@pytest.fixture(scope="module")
+def mistakes(tmp_path_factory, good):
+    """A folder with all that is wrong in it, to be copied."""
     files = {
         "text.txt": TEXT,
         "empty.txt": "",
@@ -87,13 +86,20 @@ def folder(tmp_path, good):
         "list.json": "[1, 2]",
         "models/good.safetensors": good.read_bytes(),
         "checkpoints/text.safetensors": good.read_bytes(),
-        **{f"models/{name}.safetensors": data for name, data in broken_checkpoints(good).items()},
+        **{f"models/{name}.safetensors": data for name, data in broken_checkpoints(good, good.with_name("changed")).items()},
     }
+    folder = tmp_path_factory.mktemp("mistakes")
     for name, data in files.items():
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, mistakes):
+    """A working folder with all that is wrong in it."""
+    return shutil.copytree(mistakes, tmp_path, dirs_exist_ok=True)
 
 
 GOOD = "-m models/good.safetensors"
