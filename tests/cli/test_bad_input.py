@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import struct
 from pathlib import Path
 
@@ -63,8 +62,8 @@ def broken_checkpoints(good, scratch):
 
 
 @pytest.fixture(scope="module")
-def mistakes(tmp_path_factory, good):
-    """A folder with all that is wrong in it, to be copied."""
+def files(good):
+    """Path -> content of all that a case may name."""
     files = {
         "text.txt": TEXT,
         "empty.txt": "",
@@ -86,20 +85,24 @@ def mistakes(tmp_path_factory, good):
         "list.json": "[1, 2]",
         "models/good.safetensors": good.read_bytes(),
         "checkpoints/text.safetensors": good.read_bytes(),
-        **{f"models/{name}.safetensors": data for name, data in broken_checkpoints(good, good.with_name("changed")).items()},
     }
-    folder = tmp_path_factory.mktemp("mistakes")
-    for name, data in files.items():
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return folder
+    broken = broken_checkpoints(good, good.with_name("changed"))
+    files |= {f"models/{name}.safetensors": data for name, data in broken.items()}
+    return {name: data if isinstance(data, bytes) else data.encode() for name, data in files.items()}
 
 
 @pytest.fixture
-def folder(tmp_path, mistakes):
-    """A working folder with all that is wrong in it."""
-    return shutil.copytree(mistakes, tmp_path, dirs_exist_ok=True)
+def lay_out(tmp_path, files):
+    """A function: write a text, two good checkpoints, and the files that a command names, into the working folder."""
+
+    def write(command):
+        for name, data in files.items():
+            if name in command or name in ("text.txt", "models/good.safetensors", "checkpoints/text.safetensors"):
+                path = tmp_path / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data)
+
+    return write
 
 
 GOOD = "-m models/good.safetensors"
@@ -252,8 +255,8 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("command", "code", "words"), MISTAKES, ids=[command for command, _, _ in MISTAKES])
-@pytest.mark.usefixtures("folder")
-def test_a_mistake_gives_one_line_that_helps(rnngen, contents, command, code, words):
+def test_a_mistake_gives_one_line_that_helps(rnngen, lay_out, contents, command, code, words):
+    lay_out(command)
     before = contents()
     name, *arguments = command.split()
     result = rnngen(name, *["-q"] * bool(arguments), *arguments)
@@ -279,8 +282,8 @@ def test_no_checkpoint_to_be_found_is_said_with_the_remedy(rnngen, contents, com
 
 
 @pytest.mark.parametrize("command", ["score", "perplexity", "tokenize"])
-@pytest.mark.usefixtures("folder")
-def test_the_variable_s_model_that_is_missing_is_named(rnngen, monkeypatch, command):
+def test_the_variable_s_model_that_is_missing_is_named(rnngen, lay_out, monkeypatch, command):
+    lay_out(command)
     monkeypatch.setenv("RNNGEN_MODEL", "gone")
     result = rnngen(command, "text.txt", "-q")
     if command == "tokenize":
@@ -294,8 +297,8 @@ def test_the_variable_s_model_that_is_missing_is_named(rnngen, monkeypatch, comm
 @pytest.mark.parametrize(
     "command", ["train text.txt --steps 2 -o {}/m.safetensors", "tokenize text.txt --save {}/t.json"]
 )
-@pytest.mark.usefixtures("folder")
-def test_a_folder_that_cannot_be_written_is_named(rnngen, tmp_path, command):
+def test_a_folder_that_cannot_be_written_is_named(rnngen, lay_out, tmp_path, command):
+    lay_out(command)
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     result = rnngen(*command.format(locked).split(), "-q")
@@ -304,8 +307,8 @@ def test_a_folder_that_cannot_be_written_is_named(rnngen, tmp_path, command):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-@pytest.mark.usefixtures("folder")
-def test_a_log_that_cannot_be_written_costs_the_log_and_not_the_run(rnngen, tmp_path):
+def test_a_log_that_cannot_be_written_costs_the_log_and_not_the_run(rnngen, lay_out, tmp_path):
+    lay_out("train text.txt")
     (tmp_path / "full.jsonl").symlink_to("/dev/full")
     result = rnngen("train", "text.txt", *RUN.split(), "-q", "--log", "full.jsonl", "--force")
     assert (result.code, result.err.count("\n")) == (1, 1)
