@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,3 +173,38 @@ def test_every_method_of_a_protocol_says_what_it_does_unless_it_only_names_a_val
                     and not any(ast.unparse(decorator) == "property" for decorator in method.decorator_list)
                 ]
     assert silent == []
+
+
+def refused_patterns(source: str) -> list[str]:
+    """The strings of a module with `re` that a pattern with a possessive quantifier or an atomic group would be."""
+    tree = ast.parse(source)
+    if "re" not in imports_of("module", source):
+        return []
+    strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [string for string in strings if re.search(r"(?<!\\)[+*?}][+]|[(][?]>", string)]
+
+
+def test_no_pattern_needs_what_python_3_11_2_matches_wrongly():
+    sources = [
+        path for folder in ("rnngen", "bench", "faults", "tests") for path in ROOT.parent.glob(f"{folder}/**/*.py")
+    ]
+    found = {
+        path.name: refused_patterns(path.read_text(encoding="utf-8")) for path in sources if path != Path(__file__)
+    }
+    assert {name: patterns for name, patterns in found.items() if patterns} == {}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_refused"),
+    [
+        ("a++", True),
+        ("(?: a+)*+b", True),
+        ("a?+", True),
+        ("a{2,}+", True),
+        ("(?>a)", True),
+        (r"\++", False),
+        ("[+]+", False),
+    ],
+)
+def test_a_pattern_that_python_3_11_2_may_match_wrongly_is_seen(pattern, is_refused):
+    assert bool(refused_patterns(f"import re\nre.compile({pattern!r})")) == is_refused

@@ -13,9 +13,9 @@ LARGEST_INTEGER = 1 << 128  # the state of a random generator has 128 bits
 _VALUES_OF = {",": 1, ":": 4, "[": 8, "{": 8}
 _FEW = 1 << 16  # values, for which a look into the strings is not worth its time
 # The end is optional: a string that does not end is then read once, and not again from each of its quotes.
-_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 # A text part by part, as taking out all strings at once takes ten times its memory.
-_STRINGS = re.compile(rf'(?:[^"]*+{_STRING.pattern}){{1,65536}}+|[^"]++', re.DOTALL)
+_STRINGS = re.compile(rf'(?:[^"]*{_STRING.pattern}){{1,65536}}|[^"]+', re.DOTALL)
 
 
 class Budget:

@@ -60,6 +60,7 @@ def test_a_word_is_the_same_symbol_at_the_start_of_a_line_and_in_the_middle() ->
 @example("\ta")
 @example("a\t")
 @example("a\tb  c")
+@example(" a  b")
 @example(f"{JOINER}a {JOINER}{JOINER} a{JOINER}")
 @example("<unk> a<unk>")
 def test_decode_undoes_encode_within_the_word_vocabulary(text: str) -> None:
@@ -88,6 +89,7 @@ def test_the_named_unknowns_are_as_many_as_encode_makes_and_stand_at_their_place
     [
         ("punctuation", "Ay, my lord!", ["Ay", ",", "my", "lord", "!"]),
         ("punctuation", " a  b\tc\n\n d ", [" ", "a", "  ", "b", "\t", "c", "\n", "\n", " ", "d", " "]),
+        ("punctuation", " a  b", [" ", "a", "  ", "b"]),
         ("punctuation", "a a,a ,a", ["a", "a", ",", "a", ",", "a"]),
         ("punctuation", f"{JOINER}a {JOINER}{JOINER}", [JOINER, "a", JOINER, JOINER]),
         ("whitespace", "  Ay, my\u3000lord!\n <unk> \n", ["Ay,", "my", "lord!", "\n", "<unk>", "\n"]),
