@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from cells import CELLS, MODELS
 
 from rnngen.config import ModelConfig, TokenizerConfig, TrainConfig, weight_dtype
 from rnngen.engine.language_model import Engine
@@ -43,27 +44,13 @@ def _a_closed_pipe_is_an_error() -> Iterator[None]:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
-CELLS = {
-    "tanh-rnn": {"cell": "rnn", "nonlinearity": "tanh"},
-    "relu-rnn": {"cell": "rnn", "nonlinearity": "relu"},
-    "gru": {"cell": "gru"},
-    "lstm": {"cell": "lstm"},
-}
-
-
 @pytest.fixture(params=CELLS.values(), ids=CELLS.keys())
 def cell_options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The options of a ModelConfig for every cell and nonlinearity, one after another."""
     return dict(request.param)
 
 
-NGRAMS = {
-    "gru and hashed n-grams": {"cell": "gru", "ngram_orders": (1, 2, 4), "ngram_bits": 5},
-    "lstm and exact n-grams": {"cell": "lstm", "ngram_orders": (2,), "ngram_bits": 14},
-}
-
-
-@pytest.fixture(params=[*CELLS.values(), *NGRAMS.values()], ids=[*CELLS, *NGRAMS])
+@pytest.fixture(params=MODELS.values(), ids=MODELS.keys())
 def model_options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The options of a ModelConfig for every cell and nonlinearity, and with n-grams of both kinds."""
     return dict(request.param)

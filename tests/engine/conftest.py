@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from cells import VECTORS
 
 from rnngen.engine import compiled
 from rnngen.engine.recurrence import NumpyRecurrence, Recurrence
@@ -23,7 +24,7 @@ def library() -> Iterator[compiled.Library]:
     compiled.LIBRARY.use(*before)
 
 
-@pytest.fixture(params=[4, 8, 16], ids="vectors of {}".format)
+@pytest.fixture(params=VECTORS.values(), ids=VECTORS.keys())
 def compiled_recurrence(request: pytest.FixtureRequest, library: compiled.Library) -> Make:
     """A function: a layer, and perhaps a readout, to its recurrence in C with vectors of each size."""
     library.use(request.param, 3)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cells import CELLS, VECTORS
+from pairwise import every_pair
 
 from rnngen.config import ModelConfig
 from rnngen.engine import compiled
@@ -54,8 +56,16 @@ def test_where_there_is_a_compiler_it_was_used():
 
 
 # 64 rows of 130 units, or one of 400, are work enough to be shared by threads.
-@pytest.mark.parametrize(("H", "B"), [(1, 1), (5, 2), (16, 3), (31, 7), (33, 13), (400, 1), (130, 64)])
-def test_a_window_is_what_it_is_in_numpy(compiled_recurrence, random_weights, cell_options, H, B):
+SHAPES = [(1, 1), (5, 2), (16, 3), (31, 7), (33, 13), (400, 1), (130, 64)]
+
+
+@pytest.mark.parametrize(
+    ("compiled_recurrence", "cell_options", "shape"),
+    every_pair(VECTORS, CELLS, {f"{H} units, {B} rows": (H, B) for H, B in SHAPES}),
+    indirect=["compiled_recurrence"],
+)
+def test_a_window_is_what_it_is_in_numpy(compiled_recurrence, random_weights, cell_options, shape):
+    H, B = shape
     layer, inputs, rows, state = make_case(random_weights, cell_options, H, B)
     outputs, after = compiled_recurrence(layer).run(inputs, rows, state)
     wanted, wanted_after = NumpyRecurrence(layer).run(inputs, rows, state)
@@ -65,8 +75,11 @@ def test_a_window_is_what_it_is_in_numpy(compiled_recurrence, random_weights, ce
     np.testing.assert_array_equal(after[0], outputs[-1])
 
 
-@pytest.mark.parametrize("V", [3, 1000], ids=["small vocabulary", "large vocabulary"])
-@pytest.mark.parametrize("B", [1, 6])
+@pytest.mark.parametrize(
+    ("compiled_recurrence", "cell_options", "B", "V"),
+    every_pair(VECTORS, CELLS, {"a row": 1, "six rows": 6}, {"small vocabulary": 3, "large vocabulary": 1000}),
+    indirect=["compiled_recurrence"],
+)
 def test_token_by_token_is_the_window_and_the_readout_its_product(
     compiled_recurrence, random_weights, cell_options, B, V
 ):
@@ -95,7 +108,11 @@ def test_inputs_may_be_written_anew_between_steps(compiled_recurrence, random_we
         np.testing.assert_array_equal(own[0], output)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("compiled_recurrence", "cell_options", "threads"),
+    every_pair(VECTORS, CELLS, {"one thread": 1, "two threads": 2, "five threads": 5}),
+    indirect=["compiled_recurrence"],
+)
 def test_a_row_is_the_same_to_the_bit_whatever_else_is_done(
     compiled_recurrence, library, random_weights, cell_options, threads
 ):

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cells import MODELS
+from pairwise import every_pair
 
 from rnngen.config import ModelConfig
 from rnngen.engine import compiled
@@ -15,9 +17,11 @@ from rnngen.engine.language_model import Engine, log_softmax_at, select_rows
 from rnngen.errors import CheckpointError
 
 B, T, V = 3, 13, 7
+RECURRENCES = {"numpy": "numpy", "C": "C"}
+LAYERS = {"one layer": 1, "three layers": 3}
 
 
-@pytest.fixture(autouse=True, params=["numpy", "C"])
+@pytest.fixture(autouse=True, params=RECURRENCES)
 def _recurrence(request, monkeypatch):
     if request.param == "numpy":
         monkeypatch.setattr(compiled, "LIBRARY", None)
@@ -34,8 +38,11 @@ def assert_close(found, wanted):
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("cuts", [range(1, T), [4], [1, 2, 12]], ids=["step by step", "in two", "in four"])
-@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize(
+    ("_recurrence", "model_options", "num_layers", "cuts"),
+    every_pair(RECURRENCES, MODELS, LAYERS, {"step by step": range(1, T), "in two": [4], "in four": [1, 2, 12]}),
+    indirect=["_recurrence"],
+)
 def test_a_whole_sequence_is_any_split_of_it(make_engine, model_options, ids, num_layers, cuts):
     engine = make_engine(num_layers=num_layers, **model_options)
     whole, last = engine.forward(ids, engine.initial_state(B))
@@ -48,8 +55,11 @@ def test_a_whole_sequence_is_any_split_of_it(make_engine, model_options, ids, nu
         assert_close(found, wanted)
 
 
-@pytest.mark.parametrize("rows", [1, B])
-@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize(
+    ("_recurrence", "model_options", "num_layers", "rows"),
+    every_pair(RECURRENCES, MODELS, LAYERS, {"a row": 1, "rows": B}),
+    indirect=["_recurrence"],
+)
 def test_a_stepper_gives_the_logits_of_the_whole_sequence_and_leaves_the_state(
     make_engine, model_options, ids, num_layers, rows
 ):
@@ -108,7 +118,11 @@ def test_logits_that_are_not_finite_are_an_error(make_engine, ids, changes):
         engine.logprobs(ids, ids, engine.initial_state(B))
 
 
-@pytest.mark.parametrize("name", ["LARGEST_TABLE", "LOGITS_AT_A_TIME"])
+@pytest.mark.parametrize(
+    ("_recurrence", "model_options", "name"),
+    every_pair(RECURRENCES, MODELS, {name: name for name in ("LARGEST_TABLE", "LOGITS_AT_A_TIME")}),
+    indirect=["_recurrence"],
+)
 def test_saving_memory_changes_no_number(make_engine, monkeypatch, model_options, ids, name):
     roomy = make_engine(num_layers=2, **model_options)
     wanted, last = roomy.logprobs(ids, ids, roomy.initial_state(B))
@@ -161,7 +175,11 @@ def test_ids_may_have_any_integer_type(make_engine, ids, dtype):
     np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("_recurrence", "model_options", "rows"),
+    every_pair(RECURRENCES, MODELS, {f"{rows} at a time": rows for rows in (1, 2, 3, 100)}),
+    indirect=["_recurrence"],
+)
 def test_log_probabilities_are_the_same_with_few_rows_at_a_time(make_engine, model_options, monkeypatch, rows):
     engine = make_engine(**model_options)
     ids = np.random.default_rng(0).integers(7, size=(5, 4))

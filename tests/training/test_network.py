@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cells import MODELS
+from pairwise import every_pair
 from torch.nn import functional
 
 from rnngen.config import ModelConfig
@@ -23,6 +25,9 @@ from rnngen.training.optimizers import DenseOptimizer
 
 B, T = 3, 11
 LARGE = LARGEST_TABLE + 1
+SIZES = {"small vocabulary": 9, "large vocabulary": LARGE}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TIED = {"untied": False, "tied": True}
 
 
 def config_of(model_options, **options) -> ModelConfig:
@@ -37,9 +42,10 @@ def assert_close(found, wanted, atol=1e-5):
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=atol)
 
 
-@pytest.mark.parametrize("tables", [True, False], ids=["gates looked up", "gates multiplied"])
-@pytest.mark.parametrize("tie_weights", [False, True], ids=["untied", "tied"])
-@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("model_options", "num_layers", "tie_weights", "tables"),
+    every_pair(MODELS, {"1": 1, "2": 2, "3": 3}, TIED, {"gates looked up": True, "gates multiplied": False}),
+)
 def test_the_numpy_engine_computes_the_logits_of_the_torch_network(
     model_options, random_weights, monkeypatch, num_layers, tie_weights, tables
 ):
@@ -90,9 +96,9 @@ def gradients(network: RNNLM, logits, ids) -> dict[str, torch.Tensor]:
     return {name: parameter.grad.to_dense().clone() for name, parameter in network.named_parameters()}
 
 
-@pytest.mark.parametrize("vocab_size", [9, LARGE])
-@pytest.mark.parametrize("num_layers", [1, 3])
-@pytest.mark.parametrize("low", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("model_options", "low", "num_layers", "vocab_size"), every_pair(MODELS, PRECISIONS, {"1": 1, "3": 3}, SIZES)
+)
 def test_logits_and_all_gradients_are_those_of_torch_nn(model_options, random_weights, low, num_layers, vocab_size):
     config = config_of(model_options, num_layers=num_layers, vocab_size=vocab_size)
     network = RNNLM(config, low).train()
@@ -122,9 +128,9 @@ def gradients_of(network: RNNLM, loss) -> dict[str, torch.Tensor]:
     return {name: parameter.grad.to_dense().clone() for name, parameter in network.named_parameters()}
 
 
-@pytest.mark.parametrize("tie_weights", [False, True], ids=["untied", "tied"])
-@pytest.mark.parametrize("vocab_size", [9, LARGE])
-@pytest.mark.parametrize("low", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("model_options", "low", "vocab_size", "tie_weights"), every_pair(MODELS, PRECISIONS, SIZES, TIED)
+)
 def test_the_loss_is_the_cross_entropy_of_the_logits(
     model_options, random_weights, monkeypatch, low, vocab_size, tie_weights
 ):
@@ -168,8 +174,7 @@ def test_windows_of_a_large_vocabulary_are_bounded_by_the_hidden_size_alone(monk
     assert lengths == [512, 512, 76]
 
 
-@pytest.mark.parametrize("vocab_size", [9, LARGE])
-@pytest.mark.parametrize("low", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(("model_options", "low", "vocab_size"), every_pair(MODELS, PRECISIONS, SIZES))
 def test_a_window_of_one_token_of_one_row_has_a_gradient_too(model_options, low, vocab_size):
     network = RNNLM(config_of(model_options, num_layers=2, vocab_size=vocab_size), low).train()
     ids = torch.zeros(1, 1, dtype=torch.int64)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from cells import CELLS
+from pairwise import every_pair
 from torch import nn
 
 from rnngen.training.recurrent import run_layer
@@ -70,8 +72,7 @@ class Pair:
         self.values |= {f"state {n}": (a, b[0]) for n, (a, b) in enumerate(zip(last, wanted_last, strict=True))}
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
-@pytest.mark.parametrize("length", [1, T])
+@pytest.mark.parametrize(("cell_options", "length", "loss"), every_pair(CELLS, {"one step": 1, "a window": T}, LOSSES))
 def test_values_and_gradients_are_those_of_torch_nn(cell_options: dict[str, Any], length, loss):
     pair = Pair(**cell_options, T=length, loss=loss)
     for name, (found, wanted) in pair.values.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pairwise import every_pair
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -13,9 +14,10 @@ from rnngen.training.softmax import softmax_loss, target_logprobs
 
 V, H = 1100, 24
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 1e-2}
+CHUNKS = {f"{rows} rows a chunk": rows for rows in (1, 7, 64)}
 
 
-@pytest.fixture(params=[1, 7, 64], ids=lambda rows: f"{rows} rows a chunk")
+@pytest.fixture(params=CHUNKS.values(), ids=CHUNKS.keys())
 def _rows_a_chunk(request, monkeypatch):
     monkeypatch.setattr(softmax, "LOGITS_AT_A_TIME", request.param * V + 5)
 
@@ -37,14 +39,24 @@ def plain_loss(x, weight, bias, targets):
     return functional.cross_entropy(x @ weight.t() + bias, targets, ignore_index=IGNORED)
 
 
-@pytest.mark.usefixtures("_rows_a_chunk")
-@pytest.mark.parametrize("low", TOLERANCE, ids=str)
+ROWS = {
+    "one row": (1, slice(0)),
+    "whole chunks": (64, slice(0)),
+    "a rest": (65, slice(0)),
+    "every third ignored": (40, slice(None, None, 3)),
+    "all but the first": (40, slice(1, None)),
+    "all but the last": (40, slice(39)),
+}
+
+
 @pytest.mark.parametrize(
-    ("N", "ignored"),
-    [(1, slice(0)), (64, slice(0)), (65, slice(0)), (40, slice(None, None, 3)), (40, slice(1, None)), (40, slice(39))],
-    ids=["one row", "whole chunks", "a rest", "every third ignored", "all but the first", "all but the last"],
+    ("_rows_a_chunk", "low", "rows"),
+    every_pair(CHUNKS, {str(low): low for low in TOLERANCE}, ROWS),
+    indirect=["_rows_a_chunk"],
 )
-def test_loss_and_gradients_are_those_of_torch_in_float64(low, N, ignored):
+@pytest.mark.usefixtures("_rows_a_chunk")
+def test_loss_and_gradients_are_those_of_torch_in_float64(low, rows):
+    N, ignored = rows
     targets = targets_of(N, ignored)
     found, wanted = operands(N), operands(N)
     exact = [part.detach().double().requires_grad_() for part in wanted]
