@@ -143,7 +143,7 @@ def choices(text: str) -> Callable[[], dict[str, Any]]:
     plan, _ = make_plan(text, "gru", 512, 1, "auto")
     from rnngen.training.plan import flops_per_token
 
-    flops = flops_per_token(ModelOptions("gru"), plan.model.vocab_size, plan.model.hidden_size)
+    flops = flops_per_token(ModelOptions(cell="gru"), plan.model.vocab_size, plan.model.hidden_size)
     return lambda: {"precision": plan.precision, "flops_per_token": flops}
 
 

@@ -105,7 +105,7 @@ def _tokenizers() -> list[Tokenizer]:
 
 def _checkpoint(tokenizer: Tokenizer, options: dict[str, Any]) -> Checkpoint:
     random = np.random.default_rng(1)
-    config = ModelConfig(tokenizer.vocab_size, 4, 4, **options)
+    config = ModelConfig(vocab_size=tokenizer.vocab_size, embedding_dim=4, hidden_size=4, **options)
     weights: Any = {
         name: random.standard_normal(shape).astype(weight_dtype(name)) for name, shape in config.weight_shapes().items()
     }

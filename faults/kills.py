@@ -144,7 +144,7 @@ class Chain:
     def _next(self) -> tuple[str | Path, ...]:
         every = ("--save-every", str(self._random.choice(SAVE_EVERY)))
         if self.place.resume.exists():
-            return ("train", "--resume", f"./{self.place.model.name}", "-q", *every)
+            return ("train", "--resume", f"./{self.place.model.name}", "--log", f"./{LOG}", "-q", *every)
         # The log of a run that was killed before its first step may be there.
         return self.place.train(*_options(self._name), *every, "--force")
 

@@ -7,7 +7,7 @@ A default of None means "chosen from the text, the budget and the machine" (`tra
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
 from rnngen.errors import ConfigError, brief
@@ -31,6 +31,8 @@ MOST_LAYERS = 1024
 MOST_SYMBOLS = 1 << 31  # ids are int32
 MOST_ORDER = 16
 MOST_NGRAM_BITS = 24
+DEFAULT_SECONDS = 180.0  # of a training run for which no budget is given
+ENCODING = "utf-8"  # of texts
 
 
 def _check(condition: bool, name: str, value: object, wanted: str) -> None:
@@ -71,8 +73,8 @@ class _Settings:
         if not isinstance(values, dict):
             raise ConfigError(f"{cls.__name__} is {type(values).__name__}: it must be a JSON object")
         known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        strangers = sorted(set(values) - known)
-        _check(not strangers, f"{cls.__name__} field", ", ".join(map(str, strangers)), "a known one")
+        unknown = sorted(set(values) - known)
+        _check(not unknown, f"{cls.__name__} field", ", ".join(map(str, unknown)), "a known one")
         try:
             # JSON has no tuples.
             return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
@@ -90,6 +92,7 @@ class TokenizerConfig(_Settings):
     """
 
     level: Level = "char"
+    _: KW_ONLY
     vocab_size: int | None = None
     min_count: int | None = None
     split: Split = "punctuation"
@@ -113,7 +116,7 @@ class TokenizerConfig(_Settings):
             raise ConfigError(f"--split whitespace is for words: add --level word (level is {self.level!r})")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig(_Settings):
     """The network: embedding (V x E), `num_layers` recurrent layers of H units, a softmax over V.
 
@@ -207,7 +210,7 @@ def _check_ngrams(orders: object, bits: object) -> None:
     _check(_is_count(bits) and bits <= MOST_NGRAM_BITS, "ngram_bits", bits, f"1 to {MOST_NGRAM_BITS}")  # type: ignore[operator]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelOptions(_Settings):
     """What a person may ask of the model; what is None is chosen by `training/plan.py`."""
 
@@ -233,12 +236,14 @@ class ModelOptions(_Settings):
         ModelConfig(**{**sizes, **given, "tie_weights": self.tie_weights and not open_sizes})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(_Settings):
-    """One training run. Exactly one of `seconds`, `steps` and `epochs` ends it.
+    """One training run. At most one of `seconds`, `steps` and `epochs` is given; without any it takes three minutes.
 
     Attributes:
         seconds: the budget in wall-clock seconds, validation included.
+        steps: the budget in optimizer steps.
+        epochs: the budget in passes over the text to train on.
         bptt: window length in tokens (truncated backpropagation through time).
         batch_size: parallel streams, or lines with `lines`.
         learning_rate: the peak of the schedule.
@@ -248,7 +253,7 @@ class TrainConfig(_Settings):
         precision: of the matrix products; "auto" takes bfloat16 where the processor has it.
     """
 
-    seconds: float | None = 180.0
+    seconds: float | None = None
     steps: int | None = None
     epochs: float | None = None
     batch_size: int | None = None
@@ -268,7 +273,7 @@ class TrainConfig(_Settings):
     def __post_init__(self) -> None:
         flags = {"--time": self.seconds, "--steps": self.steps, "--epochs": self.epochs}
         budgets = [flag for flag, value in flags.items() if value is not None]
-        _check(len(budgets) == 1, "the budget", " and ".join(budgets) or None, "one of --time, --steps and --epochs")
+        _check(len(budgets) < 2, "the budget", " and ".join(budgets), "one of --time, --steps and --epochs")
         for name in ("steps", "batch_size", "bptt", "patience", "threads"):
             value = getattr(self, name)
             _check(value is None or _is_count(value), name, value, "a whole number, 1 or more")
@@ -291,8 +296,15 @@ class TrainConfig(_Settings):
                    self.valid_fraction, "above 0 and below 1")  # fmt: skip
         _check(_is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
 
+    @property
+    def time_budget(self) -> float | None:
+        """Seconds that the run may take; None where `steps` or `epochs` end it."""
+        if self.seconds is None and self.steps is None and self.epochs is None:
+            return DEFAULT_SECONDS
+        return self.seconds
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class SampleConfig(_Settings):
     """How the next token is drawn from the softmax.
 

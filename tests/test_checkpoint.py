@@ -36,7 +36,7 @@ TOKENIZERS: dict[str, Tokenizer] = {
 def make(tokenizer: Tokenizer | None = None, **options: Any) -> Checkpoint:
     """A small checkpoint with random weights."""
     tokenizer = tokenizer or TOKENIZERS["char"]
-    config = ModelConfig(tokenizer.vocab_size, 3, 3, **options)
+    config = ModelConfig(vocab_size=tokenizer.vocab_size, embedding_dim=3, hidden_size=3, **options)
     random = np.random.default_rng(1)
     weights = {
         name: random.standard_normal(shape).astype(weight_dtype(name)) for name, shape in config.weight_shapes().items()
@@ -232,7 +232,7 @@ def test_weights_that_do_not_fit_the_model_are_named(path: Path, tensors: dict[s
     assert refusal(path) == f"{path} is broken: {message}"
 
 
-MODEL = ModelConfig(9, 3, 3).to_dict()
+MODEL = ModelConfig(vocab_size=9, embedding_dim=3, hidden_size=3).to_dict()
 
 
 @pytest.mark.parametrize("value", [None, "{", "[" * 100_000], ids=["missing", "not JSON", "deep"])

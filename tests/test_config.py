@@ -41,7 +41,7 @@ def test_a_cell_has_one_block_of_rows_for_each_gate(cell: Any, gates: int) -> No
 
 
 def test_tied_weights_are_counted_once() -> None:
-    config = ModelConfig(4, 2, 2, cell="rnn", tie_weights=True)
+    config = ModelConfig(vocab_size=4, embedding_dim=2, hidden_size=2, cell="rnn", tie_weights=True)
     assert "output.weight" not in config.weight_shapes()
     assert config.n_parameters == 8 + (4 + 4 + 2 + 2) + 4
 
@@ -49,13 +49,22 @@ def test_tied_weights_are_counted_once() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        ModelConfig(7, 3, 3, 2, "lstm", "relu", 0.25, True),
-        ModelConfig(7, 3, 3, ngram_orders=(2, 3), ngram_bits=5),
+        ModelConfig(
+            vocab_size=7,
+            embedding_dim=3,
+            hidden_size=3,
+            num_layers=2,
+            cell="lstm",
+            nonlinearity="relu",
+            dropout=0.25,
+            tie_weights=True,
+        ),
+        ModelConfig(vocab_size=7, embedding_dim=3, hidden_size=3, ngram_orders=(2, 3), ngram_bits=5),
         ModelOptions(cell="rnn", hidden_size=5, dropout=0.5),
         ModelOptions(ngram_orders=(2, 4)),
         SampleConfig(stop=("a", "bc")),
-        TokenizerConfig("word", 100, 2, "whitespace"),
-        TokenizerConfig("subword", 300, subword_model="bpe"),
+        TokenizerConfig("word", vocab_size=100, min_count=2, split="whitespace"),
+        TokenizerConfig("subword", vocab_size=300, subword_model="bpe"),
         TrainConfig(seconds=None, epochs=1.5, patience=3, lines=True),
     ],
     ids=lambda config: type(config).__name__,
@@ -152,8 +161,11 @@ def test_a_value_out_of_range_is_named_with_what_it_must_be(kind: Any, values: d
         (TokenizerConfig, {"split": "whitespace"}, "add --level word (level is 'char')"),
         (ModelConfig, {**SMALL, "tie_weights": True}, "embedding_dim is 3, hidden_size is 2; set both alike"),
         (ModelOptions, {"tie_weights": True, "embedding_dim": 3, "hidden_size": 2}, "set both alike"),
-        (TrainConfig, {"steps": 10}, "budget is '--time and --steps': it must be one of --time, --steps and --epochs"),
-        (TrainConfig, {"seconds": None}, "budget is None: it must be one of --time, --steps and --epochs"),
+        (
+            TrainConfig,
+            {"steps": 10, "seconds": 1.0},
+            "budget is '--time and --steps': it must be one of --time, --steps and --epochs",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused_with_a_remedy(
@@ -167,7 +179,7 @@ def test_settings_that_contradict_each_other_are_refused_with_a_remedy(
 def test_the_edges_of_the_ranges_are_allowed() -> None:
     SampleConfig(temperature=0, top_k=0, top_p=1, min_p=1, length=0, seed=0)
     TokenizerConfig(vocab_size=3, min_count=1)
-    ModelConfig(1, 1, 1, 1, dropout=0)
+    ModelConfig(vocab_size=1, embedding_dim=1, hidden_size=1, num_layers=1, dropout=0)
     ModelOptions(tie_weights=True, embedding_dim=8)
 
 
@@ -180,3 +192,16 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed: Any) -> None:
 def test_grad_clip_is_never_open() -> None:
     with pytest.raises(ConfigError, match=r"^grad_clip is None: it must be above 0$"):
         TrainConfig(grad_clip=None)  # type: ignore[arg-type]
+
+
+def test_a_run_without_a_budget_takes_three_minutes() -> None:
+    assert TrainConfig().time_budget == 180
+    assert TrainConfig(seconds=7.0).time_budget == 7
+    assert TrainConfig(steps=300).time_budget is None
+    assert TrainConfig(epochs=1.5).time_budget is None
+
+
+@pytest.mark.parametrize("settings", [ModelConfig, ModelOptions, SampleConfig, TrainConfig])
+def test_many_settings_are_given_by_name_only(settings) -> None:
+    with pytest.raises(TypeError, match="positional argument"):
+        settings(1)

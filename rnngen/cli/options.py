@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from rnngen import config
 from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel, TrainConfig
 from rnngen.errors import ConfigError
+from rnngen.runs.repeat import NO_ORDERS
 
 Texts = Annotated[
     list[str] | None,
@@ -74,9 +76,8 @@ CacheDir = Annotated[
     ),
 ]  # fmt: skip
 
-NO_ORDERS = "none"
 DEVICE = TrainConfig.device
-ENCODING = "utf-8"
+ENCODING = config.ENCODING
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -101,11 +102,6 @@ def parse_orders(text: str) -> tuple[int, ...]:
         return tuple(sorted({int(order) for order in text.split(",")}))
     except ValueError:
         raise ConfigError(f"ngram_orders is {text!r}: write it like 2,3,4, or {NO_ORDERS}") from None
-
-
-def show_orders(orders: tuple[int, ...]) -> str:
-    """What `parse_orders` reads."""
-    return ",".join(map(str, orders)) or NO_ORDERS
 
 
 def asked_for(context: typer.Context) -> set[str]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Self
 from rnngen.cli.charts import sparkline
 from rnngen.cli.output import Console
 from rnngen.cli.terminal import guarded, harmless_message, unguarded
+from rnngen.config import SampleConfig
+from rnngen.printable import visible
+from rnngen.runs.events import Diverged, Event, NotSaved, Started, Stepped, Validated
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from rnngen.training.events import Diverged, Stepped, Validated
 
 PLAIN_EVERY = 5.0  # seconds between two lines
 REFRESH_EVERY = 0.25
@@ -27,25 +28,20 @@ PADDING = 2  # columns between a name and its value
 
 
 class Progress:
-    """The run as far as it has come; shows itself as it is told of events.
+    """Shows how far a run has come, event by event.
 
     Args:
-        seconds: the time budget; None when the number of steps is known.
-        best: validation loss of the run so far.
-        sample: writes a line of text with the weights of a Validated event.
+        started: the first event of the run.
     """
 
-    def __init__(
-        self, console: Console, seconds: float | None, best: float, sample: Callable[[Validated], str]
-    ) -> None:
+    def __init__(self, console: Console, started: Started) -> None:
         self._console = console
-        self._seconds = seconds
-        self._sample = sample
+        self._started = started
         self._losses: list[float] = []
         self._last: Stepped | None = None
         self._valid: Validated | None = None
-        self._best = best
-        self._text = ""
+        self._best = started.best_valid_loss_nats
+        self._sample = ""
         self._shown = time.monotonic()
         self._live = _Live() if not console.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
 
@@ -60,7 +56,29 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def stepped(self, event: Stepped) -> None:
+    def take(self, event: Event) -> None:
+        """Show what an event tells."""
+        match event:
+            case Stepped():
+                self._step(event)
+            case Validated():
+                self._validation(event)
+            case Diverged():
+                self.say(
+                    f"step {event.step:,}: the loss is not finite; back to step {event.back_to:,} "
+                    f"with half the learning rate, {event.learning_rate:.2g}"
+                )
+            case NotSaved():
+                self.say(f"{event.error}; training goes on, and it is tried again")
+
+    def say(self, message: str) -> None:
+        """Put a line above the display."""
+        if self._live:
+            self._live.print(message)
+        else:
+            self._console.note(message)
+
+    def _step(self, event: Stepped) -> None:
         self._last = event
         self._losses.append(event.train_loss_nats)
         if len(self._losses) > LOSSES_KEPT:
@@ -73,36 +91,23 @@ class Progress:
             self._shown = now
             self._console.note(self._line())
 
-    def validated(self, event: Validated) -> None:
+    def _validation(self, event: Validated) -> None:
         self._valid = event
         self._best = min(self._best, event.valid_loss_nats)
         if self._live:
             if event.weights is not None:
-                self._text = self._sample(event)
+                self._sample = _sample_line(self._started, event)
             self._refresh()
         else:
             kept = "kept" if event.weights is not None else f"the best is {self._best:.4f}"
             self._console.note(f"step {event.step:,}: validation loss {event.valid_loss_nats:.4f} nats a token, {kept}")
-
-    def diverged(self, event: Diverged) -> None:
-        self.say(
-            f"step {event.step:,}: the loss is not finite; back to step {event.back_to:,} "
-            f"with half the learning rate, {event.learning_rate:.2g}"
-        )
-
-    def say(self, message: str) -> None:
-        """Put a line above the display."""
-        if self._live:
-            self._live.print(message)
-        else:
-            self._console.note(message)
 
     def _fraction(self) -> float:
         if self._last is None:
             return 0.0
         if self._last.steps:
             return min(1.0, self._last.step / self._last.steps)
-        return min(1.0, self._last.seconds / (self._seconds or 1))
+        return min(1.0, self._last.seconds / (self._started.plan.seconds or 1))
 
     def _line(self) -> str:
         event = self._last
@@ -128,9 +133,24 @@ class Progress:
                 ("speed", f"{event.n_tokens / max(event.seconds, 1e-9):,.0f} tokens/s"),
                 ("train loss", f"{event.train_loss_nats:.4f} nats a token  {sparkline(self._losses, 32)}"),
                 ("validation", valid),
-                ("sample", self._text),
+                ("sample", self._sample),
             ],
         )
+
+
+def _sample_line(started: Started, event: Validated) -> str:
+    """What the model writes with the weights of a validation, as one line."""
+    import numpy as np
+
+    from rnngen.engine.language_model import Engine
+    from rnngen.engine.sampling import generate
+
+    tokenizer = started.dataset.tokenizer
+    model = Engine(started.plan.model, event.weights or {})
+    config = SampleConfig(temperature=0.8, length=120, seed=event.step)
+    drawn = generate(model, np.array([tokenizer.newline_id]), config, never=tokenizer.never_drawn)
+    text = tokenizer.decode([int(step.ids[0]) for step in drawn])
+    return visible(text.strip().replace("\n", " / ")).replace("▁", " ")
 
 
 class _Live:

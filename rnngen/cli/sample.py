@@ -68,8 +68,9 @@ def sample(
 ) -> None:
     """Write new text with a model, character by character."""
     config = SampleConfig(
-        temperature, top_k, top_p, min_p, repetition_penalty, length,
-        _unescaped(stop or []), num_samples, secrets.randbits(32) if seed is None else seed,
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
+        length=length, stop=_unescaped(stop or []), num_samples=num_samples,
+        seed=secrets.randbits(32) if seed is None else seed,
     )  # fmt: skip
     console = Console(quiet)
     text = _read_prompt(prompt, prompt_file, encoding)

@@ -1,4 +1,4 @@
-"""Ctrl-C, a terminal that is closed, a machine that shuts down: a run is asked to end, and ends with all it has."""
+"""Ctrl-C, a closed terminal, a shutdown of the machine: the run is asked to end, and saves what it has."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ class Stop:
     """Whether a run is asked to end.
 
     Attributes:
-        signal: that asked; None as long as none did.
+        signal: the first that asked; None as long as none did.
     """
 
     signal: int | None = None
 
+    def is_asked_for(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal is not None
+
     @property
     def exit_code(self) -> int:
-        """As shells have it for a process that a signal ended."""
+        """What shells report for a process that a signal ended."""
         return 128 + (self.signal or 0)
 
 
 @contextlib.contextmanager
-def stop_at_signals(say: Callable[[str], None]) -> Iterator[Stop]:
+def stop_at_signals(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
     """The first signal asks the run to end after its step; a Ctrl-C after it does not wait.
 
     A signal that is ignored from the start (`nohup`, a job in the background of a script) stays ignored.
     """
-    stop = Stop()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def ask(number: int, frame: object) -> None:
@@ -43,7 +46,7 @@ def stop_at_signals(say: Callable[[str], None]) -> Iterator[Stop]:
         if handler is not signal.SIG_IGN:
             signal.signal(number, ask)
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

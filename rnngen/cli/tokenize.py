@@ -76,7 +76,10 @@ def tokenize(
         raise ConfigError(f"{' and '.join(sources + built)} exclude each other: a tokenizer has one origin")
     if decode and not sources and level != "byte":
         raise ConfigError("--decode needs the tokenizer that made the ids: add --model, --tokenizer or --level byte")
-    wanted = TokenizerConfig(level or TokenizerConfig.level, vocab_size, min_count, split, subword_model)
+    wanted = TokenizerConfig(
+        level or TokenizerConfig.level, vocab_size=vocab_size, min_count=min_count, split=split,
+        subword_model=subword_model,
+    )  # fmt: skip
     paths = options.read_or_explain(texts, "no text to tokenize: name a file, or - for standard input")
     end_with_the_pipe()
     from rnngen.storage.files import check_writable

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import shlex
+import sys
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnngen import models
 from rnngen.cli import options
 from rnngen.cli.output import Console
+from rnngen.cli.signals import Stop
 from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, Precision, TokenizerConfig, TrainConfig
-from rnngen.errors import ConfigError
+from rnngen.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from rnngen.runs.request import Request
 
 
 def train(
@@ -131,9 +138,7 @@ def train(
     encoding: options.Encoding = options.ENCODING,
     save_every: Annotated[
         str | None,
-        typer.Option(
-            "--save-every", metavar="TIME", help="Between two savings of all that --resume needs.", show_default="60s"
-        ),
+        typer.Option("--save-every", metavar="TIME", help="How often the resume file is saved.", show_default="60s"),
     ] = None,
     cache_dir: options.CacheDir = None,
     log: Annotated[
@@ -146,49 +151,67 @@ def train(
     The defaults alone give a good model: three minutes, and a size that fits the text and the machine.
     Ctrl-C ends the run early and keeps the best model so far; --resume goes on as if it had not been stopped.
     """
-    console = Console(quiet)
+    asked = options.asked_for(context)
     every = options.parse_duration(save_every) if save_every is not None else None
     if resume is not None:
-        _check_alone(context)
-        from rnngen.runs.resume import resume as go_on
-
-        raise typer.Exit(go_on(resume, texts, valid, log, cache_dir, every, console))
-    given = any(value is not None for value in (time, steps, epochs))
-    config = TrainConfig(
-        seconds=(options.parse_duration(time) if time else None) if given else TrainConfig.seconds,
+        _check_alone(asked)
+        raise typer.Exit(_go_on(resume, tuple(texts or ()), valid, log, cache_dir, every, Console(quiet)))
+    training = TrainConfig(
+        seconds=options.parse_duration(time) if time else None,
         steps=steps, epochs=epochs, batch_size=batch_size, bptt=bptt, learning_rate=learning_rate,
         optimizer=optimizer, weight_decay=weight_decay, grad_clip=grad_clip, patience=patience,
         valid_fraction=valid_fraction, lines=lines, seed=seed, threads=threads, precision=precision, device=device,
     )  # fmt: skip
-    orders = options.parse_orders(ngram_orders) if ngram_orders is not None else None
-    wanted = ModelOptions(
-        cell, hidden_size, embedding_dim, num_layers, dropout, tie_weights, nonlinearity, orders, ngram_bits
+    sizes = ModelOptions(
+        cell=cell, hidden_size=hidden_size, embedding_dim=embedding_dim, num_layers=num_layers, dropout=dropout,
+        tie_weights=tie_weights, nonlinearity=nonlinearity, ngram_bits=ngram_bits,
+        ngram_orders=options.parse_orders(ngram_orders) if ngram_orders is not None else None,
+    )  # fmt: skip
+    tokenizer = TokenizerConfig(
+        level, vocab_size=vocab_size, min_count=min_count, split=split, subword_model=subword_model
     )
-    symbols: TokenizerConfig | None = TokenizerConfig(level, vocab_size, min_count, split, subword_model)
-    asked = options.asked_for(context)
-    if tokenizer_file and asked & VOCABULARY:
-        raise ConfigError(
-            "--tokenizer brings its own vocabulary: leave out --level, --vocab-size, --min-count, --split"
-        )
-    if init_from is not None and asked & SIZES:
-        raise ConfigError(f"--init-from brings the sizes of its model: leave out {options.flags_of(asked & SIZES)}")
-    if init_from is not None and asked & VOCABULARY and "level" not in asked:
-        raise ConfigError(f"{options.flags_of(asked & VOCABULARY)} is for a new vocabulary: add --level to --init-from")
-    if tokenizer_file or (init_from is not None and not asked & VOCABULARY):
-        symbols = None
-    if valid and valid_fraction:
-        raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
-    explanation = "" if texts else _no_text()
-    paths = options.read_or_explain(texts, explanation)
-    from rnngen.runs.request import SAVE_EVERY, Job
+    _check_what_is_brought(asked, tokenizer_file is not None, init_from is not None)
+    keeps_tokenizer = tokenizer_file is not None or (init_from is not None and not asked & VOCABULARY)
+    paths = _paths(texts)
+    from rnngen.runs.request import SAVE_EVERY, Request
+
+    request = Request(
+        paths=tuple(paths), output=_output_path(output, paths), training=training, model=sizes,
+        tokenizer=None if keeps_tokenizer else tokenizer, encoding=encoding, valid=valid,
+        tokenizer_file=tokenizer_file, init_from=models.find(init_from) if init_from is not None else None,
+        log=log, force=force, cache_dir=cache_dir, save_every=every or SAVE_EVERY,
+    )  # fmt: skip
+    raise typer.Exit(_run(request, Console(quiet)))
+
+
+def _run(request: Request, console: Console) -> int:
+    from rnngen.cli.run_display import show
     from rnngen.runs.run import run
 
-    job = Job(
-        paths, _output_path(output, paths), config, wanted, symbols, encoding, valid, tokenizer_file,
-        models.find(init_from) if init_from is not None else None,
-        log, force, cache_dir, every or SAVE_EVERY,
+    stop = Stop()
+    with contextlib.closing(run(request, should_stop=stop.is_asked_for)) as events:
+        return show(events, stop, console)
+
+
+def _go_on(
+    name: str,
+    paths: tuple[str, ...],
+    valid: Path | None,
+    log: Path | None,
+    cache_dir: Path | None,
+    save_every: float | None,
+    console: Console,
+) -> int:
+    from rnngen.cli.run_display import show
+    from rnngen.runs.resume import resume
+
+    stop = Stop()
+    events = resume(
+        name, paths=paths, valid=valid, log=log, cache_dir=cache_dir, save_every=save_every,
+        should_stop=stop.is_asked_for,
     )  # fmt: skip
-    raise typer.Exit(run(job, explanation, console))
+    with contextlib.closing(events):
+        return show(events, stop, console)
 
 
 # Parameters of `train`, by what they decide.
@@ -197,10 +220,34 @@ SIZES = {"cell", "hidden_size", "embedding_dim", "num_layers", "tie_weights", "n
 WITH_RESUME = {"texts", "resume", "valid", "log", "cache_dir", "save_every", "quiet"}
 
 
-def _check_alone(context: typer.Context) -> None:
-    others = options.asked_for(context) - WITH_RESUME
+def _check_alone(asked: set[str]) -> None:
+    others = asked - WITH_RESUME
     if others:
         raise ConfigError(f"--resume goes on with the settings that the run has: leave out {options.flags_of(others)}")
+
+
+def _check_what_is_brought(asked: set[str], tokenizer_file: bool, init_from: bool) -> None:
+    """Refuse options for what a tokenizer file or a checkpoint brings. Raises ConfigError."""
+    if tokenizer_file and asked & VOCABULARY:
+        raise ConfigError(
+            "--tokenizer brings its own vocabulary: leave out --level, --vocab-size, --min-count, --split"
+        )
+    if init_from and asked & SIZES:
+        raise ConfigError(f"--init-from brings the sizes of its model: leave out {options.flags_of(asked & SIZES)}")
+    if init_from and asked & VOCABULARY and "level" not in asked:
+        raise ConfigError(f"{options.flags_of(asked & VOCABULARY)} is for a new vocabulary: add --level to --init-from")
+
+
+def _paths(texts: list[str] | None) -> list[str]:
+    """The texts that are named, or standard input. Raises ConfigError, DataError without any text."""
+    if texts:
+        return options.read_or_explain(texts, "")
+    explanation = _no_text()
+    paths = options.read_or_explain(None, explanation)
+    # Nothing is taken from the pipe: the text is read from its start later.
+    if not sys.stdin.buffer.peek(1).removeprefix(codecs.BOM_UTF8):  # type: ignore[union-attr]
+        raise DataError(explanation)
+    return paths
 
 
 def _output_path(output: str | None, paths: list[str]) -> Path:

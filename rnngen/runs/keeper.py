@@ -1,4 +1,4 @@
-"""What a run leaves behind: the best checkpoint with how it was made, and beside it what a stopped run needs."""
+"""What a run leaves on the disk: the best model so far, and beside it the file that a stopped run goes on from."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import math
 import os
 import secrets
 import tempfile
-from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnngen import __version__, checkpoint
+from rnngen import checkpoint
 from rnngen.checkpoint import Checkpoint
-from rnngen.engine.scoring import perplexity
 from rnngen.errors import CheckpointError, OutputError
-from rnngen.runs.request import Job
+from rnngen.runs.history import MEASURED, History, is_measurement
+from rnngen.runs.request import Request
+from rnngen.runs.training_record import training_record
 from rnngen.text.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -24,136 +24,142 @@ if TYPE_CHECKING:
     from rnngen.training.plan import Plan
     from rnngen.training.run_state import RunState
 
-HISTORY_POINTS_BETWEEN = 8  # training losses that the history keeps between two validations
-MOST_HISTORY = 4096
 
-
-class Record:
-    """What is known of the run so far, and the best model.
+class Keeper:
+    """Keeps the best model of a run and its resume file.
 
     Attributes:
-        resumable: the last step that a resume file on the disk goes on from; None without one.
+        best: the validation with the lowest loss; None before the first.
+        finished: the end of the run; None before it.
+        run_id: tells this run from any other, also after it was stopped and goes on.
+        resumable_step: where the resume file on the disk goes on; None without one.
+        is_saved: the checkpoint on the disk is one of this run.
     """
 
-    def __init__(self, job: Job, dataset: Dataset, plan: Plan) -> None:
-        self.job, self.dataset, self.plan = job, dataset, plan
+    def __init__(self, request: Request, dataset: Dataset, plan: Plan) -> None:
+        self.request, self.dataset, self.plan = request, dataset, plan
         self.best: Validated | None = None
         self.finished: Finished | None = None
-        self.history: list[dict[str, Any]] = []
-        self.saved = False
         self.run_id = secrets.token_hex(8)
-        self.resumable: int | None = None
+        self.resumable_step: int | None = None
+        self.is_saved = False
+        self._history = History(plan.validate_every)
 
-    def go_on(self, kept: dict[str, Any], state: RunState) -> None:
-        """Take up what `keep` wrote. Raises CheckpointError."""
+    @classmethod
+    def of_stopped_run(
+        cls, request: Request, dataset: Dataset, plan: Plan, record: dict[str, Any], state: RunState
+    ) -> Keeper:
+        """The keeper of a run that goes on.
+
+        Args:
+            record, state: what `save_resume` wrote.
+
+        Raises:
+            CheckpointError: the record has another form.
+        """
         from rnngen.training.events import Validated
         from rnngen.training.run_state import under
 
-        match kept:
-            case {"run": str(run_id), "history": list(history), "best": None | dict() as best} if all(
-                map(_is_point, history)
+        keeper = cls(request, dataset, plan)
+        match record:
+            case {"run": str(run_id), "history": list(records), "best": None | dict() as best} if all(
+                map(is_measurement, records)
             ):
-                self.run_id, self.history = run_id, history
+                keeper.run_id, keeper._history = run_id, History(plan.validate_every, records)
             case _:
                 raise CheckpointError("the resume file is broken: its run record has another form")
-        self.resumable = state.count("step")
-        self.saved = self._is_ours()
         if best is not None:
-            if not _is_point(best) or not isinstance(best.get("valid_loss_nats"), float):
+            if not is_measurement(best) or not isinstance(best.get("valid_loss_nats"), float):
                 raise CheckpointError("the resume file is broken: its best model has no loss")
             weights = under("best", state.arrays)
-            self.best = Validated(**{name: best[name] for name in (*_POINT, "valid_loss_nats")}, weights=weights)
+            keeper.best = Validated(**{name: best[name] for name in (*MEASURED, "valid_loss_nats")}, weights=weights)
+        keeper.resumable_step = state.count("step")
+        keeper.is_saved = keeper._has_written_output()
+        return keeper
 
-    def _is_ours(self) -> bool:
-        """Whether the checkpoint that is there is one that this run has written."""
+    def _has_written_output(self) -> bool:
         with contextlib.suppress(CheckpointError):
-            return checkpoint.load(self.job.output).training.get("run") == self.run_id
+            return checkpoint.load(self.request.output).training.get("run") == self.run_id
         return False
 
-    def keep(self, event: Resumable, log_position: dict[str, Any] | None) -> OutputError | None:
-        """Write the resume file; an error in that is no reason to stop."""
-        from rnngen.runs.resume_file import Resume, save
+    def add_step(self, event: Stepped) -> None:
+        """Take in a training loss."""
+        self._history.add_step(event)
 
-        best = self.best and {name: getattr(self.best, name) for name in (*_POINT, "valid_loss_nats")}
-        kept = {
-            "run": self.run_id,
-            "torch_version": version("torch"),
-            "job": self.job.to_dict(),
-            "text_sha256": self.dataset.found.sha256,
-            "valid_sha256": self.dataset.valid_sha256,
-            "history": self.history,
-            "best": best,
-            "log": log_position,
-        }
+    def add_validation(self, event: Validated) -> OutputError | None:
+        """Take in a validation, and save its weights if they are the best.
+
+        Returns:
+            Why they could not be written. The run goes on: they are written again with the next ones, and at the end.
+        """
+        self._history.add_validation(event)
+        if event.weights is None:
+            return None
+        self.best = event
         try:
-            save(self.job.resume_path, Resume(self.plan, self.dataset.tokenizer, event.state, kept))
+            self.save()
         except OutputError as error:
             return error
-        self.resumable = event.step
         return None
 
-    def stepped(self, event: Stepped) -> None:
-        """Keep a training loss now and then."""
-        every = max(1, self.plan.validate_every // HISTORY_POINTS_BETWEEN)
-        if event.step % every == 0:
-            self._remember(entry(event) | {"valid_loss_nats": None})
+    def add_divergence(self, event: Diverged) -> None:
+        """Forget the losses of the steps that the run went back over."""
+        self._history.forget_after(event.back_to)
 
-    def validated(self, event: Validated) -> OutputError | None:
-        """Keep the loss, and the weights if they are the best; an error in writing them is for the end of the run."""
-        if self.history and self.history[-1]["step"] == event.step:
-            self.history.pop()  # what `stepped` kept
-        self._remember(entry(event) | {"valid_loss_nats": event.valid_loss_nats})
-        if event.weights is not None:
-            self.best = event
-            try:
-                self.save()
-            except OutputError as error:
-                return error
+    def save_resume(self, event: Resumable) -> OutputError | None:
+        """Write the resume file.
+
+        Returns:
+            Why it could not be written; the run goes on.
+        """
+        from rnngen.runs.resume_file import Resume, save
+
+        best = self.best and {name: getattr(self.best, name) for name in (*MEASURED, "valid_loss_nats")}
+        record = {
+            "run": self.run_id,
+            "torch_version": version("torch"),
+            "job": self.request.to_dict(),
+            "text_sha256": self.dataset.found.sha256,
+            "valid_sha256": self.dataset.valid_sha256,
+            "history": self._history.records,
+            "best": best,
+        }
+        try:
+            save(self.request.resume_path, Resume(self.plan, self.dataset.tokenizer, event.state, record))
+        except OutputError as error:
+            return error
+        self.resumable_step = event.step
         return None
-
-    def diverged(self, event: Diverged) -> None:
-        """Forget what the run went back behind."""
-        self.history = [past for past in self.history if past["step"] <= event.back_to]
-
-    def _remember(self, point: dict[str, Any]) -> None:
-        self.history.append(point)
-        if len(self.history) > MOST_HISTORY:
-            self.history = self.history[::2]
 
     def save(self) -> None:
         """Write the best model with all that is known now. Raises OutputError."""
-        checkpoint.save(self._checkpoint(), self.job.output, replace=self.saved or self.job.force)
-        self.saved = True
-
-    def _checkpoint(self) -> Checkpoint:
-        assert self.best is not None
-        weights = self.best.weights or {}
-        return Checkpoint(self.plan.model, self.dataset.tokenizer, weights, self.training(), self.history)
+        checkpoint.save(self._checkpoint(), self.request.output, replace=self.is_saved or self.request.force)
+        self.is_saved = True
 
     def save_at_the_end(self) -> None:
-        """Write the best model, if need be elsewhere; the resume file of a run that has ended is removed.
+        """Write the best model, elsewhere if it must be; remove the resume file of a run that has ended.
 
         Raises:
-            OutputError: the model is not where it was to be; what it says of another place is true.
+            OutputError: the model is not in its place; the message says where it is.
         """
         ended = self.finished is not None and self.finished.reason != "stopped"
         try:
             self.save()
         except OutputError as error:
-            elsewhere = _elsewhere(self.job.output)
+            elsewhere = Path(tempfile.gettempdir()) / f"{self.request.output.stem}-{secrets.token_hex(4)}.safetensors"
             try:
                 checkpoint.save(self._checkpoint(), elsewhere, replace=False)
             except OutputError:
                 raise error from None
-            if ended and self._save_without_resume():
+            if ended and self._save_in_place_of_resume():
                 elsewhere.unlink()
                 return
             raise OutputError(f"{error}; the model is in {elsewhere}") from None
         if ended:
             self.forget_resume()
 
-    def _save_without_resume(self) -> bool:
-        """Whether there is room for the model where the resume file was, which is needed no more."""
+    def _save_in_place_of_resume(self) -> bool:
+        """Whether there is room for the model once the resume file, which is needed no more, is gone."""
         self.forget_resume()
         with contextlib.suppress(OutputError):
             self.save()
@@ -163,71 +169,23 @@ class Record:
     def forget_resume(self) -> None:
         """Remove the resume file."""
         with contextlib.suppress(OSError):
-            os.unlink(self.job.resume_path)
-        self.resumable = None
+            os.unlink(self.request.resume_path)
+        self.resumable_step = None
 
-    def valid_loss_nats(self) -> float:
-        """Nats a token of the validation text under the best model."""
-        assert self.best is not None
+    def has_finite_loss(self) -> bool:
+        """Whether there is a model that is of any use."""
         exact = self.finished.valid_loss_nats if self.finished else None
-        return self.best.valid_loss_nats if exact is None else exact
+        return self.best is not None and math.isfinite(exact or 0.0)
 
     def training(self) -> dict[str, Any]:
-        """How the model was made, for the checkpoint and `rnngen info`."""
-        plan, dataset, best = self.plan, self.dataset, self.best
-        assert best is not None
-        settings = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "model"}
-        last = self.finished or best
-        loss, n_valid_tokens = self.valid_loss_nats(), len(dataset.valid.ids)
-        return {
-            "run": self.run_id,
-            "rnngen_version": __version__,
-            "torch_version": version("torch"),
-            "texts": self.job.paths,
-            "text_sha256": dataset.found.sha256,
-            "n_chars": dataset.found.n_chars,
-            "n_train_tokens": len(dataset.train.ids),
-            "n_valid_tokens": n_valid_tokens,
-            **settings,
-            "steps": last.step,
-            "best_step": best.step,
-            "seconds": round(last.seconds, 3),
-            "n_tokens": last.n_tokens,
-            "tokens_per_second": round(last.n_tokens / max(last.seconds, 1e-9)),
-            "train_loss_nats": best.train_loss_nats,
-            "valid_loss_nats": loss,
-            "valid_bits_per_char": loss * n_valid_tokens / dataset.valid_chars / math.log(2),
-            "valid_perplexity": perplexity(-loss, 1),
-            "stopped_by": self.finished.reason if self.finished else None,
-            "repeat": self._repeat(),
-        }
+        """How the best model was made."""
+        assert self.best is not None
+        return training_record(
+            run_id=self.run_id, request=self.request, dataset=self.dataset, plan=self.plan, best=self.best,
+            finished=self.finished,
+        )  # fmt: skip
 
-    def _repeat(self) -> str | None:
-        ended = self.finished is not None and self.finished.reason in ("budget", "patience")
-        return self.job.repeat(self.plan, self.finished.steps) if self.finished and ended else None
-
-
-_POINT = ("step", "train_loss_nats", "seconds", "n_tokens")
-
-
-def _is_point(value: object) -> bool:
-    """Whether a resume file's record of a measurement has the form that `entry` gives it."""
-    match value:
-        case {"step": int(), "train_loss_nats": float(), "seconds": float(), "n_tokens": int()}:
-            return True
-    return False
-
-
-def _elsewhere(path: Path) -> Path:
-    """A new name in the folder for temporary files."""
-    return Path(tempfile.gettempdir()) / f"{path.stem}-{secrets.token_hex(4)}{path.suffix}"
-
-
-def entry(event: Stepped | Validated) -> dict[str, Any]:
-    """What the history and the log keep of an event."""
-    return {
-        "step": event.step,
-        "seconds": round(event.seconds, 3),
-        "n_tokens": event.n_tokens,
-        "train_loss_nats": event.train_loss_nats,
-    }
+    def _checkpoint(self) -> Checkpoint:
+        assert self.best is not None
+        weights = self.best.weights or {}
+        return Checkpoint(self.plan.model, self.dataset.tokenizer, weights, self.training(), self._history.records)

@@ -1,42 +1,48 @@
-"""What a person asked `rnngen train` for: as the command line has it, and as a resume file keeps it."""
+"""What a training run is asked for: checked, and ready for JSON. No terminal, no torch."""
 
 from __future__ import annotations
 
 import os
-import shlex
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rnngen import models
-from rnngen.cli import options
-from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
+from rnngen.config import ENCODING, ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.errors import ConfigError
+from rnngen.text.corpus import FileText, StringText
+from rnngen.tokenizers.base import Text
 
-if TYPE_CHECKING:
-    from rnngen.training.plan import Plan
-
-FLAGS = {"learning_rate": "--lr", "seconds": "--time"}
 SAVE_EVERY = 60.0
-_TEXTS = ("valid", "tokenizer_file", "init_from")
+_FILES_READ = ("valid", "tokenizer_file", "init_from")
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a person asked for.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a training run is asked for.
 
     Attributes:
-        symbols: of the tokenizer to build; None where the one of `init_from` is kept, or `tokenizer_file` holds it.
-        cache_dir: for the ids of the texts; None for the default.
+        paths: the texts, one after another; `-` is standard input. Empty where `text` is given.
+        text: the text itself.
+        output: the checkpoint to write.
+        tokenizer: how to build the tokenizer; None keeps the one of `tokenizer_file` or `init_from`, or else builds one
+            of characters.
+        valid: a file to validate on; None takes the end of the text.
+        tokenizer_file: a tokenizer that was saved.
+        init_from: a checkpoint whose weights the run starts from.
+        log: a file for the events as JSON lines.
+        force: `output` and `log` may be overwritten, and a stopped run of this name forgotten.
+        cache_dir: where the ids of texts are kept; None for the default folder.
         save_every: seconds between two resume files.
     """
 
-    paths: list[str]
     output: Path
-    config: TrainConfig
-    model: ModelOptions
-    symbols: TokenizerConfig | None
-    encoding: str = options.ENCODING
+    paths: tuple[str, ...] = ()
+    text: str | None = None
+    training: TrainConfig = field(default_factory=TrainConfig)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    tokenizer: TokenizerConfig | None = None
+    encoding: str = ENCODING
     valid: Path | None = None
     tokenizer_file: Path | None = None
     init_from: Path | None = None
@@ -45,81 +51,102 @@ class Job:
     cache_dir: Path | None = None
     save_every: float = SAVE_EVERY
 
+    def __post_init__(self) -> None:
+        if bool(self.paths) == (self.text is not None):
+            raise ConfigError("a run needs a text: give either files or a string")
+        if self.tokenizer_file and self.tokenizer:
+            raise ConfigError("--tokenizer brings its own vocabulary: leave out the settings of a new one")
+        if self.valid and self.training.valid_fraction:
+            raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
+        if not self.save_every > 0:
+            raise ConfigError(f"save_every is {self.save_every}: it must be above 0")
+
     @property
     def resume_path(self) -> Path:
         """The resume file, beside the checkpoint."""
         return models.resume_path(self.output)
 
+    def open_text(self) -> Text:
+        """The text, to be read as often as needed. Raises DataError, ConfigError."""
+        return FileText(self.paths, self.encoding) if self.text is None else StringText(self.text)
+
+    def open_valid(self) -> Text | None:
+        """The validation text, if it has a file of its own. Raises DataError, ConfigError."""
+        return FileText([str(self.valid)], self.encoding) if self.valid else None
+
+    def check_files(self) -> None:
+        """See that no file that is read would be written, and none written twice. Raises ConfigError."""
+        named = (*self.paths, self.valid, self.tokenizer_file, self.init_from)
+        read = {Path(path).resolve() for path in named if path and path != "-"}
+        for flag, path in (("--output", self.output), ("--log", self.log)):
+            if path and path.resolve() in read:
+                raise ConfigError(f"{flag} is {path}, which this run reads: name another file")
+        if self.log and self.log.resolve() in (self.output.resolve(), self.resume_path.resolve()):
+            raise ConfigError(f"--log is {self.log}, which the run writes itself: name another file")
+        if self.output.name.endswith(models.RESUME_SUFFIX):
+            raise ConfigError(f"{self.output} has the name of a resume file: name another with --output")
+        if self.paths.count("-") + (str(self.valid) == "-") > 1:
+            raise ConfigError("- stands twice: standard input can be read once")
+
     def to_dict(self) -> dict[str, Any]:
-        """What a resume file keeps: where to write only for the cache. Ready for JSON."""
+        """What a resume file keeps of it: what is read, and no path to write to but the cache's. Ready for JSON."""
         return {
-            "paths": [_whole(path) for path in self.paths],
+            "paths": [_absolute(path) for path in self.paths],
             "force": self.force,
             "save_every": self.save_every,
-            "cache_dir": self.cache_dir and _whole(str(self.cache_dir)),
+            "cache_dir": self.cache_dir and _absolute(str(self.cache_dir)),
             "encoding": self.encoding,
-            "config": self.config.to_dict(),
+            "config": self.training.to_dict(),
             "model": self.model.to_dict(),
-            "symbols": self.symbols and self.symbols.to_dict(),
-            **{name: value and _whole(str(value)) for name in _TEXTS for value in [getattr(self, name)]},
+            "symbols": self.tokenizer and self.tokenizer.to_dict(),
+            **{name: value and _absolute(str(value)) for name in _FILES_READ for value in [getattr(self, name)]},
         }
 
     @classmethod
-    def from_dict(cls, values: object, output: Path) -> Job:
-        """The job of `to_dict`. Raises ConfigError."""
-        if not isinstance(values, dict) or not _has_texts(values):
+    def from_dict(
+        cls, values: object, *, output: Path, paths: tuple[str, ...] = (), text: str | None = None
+    ) -> Request:
+        """The request of `to_dict`.
+
+        Args:
+            paths: where the texts are now; empty for where they were.
+            text: the text itself, in place of files.
+
+        Raises:
+            ConfigError: `values` are not from `to_dict`.
+        """
+        if not isinstance(values, dict) or not _has_form(values):
             raise ConfigError("its run record has another form")
-        config, model = TrainConfig.from_dict(values.get("config")), ModelOptions.from_dict(values.get("model"))
-        symbols = TokenizerConfig.from_dict(values["symbols"]) if values.get("symbols") else None
-        valid, tokenizer_file, init_from = (path and Path(path) for path in map(values.get, _TEXTS))
-        # A folder that is there: what is kept in it is named by hashes, and nothing else in it is touched.
-        cache_dir = Path(values["cache_dir"]) if os.path.isdir(values["cache_dir"] or "") else None
+        if text is None and not (paths or values["paths"]):
+            raise ConfigError("the run's text was given as a string: give it again")
+        valid, tokenizer_file, init_from = (path and Path(path) for path in map(values.get, _FILES_READ))
         return cls(
-            values["paths"], output, config, model, symbols, values["encoding"],
-            valid, tokenizer_file, init_from, force=values["force"], cache_dir=cache_dir,
+            paths=() if text is not None else paths or tuple(values["paths"]),
+            text=text,
+            output=output,
+            training=TrainConfig.from_dict(values.get("config")),
+            model=ModelOptions.from_dict(values.get("model")),
+            tokenizer=TokenizerConfig.from_dict(values["symbols"]) if values.get("symbols") else None,
+            encoding=values["encoding"],
+            valid=valid,
+            tokenizer_file=tokenizer_file,
+            init_from=init_from,
+            force=values["force"],
+            # Only a folder that exists: its entries are named by hashes, and nothing else in it is touched.
+            cache_dir=Path(values["cache_dir"]) if os.path.isdir(values["cache_dir"] or "") else None,
             save_every=float(values["save_every"]),
-        )  # fmt: skip
-
-    def repeat(self, plan: Plan, steps: int | None) -> str:
-        """A command line that makes the same model on this machine: what was chosen by time is named."""
-        config = replace(self.config, seconds=None, epochs=None, steps=steps, threads=plan.threads)
-        words = ["rnngen", "train", *self.paths]
-        if self.symbols:
-            named = ["--level", self.symbols.level] if self.init_from and self.symbols.level == "char" else []
-            words += named + _flags(self.symbols, TokenizerConfig())
-        words += ["--tokenizer", str(self.tokenizer_file)] if self.tokenizer_file else []
-        words += ["--valid", str(self.valid)] if self.valid else []
-        words += ["--encoding", self.encoding] if self.encoding != options.ENCODING else []
-        words += ["--init-from", str(self.init_from)] if self.init_from else []
-        hidden_size = None if self.init_from else plan.model.hidden_size
-        words += _flags(replace(self.model, hidden_size=hidden_size, dropout=plan.model.dropout), ModelOptions())
-        words += _flags(config, TrainConfig())
-        words += ["-o", str(self.output.with_name(self.output.stem + "-again" + self.output.suffix))]
-        return shlex.join(words)
+        )
 
 
-def _has_texts(values: dict[str, Any]) -> bool:
+def _has_form(values: dict[str, Any]) -> bool:
     match values:
-        case {"paths": [_, *_] as paths, "encoding": str(), "force": bool(), "save_every": int() | float() as every,
+        case {"paths": list(paths), "encoding": str(), "force": bool(), "save_every": int() | float() as every,
               "cache_dir": None | str() as cache_dir} if every > 0:  # fmt: skip
-            names = [*paths, *filter(None, [*map(values.get, _TEXTS), cache_dir])]
+            names = [*paths, *filter(None, [*map(values.get, _FILES_READ), cache_dir])]
             return all(isinstance(name, str) and "\0" not in name for name in names)
     return False
 
 
-def _whole(path: str) -> str:
-    """A path that holds in any folder; standard input stays what it is."""
+def _absolute(path: str) -> str:
+    """A path that holds in any folder; `-` (standard input) stays as it is."""
     return path if path == "-" else os.path.abspath(path)
-
-
-def _flags(settings: Any, defaults: Any) -> list[str]:
-    """The options of the command line that give these settings."""
-    words: list[str] = []
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if value is None or value == getattr(defaults, field.name):
-            continue
-        flag = FLAGS.get(field.name, "--" + field.name.replace("_", "-"))
-        shown = options.show_orders(value) if isinstance(value, tuple) else str(value)
-        words += [flag] if value is True else [flag, shown]
-    return words

@@ -1,25 +1,27 @@
-"""`train --resume`: a run that was stopped goes on as if it had not been.
+"""A run that was stopped goes on as if nothing had happened.
 
-A resume file may be a stranger's. Where to write is not taken from it, but for a log that is known to be the run's own;
-and what it says to read must be files that hold what the run began with.
+A resume file may come from an unknown source. No path to write to is taken from it, and what it says to read must be
+files that hold what the run started with.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnngen import models
-from rnngen.cli.output import Console
-from rnngen.errors import CheckpointError, ConfigError, DataError, OutputError
-from rnngen.runs.event_log import Log
-from rnngen.runs.keeper import Record
-from rnngen.runs.request import Job
-from rnngen.runs.run import announce, follow, read, say_unlocked
+from rnngen.errors import CheckpointError, ConfigError, DataError
+from rnngen.runs.event_log import EventLog
+from rnngen.runs.events import Event
+from rnngen.runs.keeper import Keeper
+from rnngen.runs.request import Request
+from rnngen.runs.run import follow, read_texts, started, unlocked_note, write_first_line
 from rnngen.storage.files import check_writable, hold
 from rnngen.text.dataset import Dataset
 
@@ -29,70 +31,78 @@ if TYPE_CHECKING:
 
 def resume(
     name: str,
-    paths: list[str] | None,
-    valid: Path | None,
-    log: Path | None,
-    cache_dir: Path | None,
-    save_every: float | None,
-    console: Console,
-) -> int:
+    *,
+    paths: Sequence[str] = (),
+    text: str | None = None,
+    valid: Path | None = None,
+    log: Path | None = None,
+    cache_dir: Path | None = None,
+    save_every: float | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Generator[Event, None, None]:
     """Go on with the run of a checkpoint.
 
     Args:
-        paths: where its texts are now; None: where they were.
-        valid: the same of its validation text.
-        log: a new one, or the old one; None goes on with the old one, if there was one.
-        cache_dir: None for the one that the run had, if that is still there.
-        save_every: None for that of the run.
+        name: of the checkpoint or its resume file.
+        paths: where the texts are now; empty for where they were.
+        text: the text itself, for a run that was given a string.
+        valid: where the validation text is now; None for where it was.
+        log: a new file for the events, or the log of this run; None keeps no log.
+        cache_dir: None for the one that the run had, if it still exists.
+        save_every: seconds between two resume files; None for that of the run.
+        should_stop: as in `run`.
 
-    Returns:
-        The exit code, as of a new run.
+    Yields:
+        What `run` yields.
+
+    Raises:
+        CheckpointError: there is no such run, or its resume file is broken.
+        DataError: a text is not the one that the run started with.
+        ConfigError, OutputError, TrainingError: as in `run`.
     """
     output, resume_path = models.find_resume(name)
     with hold(output, resume_path) as is_locked:
         from rnngen.runs.resume_file import load
         from rnngen.training.network import check_device
 
-        found = load(resume_path)
+        stopped = load(resume_path)
         try:
-            job = Job.from_dict(found.record.get("job"), output)
+            request = Request.from_dict(stopped.record.get("job"), output=output, paths=tuple(paths), text=text)
         except ConfigError as error:
             raise CheckpointError(f"{resume_path} is broken: {error}") from None
-        if valid and not job.valid:
+        if valid and not request.valid:
             raise ConfigError("the run has no validation text of its own: leave out --valid")
-        _check_texts(job.paths if paths is None else [], job.valid if valid is None else None)
-        check_device(found.plan.device)
-        job = replace(
-            job, paths=paths or job.paths, valid=valid or job.valid, log=log,
-            cache_dir=cache_dir or job.cache_dir, save_every=save_every or job.save_every,
+        _check_files(() if paths else request.paths, request.valid if valid is None else None)
+        check_device(stopped.plan.device)
+        request = replace(
+            request, valid=valid or request.valid, log=log, cache_dir=cache_dir or request.cache_dir,
+            save_every=save_every or request.save_every,
         )  # fmt: skip
-        if not is_locked:
-            say_unlocked(job, console)
-        return _go_on(job, found, console)
+        request.check_files()
+        yield from _go_on(request, stopped, should_stop, () if is_locked else (unlocked_note(request),))
 
 
-def _go_on(job: Job, resume: Resume, console: Console) -> int:
-    kept, plan = resume.record, resume.plan
-    log = _log_again(job, kept.get("log"), console)
-    dataset = read(job, resume.tokenizer)
-    _check_same(job, kept, dataset)
-    record = Record(job, dataset, plan)
-    record.go_on(kept, resume.state)
-    if not record.saved:
+def _go_on(
+    request: Request, stopped: Resume, should_stop: Callable[[], bool], notes: tuple[str, ...]
+) -> Generator[Event, None, None]:
+    dataset = read_texts(request, stopped.tokenizer)
+    _check_same(request, stopped.record, dataset)
+    keeper = Keeper.of_stopped_run(request, dataset, stopped.plan, stopped.record, stopped.state)
+    if not keeper.is_saved:
         check_writable(
-            job.output, force=job.force, remedy="it is none of this run's; move it away, and the run can go on"
+            request.output, force=request.force, remedy="it is not of this run; move it away, and the run can go on"
         )
-    announce(dataset, plan, console)
-    if kept.get("torch_version") != version("torch"):
-        console.note(
-            f"this is torch {version('torch')}, not the one of the run's begin: its weights may differ a little"
+    if stopped.record.get("torch_version") != version("torch"):
+        notes += (
+            f"the run was started with another torch than this {version('torch')}: its weights may differ a little",
         )
-    console.note(f"goes on after step {record.resumable:,}")
-    return follow(record, log, console, start=resume.state)
+    with contextlib.closing(_open_log(keeper)) as log:
+        yield started(keeper, notes)
+        yield from follow(keeper, log, should_stop=should_stop, start=stopped.state)
 
 
-def _check_texts(paths: list[str], valid: Path | None) -> None:
-    """What a resume file says to read must be files: it may be a stranger's. Raises DataError."""
+def _check_files(paths: Sequence[str], valid: Path | None) -> None:
+    """See that what a resume file says to read are files. Raises DataError."""
     for path in [*paths, str(valid)] if valid else paths:
         if path == "-" and (sys.stdin is None or sys.stdin.isatty()):
             raise DataError("the run's text came from standard input: pipe it in again")
@@ -101,31 +111,24 @@ def _check_texts(paths: list[str], valid: Path | None) -> None:
             raise DataError(f"{path} is not there, or no file any more: name {which} beside --resume")
 
 
-def _check_same(job: Job, kept: dict[str, Any], dataset: Dataset) -> None:
-    """Raises DataError when the texts are not those that the run began with."""
-    found = {
-        "text": (", ".join(job.paths), dataset.found.sha256, kept.get("text_sha256")),
-        "validation text": (str(job.valid), dataset.valid_sha256, kept.get("valid_sha256")),
+def _check_same(request: Request, record: dict[str, Any], dataset: Dataset) -> None:
+    """Raises DataError when the texts are not those that the run started with."""
+    hashes = {
+        "text": (", ".join(request.paths), dataset.found.sha256, record.get("text_sha256")),
+        "validation text": (str(request.valid), dataset.valid_sha256, record.get("valid_sha256")),
     }
-    for name, (places, now, before) in found.items():
+    for name, (where, now, before) in hashes.items():
         if now != before:
-            anew = f", or begin anew with --init-from {job.output}" if job.output.exists() else ""
-            raise DataError(f"the {name} ({places}) is not the one that the run began with: give that one{anew}")
+            named = f" ({where})" if where else ""
+            anew = f", or start anew with --init-from {request.output}" if request.output.exists() else ""
+            raise DataError(f"the {name}{named} is not the one that the run started with: give that one{anew}")
 
 
-def _log_again(job: Job, position: Any, console: Console) -> Log:
-    """The log that a person names, else the run's own as far as it can go on."""
-    is_own = isinstance(position, dict) and job.log is not None and position.get("path") == os.path.abspath(job.log)
-    if job.log and not is_own:
-        check_writable(job.log, force=False, stream=True, remedy="name another")
-        return Log.new(job.log, force=False)
-    try:
-        return Log.go_on(position)
-    except OutputError as error:
-        if job.log:
-            raise
-        # Said again at the end: training is worth more than its log.
-        console.note(f"{error}; --log names another")
-        log = Log.go_on(None)
-        log.error = error
-        return log
+def _open_log(keeper: Keeper) -> EventLog:
+    """A new log, or the log of this run without the lines that come again. Raises OutputError."""
+    path = keeper.request.log
+    if path and path.is_file():
+        return EventLog.go_on(path, keeper.run_id, keeper.resumable_step or 0)
+    log = EventLog.new(path, force=False)
+    write_first_line(log, keeper)
+    return log

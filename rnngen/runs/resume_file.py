@@ -106,6 +106,8 @@ def _plan(values: object) -> Plan:
                   if settings[name] is None]  # fmt: skip
     if open_still or checked.precision == "auto" or not isinstance(checked.lines, bool):
         raise ConfigError("its plan leaves something open")
+    if (checked.seconds is None) == (checked.steps is None):
+        raise ConfigError("its plan has no budget of seconds or steps")
     if not isinstance(every, int) or isinstance(every, bool) or not 1 <= every < 1 << 53:
         raise ConfigError("its plan has no number of steps between validations")
     if not isinstance(slower, list) or not all(isinstance(reason, str) for reason in slower):

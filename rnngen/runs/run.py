@@ -1,281 +1,201 @@
-"""A training run as the command line sees it: read the text, follow the events, save, log, report."""
+"""A training run on disk: reads the texts, trains, and keeps the best model, the resume file and the log.
+
+It never prints: it yields events, and whoever consumes them shows them.
+"""
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import math
-import shlex
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnngen import models
-from rnngen.cli import options
-from rnngen.cli.output import Console, drop_stdout
-from rnngen.cli.progress import Progress
-from rnngen.cli.signals import stop_at_signals
-from rnngen.config import SampleConfig, TokenizerConfig
-from rnngen.errors import ConfigError, DataError, DivergenceError, OutputError, TrainingError
-from rnngen.printable import plural
-from rnngen.runs.event_log import Log
-from rnngen.runs.keeper import Record, entry
-from rnngen.runs.request import Job
-from rnngen.runs.warm_start import Initial
+from rnngen.config import TokenizerConfig
+from rnngen.errors import DivergenceError, OutputError, TrainingError
+from rnngen.runs.event_log import EventLog
+from rnngen.runs.events import Diverged, Ended, Event, NotSaved, ResumeSaved, Started, Stepped, Validated
+from rnngen.runs.history import measurement
+from rnngen.runs.keeper import Keeper
+from rnngen.runs.request import Request
+from rnngen.runs.warm_start import WarmStart
 from rnngen.storage.files import check_writable, hold
-from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
+from rnngen.training.events import Finished, Resumable
 
 if TYPE_CHECKING:
-    from rnngen.training.events import Event, Validated
-    from rnngen.training.plan import Plan
+    from rnngen.training.events import Event as TrainingEvent
+    from rnngen.training.network import RNNLM
+    from rnngen.training.run_state import RunState
 
 
-def run(job: Job, explanation: str, console: Console) -> int:
-    """Train, save and report; the checkpoint's path goes to stdout.
+def run(request: Request, *, should_stop: Callable[[], bool] = lambda: False) -> Generator[Event, None, None]:
+    """Train a model and save it.
+
+    A caller who stops iterating leaves the best model so far, and the resume file for `rnngen.runs.resume`.
 
     Args:
-        explanation: for a person who named no text, if standard input turns out to be empty; else "".
+        should_stop: asked after every step; when it says yes, the run validates once more, saves all and ends.
 
-    Returns:
-        The exit code: 0, or that of the signal that ended the run.
+    Yields:
+        Started, then what happens, then Ended.
+
+    Raises:
+        ConfigError: the request contradicts itself, or does not fit the text or the machine.
+        DataError, TokenizerError: a text cannot be read or used.
+        CheckpointError: `init_from` cannot be read.
+        OutputError: a file exists already, or cannot be written; another process writes it.
+        TrainingError: training cannot go on. The message says where the best model is, if there is one.
     """
-    _check_places(job)
-    with hold(job.output, job.resume_path) as is_locked:
-        if not is_locked:
-            say_unlocked(job, console)
-        _check_nothing_is_lost(job)
-        initial = Initial.load(job.init_from) if job.init_from else None
-        dataset = read(job, _tokenizer(job, initial), explanation)
-        # torch takes over a second to import, so what can fail without it has been done.
+    request.check_files()
+    with hold(request.output, request.resume_path) as is_locked:
+        _check_nothing_is_lost(request)
+        warm_start = WarmStart.load(request.init_from) if request.init_from else None
+        dataset = read_texts(request, _given_tokenizer(request, warm_start))
+        # torch takes over a second to import, so everything that can fail without it comes first.
         from rnngen.training.plan import make_plan
 
-        sizes = initial.options(job.model, dataset.tokenizer) if initial else job.model
-        record = Record(job, dataset, make_plan(job.config, sizes, dataset))
-        announce(dataset, record.plan, console)
+        options = warm_start.options(request.model, dataset.tokenizer) if warm_start else request.model
+        keeper = Keeper(request, dataset, make_plan(request.training, options, dataset))
+        notes: tuple[str, ...] = () if is_locked else (unlocked_note(request),)
+        if warm_start:
+            notes += (warm_start.note(dataset.tokenizer, keeper.plan.model),)
 
-        def prepare_network(network: Any) -> None:
-            if initial:
-                initial.carry_over(network, dataset.tokenizer, console)
+        def prepare_network(network: RNNLM) -> None:
+            if warm_start:
+                warm_start.carry_over(network, dataset.tokenizer)
 
-        log = Log.new(job.log, force=job.force)
-        # The run's number makes the log one that no stranger's resume file can know.
-        log.write("begin", {"run": record.run_id, "seed": job.config.seed, "text_sha256": dataset.found.sha256})
-        return follow(record, log, console, prepare=prepare_network)
+        with contextlib.closing(EventLog.new(request.log, force=request.force)) as log:
+            write_first_line(log, keeper)
+            yield started(keeper, notes)
+            yield from follow(keeper, log, should_stop=should_stop, prepare_network=prepare_network)
 
 
-def follow(record: Record, log: Log, console: Console, **how: Any) -> int:
-    """Train to the end, or until a signal comes; save and report.
+def started(keeper: Keeper, notes: tuple[str, ...]) -> Started:
+    """The first event of a run."""
+    return Started(
+        dataset=keeper.dataset,
+        plan=keeper.plan,
+        output=keeper.request.output,
+        resume_path=keeper.request.resume_path,
+        resumed_after=keeper.resumable_step,
+        best_valid_loss_nats=keeper.best.valid_loss_nats if keeper.best else math.inf,
+        notes=notes,
+    )
+
+
+def follow(
+    keeper: Keeper,
+    log: EventLog,
+    *,
+    should_stop: Callable[[], bool],
+    start: RunState | None = None,
+    prepare_network: Callable[[RNNLM], None] = lambda network: None,
+) -> Generator[Event, None, None]:
+    """Train to the end, keep what comes of it, and log it.
 
     Args:
-        how: for `training.loop.train`, a new run or one that goes on.
-
-    Returns:
-        The exit code.
+        start: where a stopped run goes on; None for a new one.
+        prepare_network: of a new run, may change the first weights.
     """
     from rnngen.training.loop import train
 
-    job = record.job
+    save_every = keeper.request.save_every
+    events = train(
+        keeper.plan, keeper.dataset, should_stop, save_every=save_every, start=start, prepare=prepare_network
+    )
     try:
-        with _progress(record, console) as progress, stop_at_signals(progress.say) as stop:
-            how |= {"should_stop": lambda: stop.signal is not None, "save_every": job.save_every}
-            for event in train(record.plan, record.dataset, **how):
-                _take(event, record, progress, log)
-    except KeyboardInterrupt:
-        _say_how_to_go_on(record, console)
-        raise
+        for event in events:
+            yield from _keep(event, keeper, log)
     except TrainingError as error:
-        where = _saved_so_far(record)
-        if isinstance(error, DivergenceError) and (record.saved or record.best is None):
-            record.forget_resume()  # it would come to the same end
+        where = _save_after_error(keeper)
+        if isinstance(error, DivergenceError) and (keeper.is_saved or keeper.best is None):
+            keeper.forget_resume()  # a resumed run would diverge again
         raise TrainingError(f"{error}{where}") from None
-    finally:
-        log.close()
-    finished = record.finished
-    if finished is not None and finished.reason == "stopped" and record.best is None:
-        _say_how_to_go_on(record, console)
-        return stop.exit_code
-    if finished is None or record.best is None or not math.isfinite(finished.valid_loss_nats or 0.0):
-        record.forget_resume()
+    finished = keeper.finished
+    assert finished is not None
+    if finished.reason == "stopped" and keeper.best is None:
+        yield Ended(output=None, finished=finished, training={}, log_error=log.error)
+        return
+    if not keeper.has_finite_loss():
+        keeper.forget_resume()
         raise TrainingError("the validation loss is not finite, so the model is of no use: try a lower --lr")
-    try:
-        record.save_at_the_end()
-    except OutputError:
-        if finished.reason == "stopped":
-            _say_how_to_go_on(record, console)
-        raise
-    _report(record, console)
-    try:
-        print(job.output, flush=True)
-    except OSError as error:
-        # A pipe or a terminal that is closed: nobody wants to know it any more.
-        if error.errno not in (errno.EPIPE, errno.EIO):
-            raise
-        drop_stdout()
-    if log.error:
-        raise log.error
-    return stop.exit_code if finished.reason == "stopped" else 0
+    keeper.save_at_the_end()
+    yield Ended(output=keeper.request.output, finished=finished, training=keeper.training(), log_error=log.error)
 
 
-def _saved_so_far(record: Record) -> str:
-    """After an error that ends a run: save its best model if that is still to be done, and say where it is."""
-    if record.best is None:
+def _keep(event: TrainingEvent, keeper: Keeper, log: EventLog) -> Iterator[Event]:
+    """Keep and log an event of the training loop, and pass on what a caller may want to know."""
+    match event:
+        case Stepped():
+            keeper.add_step(event)
+            log.write("step", measurement(event) | {"learning_rate": event.learning_rate})
+            yield event
+        case Validated():
+            error = keeper.add_validation(event)
+            log.write("validation", measurement(event) | {"valid_loss_nats": event.valid_loss_nats})
+            yield event
+            if error:
+                yield NotSaved(error)
+        case Diverged():
+            keeper.add_divergence(event)
+            log.write("diverged", asdict(event))
+            yield event
+        case Resumable():
+            error = keeper.save_resume(event)
+            yield NotSaved(error) if error else ResumeSaved(event.step)
+        case Finished():
+            keeper.finished = event
+
+
+def _save_after_error(keeper: Keeper) -> str:
+    """Save the best model, if there is one, and say where it is."""
+    if keeper.best is None:
         return ""
     try:
-        record.save_at_the_end()
+        keeper.save_at_the_end()
     except OutputError as error:
         return f"; {error}"
-    return f"; the best model so far is in {record.job.output}"
+    return f"; the best model so far is in {keeper.request.output}"
 
 
-def _check_places(job: Job) -> None:
-    """No file that is read may be written, and no file twice; nothing is overwritten unasked."""
-    read = {Path(path).resolve() for path in (*job.paths, job.valid, job.tokenizer_file) if path and path != "-"}
-    if job.init_from:
-        read.add(job.init_from.resolve())
-    for flag, path in (("--output", job.output), ("--log", job.log)):
-        if path and path.resolve() in read:
-            raise ConfigError(f"{flag} is {path}, which this run reads: name another file")
-    if job.log and job.log.resolve() in (job.output.resolve(), job.resume_path.resolve()):
-        raise ConfigError(f"--log is {job.log}, which the run writes beside it: name another file")
-    if job.output.name.endswith(models.RESUME_SUFFIX):
-        raise ConfigError(f"{job.output} is named as a resume file is: name another with --output")
-    if job.paths.count("-") + (str(job.valid) == "-") > 1:
-        raise ConfigError("- stands twice: standard input can be read once")
+def write_first_line(log: EventLog, keeper: Keeper) -> None:
+    """Name the run, so that its log is known again when it goes on."""
+    seed, text_sha256 = keeper.plan.seed, keeper.dataset.found.sha256
+    log.write("begin", {"run": keeper.run_id, "seed": seed, "text_sha256": text_sha256})
 
 
-def say_unlocked(job: Job, console: Console) -> None:
-    """A second run on this name would not be noticed."""
-    console.note(f"{job.output.parent} is on a file system without locks: start no second run of {job.output}")
+def unlocked_note(request: Request) -> str:
+    """A second run of the same name would not be noticed."""
+    return f"{request.output.parent} is on a file system without locks: start no second run of {request.output}"
 
 
-def _check_nothing_is_lost(job: Job) -> None:
-    """Refuse to write over what is there, unless told to."""
-    check_writable(job.output, force=job.force)
-    if job.log:
-        check_writable(job.log, force=job.force, stream=True)
-    if job.resume_path.exists():
+def _check_nothing_is_lost(request: Request) -> None:
+    """Refuse to overwrite files without `force`. Raises OutputError."""
+    check_writable(request.output, force=request.force)
+    if request.log:
+        check_writable(request.log, force=request.force, stream=True)
+    if request.resume_path.exists():
         check_writable(
-            job.resume_path, force=job.force,
-            remedy=f"it is a run that was stopped; go on with --resume {job.output}, or begin anew with --force",
+            request.resume_path, force=request.force,
+            remedy=f"it is a run that was stopped; go on with --resume {request.output}, or start anew with --force",
         )  # fmt: skip
 
 
-def _tokenizer(job: Job, initial: Initial | None) -> Tokenizer | None:
-    """The one that is there already; None where it is to be built."""
-    if job.tokenizer_file:
-        return levels.load(job.tokenizer_file)
-    return initial.trained.tokenizer if initial and job.symbols is None else None
+def _given_tokenizer(request: Request, warm_start: WarmStart | None) -> Tokenizer | None:
+    """The tokenizer that exists already; None where one is to be built. Raises TokenizerError."""
+    if request.tokenizer_file:
+        return levels.load(request.tokenizer_file)
+    return warm_start.trained.tokenizer if warm_start and request.tokenizer is None else None
 
 
-def read(job: Job, tokenizer: Tokenizer | None, explanation: str = "") -> Dataset:
-    """The texts as token ids; a tokenizer is built where there is none."""
-    text = FileText(job.paths, job.encoding)
-    valid = FileText([str(job.valid)], job.encoding) if job.valid else None
-    if explanation and not any(text.chunks()):
-        raise DataError(explanation)
-    return prepare(text, valid, job.config, tokenizer, job.symbols or TokenizerConfig(), job.cache_dir)
+def read_texts(request: Request, tokenizer: Tokenizer | None) -> Dataset:
+    """The texts as token ids.
 
-
-def announce(dataset: Dataset, plan: Plan, console: Console) -> None:
-    """Say what will be done."""
-    model = plan.model
-    layers = f"{plural(model.num_layers, 'layer')} of {model.hidden_size}"
-    console.note(
-        f"text: {dataset.found.n_chars:,} characters; {len(dataset.train.ids):,} {dataset.tokenizer.level} tokens "
-        f"to train on, {len(dataset.valid.ids):,} to validate on; vocabulary {model.vocab_size:,}"
-    )
-    for name, tokens in (("text to train on", dataset.train), ("validation text", dataset.valid)):
-        share = f"the {name}, {tokens.n_unknown / len(tokens.ids):.2%} of its tokens unknown,"
-        console.unknowns(tokens.n_unknown, tokens.first_unknown, "unk", share)
-    if dataset.reused:
-        console.note("tokens: as they were kept from a run before (rnngen tokenize --clear-cache removes them)")
-    budget = f"{plan.seconds:g} s" if plan.seconds else plural(plan.steps or 0, "step")
-    ngrams = f", n-grams of {options.show_orders(model.ngram_orders)}" if model.ngram_orders else ""
-    console.note(
-        f"model: {model.cell}, {layers}{ngrams}, {model.n_parameters:,} parameters; {budget}, seed {plan.seed}, "
-        f"{plural(plan.threads, 'thread')}, {plan.precision}"
-    )
-    for reason in plan.slower:
-        console.note(f"slower: {reason}")
-
-
-def _take(event: Event, record: Record, progress: Progress, log: Log) -> None:
-    from rnngen.training.events import Diverged, Finished, Resumable, Stepped, Validated
-
-    match event:
-        case Stepped():
-            record.stepped(event)
-            progress.stepped(event)
-            log.write("step", entry(event) | {"learning_rate": event.learning_rate})
-        case Validated():
-            error = record.validated(event)
-            progress.validated(event)
-            if error:
-                progress.say(f"{error}; training goes on, and it is tried again")
-            log.write("validation", entry(event) | {"valid_loss_nats": event.valid_loss_nats})
-        case Diverged():
-            record.diverged(event)
-            progress.diverged(event)
-            log.write("diverged", asdict(event))
-        case Resumable():
-            error = record.keep(event, log.position())
-            if error:
-                progress.say(f"{error}; training goes on, and it is tried again")
-        case Finished():
-            record.finished = event
-
-
-def _report(record: Record, console: Console) -> None:
-    made, best, finished = record.training(), record.best, record.finished
-    assert best is not None
-    assert finished is not None
-    why = {
-        "budget": "",
-        "patience": ", stopped by --patience",
-        "stopped": ", interrupted",
-        "overdue": f", ended {finished.steps - finished.step:,} steps early: the machine slowed down",
-    }[finished.reason]
-    console.note(
-        f"trained: {made['steps']:,} steps, {made['n_tokens']:,} tokens "
-        f"({made['n_tokens'] / made['n_train_tokens']:.1f} epochs) in {made['seconds']:.1f} s, "
-        f"{made['tokens_per_second']:,} tokens/s{why}"
-    )
-    console.note(
-        f"kept: step {best.step:,}, {record.plan.model.n_parameters:,} parameters; "
-        f"train loss {best.train_loss_nats:.4f}, validation loss {made['valid_loss_nats']:.4f} nats a token, "
-        f"{made['valid_bits_per_char']:.4f} bits a character, perplexity {made['valid_perplexity']:.3f}"
-    )
-    for reason in record.plan.slower:
-        console.note(f"slower: {reason}")
-    if made["repeat"]:
-        console.note(f"repeat: {made['repeat']}")
-    if finished.reason == "stopped":
-        _say_how_to_go_on(record, console)
-
-
-def _say_how_to_go_on(record: Record, console: Console) -> None:
-    if record.resumable is not None:
-        console.note(f"go on: rnngen train --resume {shlex.quote(str(record.job.output))}")
-
-
-def _progress(record: Record, console: Console) -> Progress:
-    best = record.best.valid_loss_nats if record.best else math.inf
-    return Progress(console, record.plan.seconds, best, lambda event: _sample_line(record, event))
-
-
-def _sample_line(record: Record, event: Validated) -> str:
-    """What the model writes now, as one line."""
-    import numpy as np
-
-    from rnngen.engine.language_model import Engine
-    from rnngen.engine.sampling import generate
-    from rnngen.printable import visible
-
-    tokenizer = record.dataset.tokenizer
-    model = Engine(record.plan.model, event.weights or {})
-    config = SampleConfig(temperature=0.8, length=120, seed=event.step)
-    drawn = generate(model, np.array([tokenizer.newline_id]), config, never=tokenizer.never_drawn)
-    text = tokenizer.decode([int(step.ids[0]) for step in drawn])
-    return visible(text.strip().replace("\n", " / ")).replace("▁", " ")
+    Args:
+        tokenizer: None builds the one that is asked for.
+    """
+    wanted = request.tokenizer or TokenizerConfig()
+    return prepare(request.open_text(), request.open_valid(), request.training, tokenizer, wanted, request.cache_dir)

@@ -1,13 +1,14 @@
-"""`train --init-from`: where the first weights of a new run come from."""
+"""`train --init-from`: a new run starts with the weights of a trained model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rnngen import checkpoint
-from rnngen.cli.output import Console
 from rnngen.config import ModelConfig, ModelOptions
 from rnngen.printable import plural
 from rnngen.tokenizers.base import Tokenizer, shared_ids
@@ -17,45 +18,53 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Initial:
-    """A trained model that a new one begins from."""
+class WarmStart:
+    """A trained model that a new run starts from."""
 
     path: Path
     trained: checkpoint.Checkpoint
 
     @classmethod
-    def load(cls, path: Path) -> Initial:
+    def load(cls, path: Path) -> WarmStart:
         """Read a checkpoint. Raises CheckpointError."""
         return cls(path, checkpoint.load(path))
 
     def options(self, asked: ModelOptions, tokenizer: Tokenizer) -> ModelOptions:
-        """The sizes of the model as they must be again; n-grams as asked for, or the same if the vocabulary is."""
-        config: ModelConfig = self.trained.config
+        """The sizes of the trained model; n-grams as asked for, or its own if the vocabulary is the same."""
+        config = self.trained.config
         orders, bits = asked.ngram_orders, asked.ngram_bits
         if orders is None and bits is None and self._has_vocabulary_of(tokenizer):
             orders, bits = config.ngram_orders, config.ngram_bits if config.ngram_orders else None
-        return ModelOptions(
-            config.cell, config.hidden_size, config.embedding_dim, config.num_layers, asked.dropout,
-            config.tie_weights, config.nonlinearity, orders, bits,
+        return replace(
+            asked, cell=config.cell, hidden_size=config.hidden_size, embedding_dim=config.embedding_dim,
+            num_layers=config.num_layers, tie_weights=config.tie_weights, nonlinearity=config.nonlinearity,
+            ngram_orders=orders, ngram_bits=bits,
         )  # fmt: skip
 
     def _has_vocabulary_of(self, tokenizer: Tokenizer) -> bool:
         return self.trained.tokenizer.to_dict() == tokenizer.to_dict()
 
-    def carry_over(self, network: RNNLM, tokenizer: Tokenizer, console: Console) -> None:
-        """Give a network the weights, those of a symbol to the same symbol, and say what became of them."""
+    def _keeps_ngrams(self, tokenizer: Tokenizer, config: ModelConfig) -> bool:
+        old = self.trained.config
+        same = (old.ngram_orders, old.ngram_bits) == (config.ngram_orders, config.ngram_bits)
+        return same and self._has_vocabulary_of(tokenizer)
+
+    def carry_over(self, network: RNNLM, tokenizer: Tokenizer) -> None:
+        """Give a new network the trained weights, those of a symbol to the same symbol."""
         from rnngen.training.carry_over import carry_over
 
         old_ids = shared_ids(self.trained.tokenizer, tokenizer)
-        old, new = self.trained.config, network.config
-        same = self._has_vocabulary_of(tokenizer)
-        with_ngrams = same and (old.ngram_orders, old.ngram_bits) == (new.ngram_orders, new.ngram_bits)
-        carry_over(network, self.trained.weights, old_ids, with_ngrams)
-        n_shared = int((old_ids >= 0).sum())
-        rows = (
-            ", with its vocabulary" if same
-            else f": of {plural(tokenizer.vocab_size, 'symbol')} {n_shared:,} are in both vocabularies and keep their "
-            f"rows, {tokenizer.vocab_size - n_shared:,} are new"
-        )  # fmt: skip
-        ngrams = "; the n-grams begin anew" if new.ngram_orders and not with_ngrams else ""
-        console.note(f"begins from {self.path}{rows}{ngrams}")
+        carry_over(network, self.trained.weights, old_ids, self._keeps_ngrams(tokenizer, network.config))
+
+    def note(self, tokenizer: Tokenizer, config: ModelConfig) -> str:
+        """What becomes of the trained weights in a model with this tokenizer and configuration, as a sentence."""
+        if self._has_vocabulary_of(tokenizer):
+            rows = ", with its vocabulary"
+        else:
+            n_shared = int(np.count_nonzero(shared_ids(self.trained.tokenizer, tokenizer) >= 0))
+            rows = (
+                f": of {plural(tokenizer.vocab_size, 'symbol')} {n_shared:,} are in both vocabularies and keep their "
+                f"rows, {tokenizer.vocab_size - n_shared:,} are new"
+            )
+        anew = config.ngram_orders and not self._keeps_ngrams(tokenizer, config)
+        return f"starts from {self.path}{rows}{'; the n-grams start anew' if anew else ''}"

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -27,6 +28,7 @@ LONGEST_CHUNK = 1 << 18  # characters of several lines
 # Characters; where lines are taken one by one, score --tokens --json holds almost a kilobyte of each. Where they are
 # not, a longer one is cut at a space, or anywhere.
 LONGEST_LINE = 1 << 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class FileText:
@@ -133,6 +135,26 @@ class FileText:
         shutil.copyfileobj(stream, spool)
         spool.flush()
         return spool
+
+
+class StringText:
+    """A string, read as a file that holds it: the same line breaks, the same chunks.
+
+    Raises:
+        DataError: it holds a surrogate, which no file can hold.
+    """
+
+    def __init__(self, text: str) -> None:
+        if surrogate := _SURROGATE.search(text):
+            raise DataError(
+                f"the text has U+{ord(surrogate[0]):04X} at character {surrogate.start() + 1}: a surrogate is half of "
+                "a character and cannot be written as UTF-8"
+            )
+        self._text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+    def chunks(self) -> Iterator[str]:
+        pieces = (self._text[start : start + READ_BYTES] for start in range(0, len(self._text), READ_BYTES))
+        return _cut_in_fixed_places(pieces)
 
 
 def stream_lines(paths: Sequence[str], encoding: str = "utf-8") -> Iterator[list[str]]:

@@ -1,11 +1,13 @@
-"""What a training run tells: the loop yields these, and who consumes them shows, logs and saves."""
+"""What the training loop yields; whoever consumes it shows, logs and saves. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rnngen.checkpoint import Weights
-from rnngen.training.run_state import RunState
+if TYPE_CHECKING:
+    from rnngen.checkpoint import Weights
+    from rnngen.training.run_state import RunState
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ WEIGHTS_PER_TRAINING_TOKEN = 8.0
 EFFICIENCY = 0.4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Every setting of a run. One of `seconds` and `steps` is set.
 
@@ -86,11 +86,11 @@ def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan
     model = _model_config(
         options, data.tokenizer.vocab_size, n_train,
         n_tokens=None if steps is None else steps * n_train / n_windows,
-        flops=None if config.seconds is None else config.seconds * measured_flops(precision, config.device),
+        flops=None if config.time_budget is None else config.time_budget * measured_flops(precision, config.device),
     )  # fmt: skip
     return Plan(
         model=model,
-        seconds=config.seconds,
+        seconds=config.time_budget,
         steps=steps,
         batch_size=batch_size,
         bptt=bptt,
@@ -232,7 +232,7 @@ def flops_per_token(options: ModelOptions, vocab_size: int, hidden: int) -> floa
 
 def recurrent_weights(options: ModelOptions, hidden: int) -> int:
     """Of all layers, and between them; those of the input and the softmax, few or seldom met, do not count."""
-    gates = ModelConfig(1, 1, 1, cell=options.cell).num_gates
+    gates = ModelConfig(vocab_size=1, embedding_dim=1, hidden_size=1, cell=options.cell).num_gates
     return gates * hidden * hidden * (2 * options.num_layers - 1)
 
 

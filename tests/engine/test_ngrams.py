@@ -13,7 +13,7 @@ from rnngen.engine.ngrams import Contexts
 
 
 def config_of(*orders: int, bits: int = 14, vocab_size: int = 7) -> ModelConfig:
-    return ModelConfig(vocab_size, 1, 1, ngram_orders=orders, ngram_bits=bits)
+    return ModelConfig(vocab_size=vocab_size, embedding_dim=1, hidden_size=1, ngram_orders=orders, ngram_bits=bits)
 
 
 def rows_of(config: ModelConfig, known):

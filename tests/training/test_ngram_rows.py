@@ -12,7 +12,7 @@ from torch.nn import functional
 from rnngen.config import ModelConfig
 from rnngen.training.ngram_rows import NGrams, RowAdagrad
 
-CONFIG = ModelConfig(5, 1, 1, ngram_orders=(1, 2))
+CONFIG = ModelConfig(vocab_size=5, embedding_dim=1, hidden_size=1, ngram_orders=(1, 2))
 
 
 def made(seed: int = 0) -> NGrams:
@@ -39,7 +39,7 @@ def test_the_logits_of_a_place_are_the_sum_of_the_rows_of_its_letter_and_its_pai
 
 
 def test_a_window_of_one_token_keeps_what_the_longest_context_needs():
-    ngrams = NGrams(ModelConfig(5, 1, 1, ngram_orders=(4,)))
+    ngrams = NGrams(ModelConfig(vocab_size=5, embedding_dim=1, hidden_size=1, ngram_orders=(4,)))
     history = ngrams.initial_history(2)
     for id in range(1, 5):
         _, history = ngrams(torch.tensor([[id, 0]]), history)
@@ -74,7 +74,7 @@ def test_a_row_with_no_gradient_stays_finite():
 
 def test_counts_of_pairs_are_learnt_without_a_network():
     # After a come b, b, b and c; a row of logits can hold the logarithms of 3/4 and 1/4.
-    ngrams = NGrams(ModelConfig(3, 1, 1, ngram_orders=(1,)))
+    ngrams = NGrams(ModelConfig(vocab_size=3, embedding_dim=1, hidden_size=1, ngram_orders=(1,)))
     optimizer = RowAdagrad(ngrams.weight, learning_rate=1.0)
     targets = torch.tensor([1, 1, 1, 2])
     for _ in range(300):

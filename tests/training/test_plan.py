@@ -47,7 +47,7 @@ def test_a_plan_keeps_what_was_asked_for(make_dataset):
         seconds=7.0, batch_size=3, bptt=5, learning_rate=0.5, optimizer="sgd", weight_decay=0.0, grad_clip=2.0,
         patience=4, seed=9, precision="bfloat16",
     )  # fmt: skip
-    options = ModelOptions("lstm", hidden_size=20, embedding_dim=10, num_layers=3, dropout=0.0)
+    options = ModelOptions(cell="lstm", hidden_size=20, embedding_dim=10, num_layers=3, dropout=0.0)
     plan = make_plan(asked, options, make_dataset(TEXT))
     for name in ("seconds", "steps", "batch_size", "bptt", "learning_rate", "optimizer", "weight_decay", "grad_clip",
                  "patience", "seed", "precision", "threads", "device", "lines"):  # fmt: skip
@@ -128,13 +128,13 @@ def test_tied_weights_with_an_embedding_of_given_size_take_that_for_the_hidden_s
 
 def test_a_training_step_takes_six_operations_for_each_weight_that_a_token_meets():
     # One layer of 10: 3 gates of 10 x 10, and 5 x 10 of the softmax; a second one: 3 gates of 10 x 20 more.
-    assert flops_per_token(ModelOptions("gru"), 5, 10) == 6 * (300 + 50)
-    assert flops_per_token(ModelOptions("gru", num_layers=2), 5, 10) == 6 * (300 + 600 + 50)
+    assert flops_per_token(ModelOptions(cell="gru"), 5, 10) == 6 * (300 + 50)
+    assert flops_per_token(ModelOptions(cell="gru", num_layers=2), 5, 10) == 6 * (300 + 600 + 50)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_the_model_grows_with_the_text_and_with_the_budget(cell):
-    options = ModelOptions(cell)
+    options = ModelOptions(cell=cell)
     enough = {"n_train": 10**9, "n_tokens": 10**12}
     for grown, other in (("n_train", "n_tokens"), ("n_tokens", "n_train")):
         sizes = [choose_hidden_size(options, 60, **{grown: 10**k, other: enough[other]}, flops=None) for k in range(13)]
@@ -168,11 +168,11 @@ def test_a_plan_for_a_time_uses_the_measured_speed(make_dataset, monkeypatch):
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])
 def test_the_plain_rnn_gets_a_lower_rate(make_dataset, optimizer):
     rates = [
-        make_plan(config_of(optimizer=optimizer), ModelOptions(cell), make_dataset(TEXT)).learning_rate
+        make_plan(config_of(optimizer=optimizer), ModelOptions(cell=cell), make_dataset(TEXT)).learning_rate
         for cell in ("rnn", "gru", "lstm")
     ]
     assert rates[0] < rates[1] == rates[2]
-    model = make_plan(config_of(), ModelOptions("rnn"), make_dataset(TEXT)).model
+    model = make_plan(config_of(), ModelOptions(cell="rnn"), make_dataset(TEXT)).model
     assert rates[0] == default_learning_rate(optimizer, model)
 
 

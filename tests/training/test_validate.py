@@ -28,7 +28,7 @@ def random_ids(n: int) -> np.ndarray:
 
 @pytest.fixture
 def model():
-    network = RNNLM(ModelConfig(V, 6, 8, 1, "gru"))
+    network = RNNLM(ModelConfig(vocab_size=V, embedding_dim=6, hidden_size=8, num_layers=1, cell="gru"))
     for parameter in network.parameters():
         parameter.data.normal_(0, 0.5)
     return TorchModel(network)
@@ -51,7 +51,7 @@ def test_segments_side_by_side_have_the_loss_of_one_pass(model, n):
 @pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize("n", [255, 256, 300, 1023])
 def test_every_token_counts_once(n):
-    network = RNNLM(ModelConfig(V, 6, 8, 1, "gru"))
+    network = RNNLM(ModelConfig(vocab_size=V, embedding_dim=6, hidden_size=8, num_layers=1, cell="gru"))
     for parameter in network.parameters():
         parameter.data.zero_()
     ids = random_ids(n)

@@ -1,0 +1,119 @@
+"""A training run on the terminal: what is said before it, the display while it trains, what is said after it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shlex
+from collections.abc import Iterator
+
+from rnngen.cli.output import Console, drop_stdout
+from rnngen.cli.progress import Progress
+from rnngen.cli.signals import Stop, stop_at_signals
+from rnngen.errors import OutputError
+from rnngen.printable import plural
+from rnngen.runs.events import Ended, Event, ResumeSaved, Started
+from rnngen.runs.repeat import show_orders
+
+
+def show(events: Iterator[Event], stop: Stop, console: Console) -> int:
+    """Show a run to its end; the checkpoint's path goes to stdout.
+
+    Args:
+        events: from `rnngen.runs`.
+        stop: what the run asks whether it should stop; signals set it while the run trains.
+
+    Returns:
+        The exit code: 0, or that of the signal that ended the run.
+    """
+    started = next(events)
+    assert isinstance(started, Started)
+    _announce(started, console)
+    can_go_on, ended = started.resumed_after is not None, None
+    try:
+        with Progress(console, started) as progress, stop_at_signals(stop, progress.say):
+            for event in events:
+                progress.take(event)
+                can_go_on = can_go_on or isinstance(event, ResumeSaved)
+                ended = event if isinstance(event, Ended) else None
+    except (KeyboardInterrupt, OutputError):
+        _say_how_to_go_on(can_go_on, started, console)
+        raise
+    assert ended is not None
+    was_stopped = ended.finished.reason == "stopped"
+    if ended.output:
+        _report(ended, started, console)
+    if was_stopped:
+        _say_how_to_go_on(can_go_on, started, console)
+    if ended.output:
+        _print_path(ended)
+    if ended.log_error:
+        raise ended.log_error
+    return stop.exit_code if was_stopped else 0
+
+
+def _print_path(ended: Ended) -> None:
+    try:
+        print(ended.output, flush=True)
+    except OSError as error:
+        # The pipe or the terminal is closed: nobody reads the path any more.
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        drop_stdout()
+
+
+def _announce(started: Started, console: Console) -> None:
+    dataset, plan = started.dataset, started.plan
+    model = plan.model
+    layers = f"{plural(model.num_layers, 'layer')} of {model.hidden_size}"
+    console.note(
+        f"text: {dataset.found.n_chars:,} characters; {len(dataset.train.ids):,} {dataset.tokenizer.level} tokens "
+        f"to train on, {len(dataset.valid.ids):,} to validate on; vocabulary {model.vocab_size:,}"
+    )
+    for name, tokens in (("text to train on", dataset.train), ("validation text", dataset.valid)):
+        share = f"the {name}, {tokens.n_unknown / len(tokens.ids):.2%} of its tokens unknown,"
+        console.unknowns(tokens.n_unknown, tokens.first_unknown, "unk", share)
+    if dataset.reused:
+        console.note("tokens: reused from the cache (rnngen tokenize --clear-cache removes them)")
+    budget = f"{plan.seconds:g} s" if plan.seconds else plural(plan.steps or 0, "step")
+    ngrams = f", n-grams of {show_orders(model.ngram_orders)}" if model.ngram_orders else ""
+    console.note(
+        f"model: {model.cell}, {layers}{ngrams}, {model.n_parameters:,} parameters; {budget}, seed {plan.seed}, "
+        f"{plural(plan.threads, 'thread')}, {plan.precision}"
+    )
+    for reason in plan.slower:
+        console.note(f"slower: {reason}")
+    for note in started.notes:
+        console.note(note)
+    if started.resumed_after is not None:
+        console.note(f"goes on after step {started.resumed_after:,}")
+
+
+def _report(ended: Ended, started: Started, console: Console) -> None:
+    record, finished = ended.training, ended.finished
+    why = {
+        "budget": "",
+        "patience": ", stopped by --patience",
+        "stopped": ", interrupted",
+        "overdue": f", ended {finished.steps - finished.step:,} steps early: the machine slowed down",
+    }[finished.reason]
+    console.note(
+        f"trained: {record['steps']:,} steps, {record['n_tokens']:,} tokens "
+        f"({record['n_tokens'] / record['n_train_tokens']:.1f} epochs) in {record['seconds']:.1f} s, "
+        f"{record['tokens_per_second']:,} tokens/s{why}"
+    )
+    console.note(
+        f"kept: step {record['best_step']:,}, {started.plan.model.n_parameters:,} parameters; "
+        f"train loss {record['train_loss_nats']:.4f}, validation loss {record['valid_loss_nats']:.4f} nats a token, "
+        f"{record['valid_bits_per_char']:.4f} bits a character, perplexity {record['valid_perplexity']:.3f}"
+    )
+    for reason in started.plan.slower:
+        console.note(f"slower: {reason}")
+    if record["repeat"]:
+        console.note(f"repeat: {record['repeat']}")
+
+
+def _say_how_to_go_on(can_go_on: bool, started: Started, console: Console) -> None:
+    with contextlib.suppress(OSError):
+        if can_go_on and started.resume_path.exists():
+            console.note(f"go on: rnngen train --resume {shlex.quote(str(started.output))}")
