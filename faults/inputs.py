@@ -132,7 +132,7 @@ def _before_resume(what: str, change: _Change, said: str) -> Trial:
 
 _TEXTS: list[Trial] = [
     _while_read("changed", _change_in_place),
-    _before_resume("changed", _change_in_place, "is not the one that the run began with"),
+    _before_resume("changed", _change_in_place, "is not the one that the run started with"),
     _while_training("removed", _remove),
     _while_read("removed", _remove),
     _before_resume("removed", _remove, "is not there"),
