@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 
 from rnngen.cli.app import run
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+FORMATS = (Path(__file__).parents[1] / "docs" / "formats.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", FORMATS, re.DOTALL | re.MULTILINE)
 PLAY = (Path(__file__).parents[1] / "corpora" / "marrowmere.txt").read_text("utf-8")[:6000]
 LINES = ["Haul gently, lads, and let the windlass breathe.", "", "☃ is unknown", "no end"]
 
 
-def run_readme(part: str, path: str, **names: Any) -> dict[str, Any]:
-    """Run the README's lines of plain torch that hold `part`, on a checkpoint; what they define."""
+def run_document(part: str, path: str, **names: Any) -> dict[str, Any]:
+    """Run the lines of plain torch in docs/formats.md that hold `part`, on a checkpoint; what they define."""
     (block,) = (block for block in BLOCKS if part in block)
     assert "checkpoints/marrowmere.safetensors" in block
     namespace = dict(names)
@@ -37,7 +37,7 @@ def plain_logprobs(path: str, module: type[torch.nn.RNNBase], ids: list[int]) ->
         outputs, _ = rnn(weights["embedding.weight"][ids[:-1]])  # [T, H]
         logits = outputs @ weights.get("output.weight", weights["embedding.weight"]).T + weights["output.bias"]
         if "ngram.weight" in weights:
-            ngram_logits = run_readme("def ngram_logits", path, torch=torch, weights=weights)["ngram_logits"]
+            ngram_logits = run_document("def ngram_logits", path, torch=torch, weights=weights)["ngram_logits"]
             logits += torch.stack([ngram_logits([*reversed(ids[: t + 1]), *[0] * 8]) for t in range(len(ids) - 1)])
         return logits.log_softmax(-1)[range(len(ids) - 1), ids[1:]]  # [T]
 
@@ -74,9 +74,9 @@ def test_score_gives_the_log_probabilities_of_plain_torch(tmp_path, capsys, modu
         assert record["logprob_nats"] == pytest.approx(expected.sum().item(), abs=1e-3)
 
 
-def test_the_readmes_three_lines_load_the_recurrent_layer(tmp_path):
+def test_three_lines_of_the_document_load_the_recurrent_layer(tmp_path):
     (tmp_path / "text.txt").write_text(PLAY, "utf-8")
     path = str(tmp_path / "model.safetensors")
     assert run(["train", str(tmp_path / "text.txt"), "-o", path, "--steps", "1", "--hidden-size", "12", "-q"]) == 0
-    made = run_readme("load_state_dict", path)
+    made = run_document("load_state_dict", path)
     assert torch.equal(made["rnn"].weight_hh_l0, made["weights"]["rnn.weight_hh_l0"])
