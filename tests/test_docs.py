@@ -10,8 +10,8 @@ import typer
 from rnngen.cli.app import COMMANDS, app, run
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = {str(path.relative_to(ROOT)): path.read_text("utf-8")
-             for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("checkpoints/*.md")])}  # fmt: skip
+PATHS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("checkpoints/*.md")])
+DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in PATHS}
 README = DOCUMENTS["README.md"]
 LONGEST_README = 150
 LONGEST_CONTRIBUTING = 160

@@ -1,15 +1,15 @@
-/* Products and gates with vectors of LANES floats. Included once for each set of instructions, after
+/* Products and gates with vectors of LANES floats. Included once for each set of instructions, with these defined:
  *
  *   LANES    floats in a vector
  *   TARGET   the attribute that lets a function use the instructions
  *   NAME(x)  x with a suffix
  *
- * Every sum goes over k from the first to the last, and every function adds its products alike, so that a row of a product
- * is the same to the bit whatever the number of rows and threads.
+ * Every sum goes over k from the first to the last, and every function adds its products in the same order. So a row of
+ * a product is the same to the bit for any number of rows and threads.
  */
 #define VEC NAME(vec)
 #define INTS NAME(ints)
-#define PANEL (2 * LANES) /* columns that stand together in packed weights */
+#define PANEL (2 * LANES) /* columns that are stored together in packed weights */
 
 typedef float VEC __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t INTS __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -41,17 +41,17 @@ TILE(1, 1)
 TILE(2, 1)
 TILE(4, 1)
 TILE(6, 1)
-#if LANES == 16 /* 32 registers, and half as many vectors in a row of so many panels */
+#if LANES == 16 /* AVX-512 has 32 registers: enough for the sums of more rows */
 TILE(8, 1)
 TILE(12, 1)
 #endif
 TILE(1, 2)
 TILE(1, 4)
 
-/* h[B][K] by some panels of packed weights, into out[B][...], whose rows are ldo apart. */
+/* out = h[B][K] times some panels of packed weights. The rows of out[B][...] are ldo apart. */
 TARGET static void NAME(multiply)(const float *h, const float *w, float *out, long B, long K, long ldo, long panels) {
   long done = 0;
-  if (B == 1) { /* enough sums at once that none waits for its last addition */
+  if (B == 1) { /* so many sums at once that none waits for its last addition */
     for (; done + 4 <= panels; done += 4) NAME(tile_1_4)(h, w + done * K * PANEL, out + done * PANEL, ldo, K);
     for (; done + 2 <= panels; done += 2) NAME(tile_1_2)(h, w + done * K * PANEL, out + done * PANEL, ldo, K);
   }
@@ -75,7 +75,7 @@ TARGET static void NAME(multiply)(const float *h, const float *w, float *out, lo
   }
 }
 
-/* n floats, and zeros after them. */
+/* The first n floats, then zeros. */
 TARGET static inline VEC NAME(load)(const float *from, long n) {
   if (n >= LANES) return *(const VEC *)from;
   VEC v = {0};
@@ -89,8 +89,9 @@ TARGET static inline VEC NAME(choose)(INTS mask, VEC yes, VEC no) {
   return (VEC)((mask & (INTS)yes) | (~mask & (INTS)no));
 }
 
-/* A rational function fitted to tanh(x) / x on [0, 9] by weighted least squares until its error was level, 2e-8 of the
- * value; with the roundings of float32 at most 3.2e-7 of it. From 9 on tanh is 1 to one rounding. NaN stays. */
+/* A rational function, fitted to tanh(x) / x on [0, 9] by weighted least squares until its relative error was level
+ * at 2e-8. With the rounding of float32 the relative error is at most 3.2e-7. Above 9, tanh is 1 to one rounding. NaN
+ * stays NaN. */
 TARGET static inline VEC NAME(tanh)(VEC x) {
   const VEC one = (VEC){0} + 1.0f, nine = (VEC){0} + 9.0f;
   x = NAME(choose)(x > nine, nine, NAME(choose)(x < -nine, -nine, x));
@@ -101,11 +102,11 @@ TARGET static inline VEC NAME(tanh)(VEC x) {
   return NAME(choose)(y > one, one, NAME(choose)(y < -one, -one, y));
 }
 
-/* The logistic function of 2 x: the weights were halved. */
+/* The logistic function of 2 x. The weights of these gates are halved beforehand. */
 TARGET static inline VEC NAME(sigmoid_of_double)(VEC x) { return NAME(tanh)(x) * 0.5f + 0.5f; }
 
-/* The gates of one row: `a` holds the product of h and the recurrent weights, x the input's share, [G*H] each. The new
- * h goes to `output` too, if there is one. `n` is LANES but at the end. */
+/* The gates of units j to j + n of one row. a[G*H] is the product of h and the recurrent weights, x[G*H] the input's
+ * share. The new h is also written to `output`, unless that is NULL. Only the last call for a row has n < LANES. */
 TARGET static inline void NAME(units)(const recurrence *r, float *h, float *c, const float *a, const float *x,
                                       float *output, long j, long n) {
 #define A(gate) NAME(load)(a + (gate) * H + j, n)

@@ -1,6 +1,6 @@
-/* One recurrent layer over a window of a text, or a token at a time: what recurrence.py does in numpy, in one pass.
+/* One recurrent layer over a window of a text, or one token at a time. recurrence.py does the same in numpy.
  *
- * The weights are packed once, in the order in which they are read; a BLAS packs them at every product.
+ * The weights are packed once, in the order in which they are read. A BLAS packs them at every product.
  */
 #include <stdint.h>
 #include <string.h>
@@ -11,20 +11,20 @@
 
 enum cell { TANH, RELU, GRU, LSTM };
 
-/* To be raised with every change to the functions or to `recurrence`, here and in compiled.py. */
+/* Raise it with every change to the functions or to `recurrence`, here and in compiled.py. */
 enum { VERSION = 3 };
 
-/* As in compiled.py. B is the number of rows, H of units, G of gates. */
+/* The same fields as in compiled.py. B is the number of rows, H the number of units, G the number of gates. */
 typedef struct {
   int64_t cell, B, H;
-  int64_t columns;     /* of the product: a multiple of the panel's, at least G*H */
+  int64_t columns;     /* of the product: a multiple of the panel's columns, at least G*H */
   int64_t n_inputs;    /* rows of `inputs` */
-  int64_t turns;       /* products made so far: each begins where the last one ended, with weights that are in the cache */
+  int64_t turns;       /* products so far: each starts where the last one ended, with weights that are in the cache */
   float *h, *c;        /* [B, H], the state; c of an LSTM only */
-  float *product;      /* [B, columns]: h by the recurrent weights and what else is packed with them */
+  float *product;      /* [B, columns]: h times the recurrent weights, and times what else is packed with them */
   const float *packed; /* those weights */
-  const float *inputs; /* [n_inputs, G*H], the input's share of the gates */
-  const int64_t *ids;  /* [B], for `recurrence_step` the rows of `inputs` */
+  const float *inputs; /* [n_inputs, G*H]: the input's share of the gates */
+  const int64_t *ids;  /* [B]: the rows of `inputs` that `recurrence_step` uses */
   const float *b_n;    /* [H], of a GRU only */
 } recurrence;
 
@@ -56,9 +56,9 @@ static const instructions *the = &set_4;
 
 EXPORTED long recurrence_version(void) { return VERSION; }
 
-/* Take vectors of 16, 8 or 4 floats, but none that this processor has not: returns how many it will be. */
+/* Use vectors of at most `lanes` floats: 16, 8 or 4, as this processor allows. Returns the number of floats. */
 EXPORTED long recurrence_use_lanes(long lanes) {
-  (void)lanes; /* elsewhere than on x86 */
+  (void)lanes; /* unused on other processors than x86 */
   the = &set_4;
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -68,7 +68,7 @@ EXPORTED long recurrence_use_lanes(long lanes) {
   return the->panel / 2;
 }
 
-/* Returns how many threads it will be. */
+/* Returns the number of threads that will be used. */
 EXPORTED long recurrence_use_threads(long threads) {
   set_threads(threads);
   return n_threads();
@@ -79,14 +79,14 @@ EXPORTED long recurrence_columns(long N) { return (N + the->panel - 1) / the->pa
 /* w[N][K] -> packed[K * recurrence_columns(N)] */
 EXPORTED void recurrence_pack(const float *w, long N, long K, float *packed) { the->pack(w, N, K, packed); }
 
-/* A job is shared if it is worth the waking: parts of so many multiplications at least, or of so many units. */
+/* The least work in a part, in multiplications or units: a smaller one is not worth waking a thread. */
 enum { LEAST_PRODUCTS = 1 << 16, LEAST_UNITS = 1 << 12, PARTS_A_THREAD = 12 };
 
 typedef struct {
   const recurrence *r;
   const int64_t *ids;
   float *outputs;
-  long size; /* of a part, in panels or rows */
+  long size; /* panels or rows in a part */
 } job;
 
 static long part_size(long all, long least) {
@@ -102,7 +102,7 @@ static void multiply_part(const void *shared, long part) {
                 panels < j->size ? panels : j->size);
 }
 
-/* The product of the state that stands there. */
+/* Multiply the present state. */
 EXPORTED void recurrence_multiply(recurrence *r) {
   if (!r->B) return;
   long panels = r->columns / the->panel, least = LEAST_PRODUCTS / (r->B * r->H * the->panel) + 1;
@@ -127,7 +127,7 @@ static int has_rows(const recurrence *r, const int64_t *ids, int64_t number) {
   return 1;
 }
 
-/* To the next state by the product that stands there, and its product. Not 0 if an id is no row of `inputs`. */
+/* Compute the next state from the present product, then its product. Not 0 if an id is not a row of `inputs`. */
 EXPORTED int recurrence_step(recurrence *r) {
   if (!has_rows(r, r->ids, r->B)) return 1;
   gates(r, r->ids, NULL);
@@ -135,7 +135,7 @@ EXPORTED int recurrence_step(recurrence *r) {
   return 0;
 }
 
-/* T steps: ids[T][B], the rows of `inputs`; outputs[T][B][H] takes the state after each. Returns as recurrence_step. */
+/* T steps. ids[T][B]: rows of `inputs`. outputs[T][B][H]: the state after each step. Returns as recurrence_step. */
 EXPORTED int recurrence_run(recurrence *r, int64_t T, const int64_t *ids, float *outputs) {
   if (!has_rows(r, ids, T * r->B)) return 1;
   for (int64_t t = 0; t < T; t++) {

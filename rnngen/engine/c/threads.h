@@ -1,9 +1,9 @@
-/* Helpers that take parts of a job. Included by recurrence.c.
+/* Threads that take parts of a job. recurrence.c includes this file.
  *
- * Everybody takes the parts of a range of its own first, which its cache may have from the last job, and then those that
- * others have not come to: only who is stopped in the middle of a part is waited for, and not who is not let run at all,
- * on a machine with other things to do. Helpers spin for some 50 microseconds after a job, as the next step of a
- * recurrence comes sooner, and then sleep.
+ * Each thread first takes the parts of its own range, whose data its cache may still hold from the last job. Then it
+ * takes the parts that other threads have not reached. So a job waits only for a thread that was stopped in the middle
+ * of a part. It does not wait for a thread that never ran because the machine was busy. After a job, helpers spin for
+ * about 50 microseconds, because the next step of a recurrence usually comes sooner. Then they sleep.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -12,21 +12,22 @@
 #include <stdint.h>
 
 enum { MOST_THREADS = 16, SPINS = 4000 };
-#define CLOSED UINT32_MAX /* in place of a part: no job is there to take from */
+#define CLOSED UINT32_MAX /* in place of a count: no job is open */
 
-/* Of each range the number of the job, and in the lower half how many of its parts are taken. Both in one word, as a
- * helper that is late must not take a part of one job by what it has read of another. A cache line each. */
+/* For each range: the number of the job in the upper half, the count of parts taken in the lower half. Both are in one
+ * word, so that a late helper cannot take a part of one job with what it has read about another. Each has its own cache
+ * line. */
 static struct {
   _Alignas(64) _Atomic uint64_t of;
 } tickets[MOST_THREADS];
-static _Atomic uint64_t number; /* of the job that is open */
+static _Atomic uint64_t number; /* of the open job */
 static void (*job_work)(const void *, long);
 static const void *job_of;
 static atomic_long job_parts, job_ranges, job_done;
 static atomic_int job_backwards;
-static _Atomic uint64_t job_mode; /* the caller's rounding, and whether it takes denormals for zeros */
+static _Atomic uint64_t job_mode; /* the caller's rounding mode, and whether denormals count as zeros */
 
-static atomic_flag busy = ATOMIC_FLAG_INIT; /* a job is shared; another caller does its own alone */
+static atomic_flag busy = ATOMIC_FLAG_INIT; /* a job is shared; another caller does its own job alone */
 static atomic_long sleeping;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken = PTHREAD_COND_INITIALIZER;
@@ -62,13 +63,13 @@ static void set_floating_mode(uint64_t mode) {
 #endif
 }
 
-static long range_begin(long range, long ranges, long parts) { return parts * range / ranges; }
+static long range_start(long range, long ranges, long parts) { return parts * range / ranges; }
 
 static void take_from(long range) {
   uint64_t now = atomic_load(&tickets[range].of);
   while ((uint32_t)now != CLOSED) {
     long taken = (long)(uint32_t)now, parts = atomic_load(&job_parts), ranges = atomic_load(&job_ranges);
-    long first = range_begin(range, ranges, parts), last = range_begin(range + 1, ranges, parts);
+    long first = range_start(range, ranges, parts), last = range_start(range + 1, ranges, parts);
     if (range >= ranges || taken >= last - first) return;
     int backwards = atomic_load(&job_backwards);
     if (atomic_compare_exchange_weak(&tickets[range].of, &now, now + 1)) {
@@ -102,7 +103,7 @@ static void *help(void *own) {
   return NULL;
 }
 
-/* The child of a fork has only the thread that forked. */
+/* The child of a fork has no helpers: only the thread that called fork exists there. */
 static void forget_helpers(void) {
   atomic_store(&helpers, 0);
   atomic_store(&sleeping, 0);
@@ -117,25 +118,25 @@ static void start_helpers(void) {
   if (atomic_load(&helpers) >= atomic_load(&wanted) - 1) return;
   sigset_t all, before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the caller's */
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* the caller handles signals, not the helpers */
   pthread_t thread;
   while (atomic_load(&helpers) < atomic_load(&wanted) - 1) {
-    if (pthread_create(&thread, NULL, help, (void *)(intptr_t)(atomic_load(&helpers) + 1))) break; /* no memory */
+    if (pthread_create(&thread, NULL, help, (void *)(intptr_t)(atomic_load(&helpers) + 1))) break; /* out of memory */
     pthread_detach(thread);
     atomic_fetch_add(&helpers, 1);
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* How many threads may work in the jobs that follow, the calling one included. */
+/* Set how many threads work on later jobs, including the calling thread. */
 static void set_threads(long most) {
   atomic_store(&wanted, most < 1 ? 1 : most > MOST_THREADS ? MOST_THREADS : most);
 }
 
 static long n_threads(void) { return atomic_load(&wanted); }
 
-/* Call work(job, part) for every part in [0, parts), each once, and return when all are done. A thread mostly meets the
- * same parts again in the next job, from the first to the last or, `backwards`, from the last. */
+/* Call work(job, part) once for every part in [0, parts), and return when all are done. A thread mostly gets the same
+ * parts again in the next job. With `backwards` it takes them from the last to the first. */
 static void share(void (*work)(const void *job, long part), const void *job, long parts, int backwards) {
   int alone = parts <= 1 || n_threads() <= 1 || atomic_flag_test_and_set(&busy);
   if (alone) {
@@ -144,7 +145,7 @@ static void share(void (*work)(const void *job, long part), const void *job, lon
   }
   uint64_t next = atomic_load(&number) + 1, ranges = (uint64_t)n_threads();
   for (uint64_t i = 0; i < MOST_THREADS; i++) atomic_store(&tickets[i].of, next << 32 | CLOSED);
-  start_helpers(); /* of a child whose parent forked in the middle of a job, now that no part of that can be taken */
+  start_helpers(); /* After a fork in the middle of a job: now no part of that job can be taken. */
   job_work = work;
   job_of = job;
   atomic_store(&job_parts, parts);
