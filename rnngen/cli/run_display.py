@@ -67,7 +67,7 @@ def _announce(started: Started, console: Console) -> None:
     model = plan.model
     layers = f"{plural(model.num_layers, 'layer')} of {model.hidden_size}"
     console.note(
-        f"text: {dataset.found.n_chars:,} characters; {len(dataset.train.ids):,} {dataset.tokenizer.level} tokens "
+        f"text: {dataset.survey.n_chars:,} characters; {len(dataset.train.ids):,} {dataset.tokenizer.level} tokens "
         f"to train on, {len(dataset.valid.ids):,} to validate on; vocabulary {model.vocab_size:,}"
     )
     for name, tokens in (("text to train on", dataset.train), ("validation text", dataset.valid)):

@@ -126,9 +126,9 @@ def _clear_cache(wanted: bool, folder: Path | None, others: str, console: Consol
         raise ConfigError("--cache-dir is for --clear-cache here: tokenize prints, and keeps nothing")
     if others:
         raise ConfigError(f"--clear-cache goes with --cache-dir only: leave out {others}")
-    from rnngen.text.ids_cache import Cache, default_folder
+    from rnngen.text.ids_cache import IdsCache, default_folder
 
-    cache = Cache(folder or default_folder())
+    cache = IdsCache(folder or default_folder())
     n_files, n_bytes = cache.clear()
     console.note(f"cache: {plural(n_files, 'file')} removed from {cache.folder}, {plural(n_bytes, 'byte')}")
 

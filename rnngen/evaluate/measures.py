@@ -18,7 +18,7 @@ from rnngen.config import OnUnknown
 from rnngen.engine.cells import Array
 from rnngen.engine.scoring import Scorer
 from rnngen.errors import DataError
-from rnngen.text.ids_on_disk import Tokens, release
+from rnngen.text.ids_on_disk import IdsOnDisk, release
 from rnngen.text.word_spans import known_part, line_words
 from rnngen.tokenizers.base import Text, Tokenizer, encode_known
 
@@ -85,7 +85,7 @@ class Measured:
 
 
 def measure_carried(
-    scorer: Scorer, tokenizer: Tokenizer, tokens: Tokens, text: Text, on_unknown: OnUnknown
+    scorer: Scorer, tokenizer: Tokenizer, tokens: IdsOnDisk, text: Text, on_unknown: OnUnknown
 ) -> Measured:
     """Measure a text in one pass, with carried state.
 

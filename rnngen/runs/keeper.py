@@ -119,7 +119,7 @@ class Keeper:
             "run": self.run_id,
             "torch_version": version("torch"),
             "job": self.request.to_dict(),
-            "text_sha256": self.dataset.found.sha256,
+            "text_sha256": self.dataset.survey.sha256,
             "valid_sha256": self.dataset.valid_sha256,
             "history": self._history.records,
             "best": best,

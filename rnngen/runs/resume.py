@@ -114,7 +114,7 @@ def _check_files(paths: Sequence[str], valid: Path | None) -> None:
 def _check_same(request: Request, record: dict[str, Any], dataset: Dataset) -> None:
     """Raises DataError when the texts are not those that the run started with."""
     hashes = {
-        "text": (", ".join(request.paths), dataset.found.sha256, record.get("text_sha256")),
+        "text": (", ".join(request.paths), dataset.survey.sha256, record.get("text_sha256")),
         "validation text": (str(request.valid), dataset.valid_sha256, record.get("valid_sha256")),
     }
     for name, (where, now, before) in hashes.items():

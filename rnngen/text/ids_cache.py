@@ -29,7 +29,8 @@ import numpy as np
 
 from rnngen.config import OnUnknown, TokenizerConfig
 from rnngen.errors import DataError, TokenizerError
-from rnngen.text.ids_on_disk import Counts, Tokens, dtype_for, encode_into, map_tokens, write_all
+from rnngen.text.ids_on_disk import EncodingCounts, IdsOnDisk, IdsWriter, dtype_for, map_ids, write_all
+from rnngen.text.splits import PartOfText, SplitText, Whole
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Text, Tokenizer
 from rnngen.tokenizers.symbols import Unknown
@@ -50,17 +51,22 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getat
 
 
 @dataclass(frozen=True)
-class Part:
-    """A text, or a part of it, and what tells it from any other.
+class KeyedText:
+    """A text in parts, and what tells each of them from any other.
 
     Attributes:
         sha256: of the whole text.
-        which: part of it.
+        keys: for each part, how it was made of the text.
     """
 
-    text: Text
+    split: SplitText
     sha256: str
-    which: tuple[str | int, ...]
+    keys: tuple[tuple[str | int, ...], ...]
+
+    @classmethod
+    def whole(cls, text: Text, sha256: str, key: tuple[str | int, ...] = ("whole",)) -> KeyedText:
+        """A text that is one part."""
+        return cls(Whole(text), sha256, (key,))
 
 
 def default_folder() -> Path:
@@ -74,49 +80,68 @@ def default_folder() -> Path:
         raise DataError("there is no home folder to keep tokens in: name a folder with --cache-dir") from None
 
 
-class Cache:
-    """What is kept in one folder, which is made when something is written."""
+class IdsCache:
+    """Ids and tokenizers in one folder, which is made when something is written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def tokens(self, part: Part, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> Tokens:
-        """The ids of a text, encoded chunk by chunk unless they are here already.
+    def ids(self, text: KeyedText, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> list[IdsOnDisk]:
+        """The ids of each part of a text; those that are not here are encoded in one reading of the text.
 
         Raises:
             DataError: the folder cannot be written, or the disk is full.
             TokenizerError: the text has unknown symbols, which are an error.
         """
-        made_by = _sha256_of(tokenizer.to_dict())
-        name = f"{_key(part, 'ids', tokenizer.level, [made_by, on_unknown])}.ids"
-        dtype = dtype_for(tokenizer.vocab_size)
+        made_by = [_sha256_of(tokenizer.to_dict()), on_unknown]
+        names = [f"{_key(text, part, 'ids', tokenizer.level, made_by)}.ids" for part in range(len(text.keys))]
         with self._failing_well():
-            with self._whole(name) as entry:
-                known = entry and _counts(entry[1], dtype)
-                if entry and known and _has_ids(entry[0], dtype, known.n_tokens, tokenizer.vocab_size):
-                    return map_tokens(entry[0], HEADER_BYTES, dtype, known, reused=True)
-            with self._new(name) as file:
-                digest = hashlib.sha256()
-                counts = encode_into(file, part.text, tokenizer, on_unknown, digest.update)
-                _write_header(file, name, _header_of(counts, dtype), digest)
-                return map_tokens(file, HEADER_BYTES, dtype, counts)
+            known = {part: ids for part, name in enumerate(names) if (ids := self._read_ids(name, tokenizer))}
+            missing = {part: name for part, name in enumerate(names) if part not in known}
+            if missing:
+                known |= self._encode(text, missing, tokenizer, on_unknown)
+        return [known[part] for part in range(len(names))]
 
-    def tokenizer(self, part: Part, config: TokenizerConfig) -> Tokenizer:
-        """The tokenizer that `config` asks for out of a text, built unless it is here already.
+    def _read_ids(self, name: str, tokenizer: Tokenizer) -> IdsOnDisk | None:
+        dtype = dtype_for(tokenizer.vocab_size)
+        with self._whole(name) as entry:
+            counts = entry and _counts(entry[1], dtype)
+            if entry and counts and _has_ids(entry[0], dtype, counts.n_tokens, tokenizer.vocab_size):
+                return map_ids(entry[0], HEADER_BYTES, dtype, counts, reused=True)
+        return None
+
+    def _encode(
+        self, text: KeyedText, names: dict[int, str], tokenizer: Tokenizer, on_unknown: OnUnknown
+    ) -> dict[int, IdsOnDisk]:
+        """Encode the parts that have a name, each into the entry of that name."""
+        dtype = dtype_for(tokenizer.vocab_size)
+        with contextlib.ExitStack() as stack:
+            files = {part: stack.enter_context(self._new(name)) for part, name in names.items()}
+            digests = {part: hashlib.sha256() for part in names}
+            writers = {part: IdsWriter(files[part], tokenizer, on_unknown, digests[part].update) for part in names}
+            for part, piece in text.split.pieces():
+                if part in writers:
+                    writers[part].add(piece)
+            for part, name in names.items():
+                _write_header(files[part], name, _header_of(writers[part].counts, dtype), digests[part])
+            return {part: map_ids(files[part], HEADER_BYTES, dtype, writers[part].counts) for part in names}
+
+    def tokenizer(self, text: KeyedText, config: TokenizerConfig) -> Tokenizer:
+        """The tokenizer that `config` asks for out of the first part of a text, built unless it is here already.
 
         Raises:
             DataError: the folder cannot be written, or the disk is full.
             TokenizerError: it cannot be built from this text.
         """
-        name = f"{_key(part, 'tokenizer', config.level, config.to_dict())}.tokenizer"
+        name = f"{_key(text, 0, 'tokenizer', config.level, config.to_dict())}.tokenizer"
         with self._failing_well():
             with self._whole(name) as entry:
-                found = entry and _read_tokenizer(entry[0])
-            if found:
-                return found
+                known = entry and _read_tokenizer(entry[0])
+            if known:
+                return known
             # The file first: SentencePiece may take minutes, and a folder that cannot be written is known at once.
             with self._new(name) as file:
-                built = levels.build(config, part.text)
+                built = levels.build(config, PartOfText(text.split, 0))
                 content = json.dumps(built.to_dict()).encode()
                 write_all(file, memoryview(content))
                 _write_header(file, name, {}, hashlib.sha256(content))
@@ -231,17 +256,17 @@ def _and_others(folders: list[str]) -> str:
     return f" (and {len(folders)} more)" if folders else ""
 
 
-def _key(part: Part, kind: str, level: str, made_by: object) -> str:
+def _key(text: KeyedText, part: int, kind: str, level: str, made_by: object) -> str:
     # What makes the words and the subwords can change without us.
     makers = {"word": unidata_version, "subword": version("sentencepiece") if level == "subword" else ""}
-    return _sha256_of([VERSION, kind, part.sha256, list(part.which), made_by, makers.get(level, "")])
+    return _sha256_of([VERSION, kind, text.sha256, list(text.keys[part]), made_by, makers.get(level, "")])
 
 
 def _sha256_of(values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _header_of(counts: Counts, dtype: np.dtype[Any]) -> dict[str, Any]:
+def _header_of(counts: EncodingCounts, dtype: np.dtype[Any]) -> dict[str, Any]:
     first = counts.first_unknown
     return {**asdict(counts), "first_unknown": first and [first.symbol, first.offset], "dtype": dtype.name}
 
@@ -279,7 +304,7 @@ def _checked_header(file: BinaryIO, name: str) -> dict[str, Any] | None:
     return values if isinstance(values, dict) and wanted.items() <= values.items() else None
 
 
-def _counts(header: dict[str, Any], dtype: np.dtype[Any]) -> Counts | None:
+def _counts(header: dict[str, Any], dtype: np.dtype[Any]) -> EncodingCounts | None:
     match header:
         case {
             "dtype": dtype.name,
@@ -288,7 +313,7 @@ def _counts(header: dict[str, Any], dtype: np.dtype[Any]) -> Counts | None:
             "n_unknown": int(n_unknown),
             "first_unknown": None | [str(), int()] as first,
         } if n_tokens >= 0 and n_chars >= 1 and n_unknown >= 0:
-            return Counts(n_tokens, n_chars, n_unknown, first and Unknown(*first))
+            return EncodingCounts(n_tokens, n_chars, n_unknown, first and Unknown(*first))
     return None
 
 

@@ -20,7 +20,7 @@ LONGEST_SYMBOL = 200  # characters of an unknown symbol that are kept; it is onl
 
 
 @dataclass(frozen=True)
-class Counts:
+class EncodingCounts:
     """What encoding a text tells.
 
     Attributes:
@@ -36,13 +36,13 @@ class Counts:
     first_unknown: Unknown | None = None
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """A text's ids.
+@dataclass(frozen=True, kw_only=True)
+class IdsOnDisk:
+    """The ids of a text.
 
     Attributes:
         ids: uint8, uint16 or uint32, shape (n_tokens,), mapped from a file.
-        n_unknown, first_unknown, n_chars: as `Counts` has them.
+        n_unknown, first_unknown, n_chars: as in `EncodingCounts`.
         reused: the ids were in the cache.
     """
 
@@ -53,13 +53,15 @@ class Tokens:
     reused: bool = False
 
 
-def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> Tokens:
+def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> IdsOnDisk:
     """Encode a text chunk by chunk into an unnamed temporary file. Raises DataError when the disk is full."""
     try:
         # Unbuffered: nothing is left to be written, and to fail, when the file is closed.
         with tempfile.TemporaryFile(buffering=0) as file:
-            counts = encode_into(file, text, tokenizer, on_unknown)
-            return map_tokens(file, 0, dtype_for(tokenizer.vocab_size), counts)
+            writer = IdsWriter(file, tokenizer, on_unknown)
+            for chunk in text.chunks():
+                writer.add(chunk)
+            return map_ids(file, 0, dtype_for(tokenizer.vocab_size), writer.counts)
     except OSError as error:
         raise DataError(
             f"cannot keep the tokens in {tempfile.tempdir or 'a temporary file'}: {error.strerror}; "
@@ -72,48 +74,58 @@ def dtype_for(vocab_size: int) -> np.dtype[Any]:
     return np.min_scalar_type(vocab_size - 1)
 
 
-def encode_into(
-    file: BinaryIO,
-    text: Text,
-    tokenizer: Tokenizer,
-    on_unknown: OnUnknown,
-    see: Callable[[memoryview], object] = lambda data: None,
-) -> Counts:
-    """Encode a text chunk by chunk, and write the ids where the file stands.
+class IdsWriter:
+    """Encodes a text chunk by chunk, and writes the ids where a file stands.
 
     Args:
         file: unbuffered.
         see: is shown all that is written, in pieces.
 
-    Raises:
-        OSError: the disk is full.
+    Attributes:
+        counts: of what was added so far.
     """
-    dtype = dtype_for(tokenizer.vocab_size)
-    n_tokens = n_chars = n_unknown = 0
-    first: Unknown | None = None
-    for chunk in text.chunks():
-        encoded = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
-        n_unknown += encoded.n_unknown
-        first = first or _cut(encoded.first_unknown)
-        n_chars += len(chunk)
-        n_tokens += len(encoded.ids)
-        data = encoded.ids.astype(dtype).view(np.uint8).data
-        see(data)
-        write_all(file, data)
-    return Counts(n_tokens, n_chars, n_unknown, first)
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        tokenizer: Tokenizer,
+        on_unknown: OnUnknown,
+        see: Callable[[memoryview], object] = lambda data: None,
+    ) -> None:
+        self._file, self._tokenizer, self._on_unknown, self._see = file, tokenizer, on_unknown, see
+        self._dtype = dtype_for(tokenizer.vocab_size)
+        self.counts = EncodingCounts()
+
+    def add(self, chunk: str) -> None:
+        """Write the ids of the next characters. Raises OSError when the disk is full, TokenizerError."""
+        before = self.counts
+        encoded = encode_known(self._tokenizer, chunk, self._on_unknown, "the text", before.n_chars)
+        self.counts = EncodingCounts(
+            before.n_tokens + len(encoded.ids),
+            before.n_chars + len(chunk),
+            before.n_unknown + encoded.n_unknown,
+            before.first_unknown or _cut(encoded.first_unknown),
+        )
+        data = encoded.ids.astype(self._dtype).view(np.uint8).data
+        self._see(data)
+        write_all(self._file, data)
 
 
-def _cut(found: Unknown | None) -> Unknown | None:
-    return found and replace(found, symbol=found.symbol[:LONGEST_SYMBOL])
+def _cut(unknown: Unknown | None) -> Unknown | None:
+    return unknown and replace(unknown, symbol=unknown.symbol[:LONGEST_SYMBOL])
 
 
-def map_tokens(file: BinaryIO, offset: int, dtype: np.dtype[Any], counts: Counts, reused: bool = False) -> Tokens:
+def map_ids(
+    file: BinaryIO, offset: int, dtype: np.dtype[Any], counts: EncodingCounts, reused: bool = False
+) -> IdsOnDisk:
     """The ids of an open file from `offset` bytes on; the array outlives the file's name and the open file."""
     if counts.n_tokens:
         ids: npt.NDArray[Any] = np.memmap(file, dtype, "r", offset, (counts.n_tokens,))
     else:
         ids = np.zeros(0, dtype)
-    return Tokens(ids, counts.n_unknown, counts.first_unknown, counts.n_chars, reused)
+    return IdsOnDisk(
+        ids=ids, n_unknown=counts.n_unknown, first_unknown=counts.first_unknown, n_chars=counts.n_chars, reused=reused
+    )
 
 
 def write_all(file: BinaryIO, data: memoryview) -> None:

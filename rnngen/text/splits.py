@@ -1,10 +1,12 @@
-"""Parts of a text: those for training and validation. A part is read as the text is, in chunks, again and again."""
+"""A text in parts, one to train on and one to validate on, which come out of one reading of the text."""
 
 from __future__ import annotations
 
 import hashlib
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -12,67 +14,109 @@ from rnngen.errors import DataError
 from rnngen.text.corpus import Survey, line_blocks_of
 from rnngen.tokenizers.base import Text
 
-_CHOSEN = b"\1"
-_OTHERS = bytes([1, 0]).ljust(256, b"\0")
+TRAIN, VALID = 0, 1  # numbers of the parts
+
 _BLOCK = 1 << 20  # lines that are dealt out together
 _MOST_LINES = 10**9  # that numpy draws a hypergeometric number of
+
+
+class SplitText(Protocol):
+    """A text in parts that are numbered from 0."""
+
+    def pieces(self) -> Iterator[tuple[int, str]]:
+        """Read the text once: the number of a part and its next characters, never none."""
 
 
 class Unchanged:
     """A text that was surveyed, and must be the same when it is read again; a DataError at its end if it is not.
 
-    Times of files can be set back, and are coarse: only the hash keeps wrong ids from being kept under it for good.
+    Times of files can be set back, and are coarse: only the hash keeps wrong ids out of the cache.
     """
 
     def __init__(self, text: Text, found: Survey, name: str = "the text") -> None:
-        self._text, self._found, self._name = text, found, name
+        self._text, self._survey, self._name = text, found, name
 
     def chunks(self) -> Iterator[str]:
+        """The text as it is read."""
         digest = hashlib.sha256()
         for chunk in self._text.chunks():
             digest.update(chunk.encode("utf-8", "surrogatepass"))
             yield chunk
-        if digest.hexdigest() != self._found.sha256:
+        if digest.hexdigest() != self._survey.sha256:
             raise DataError(f"{self._name} changed while it was read: start again when nothing writes to it")
 
 
-class Slice:
-    """The characters `start` to `stop` of a text, which is read to its end."""
+@dataclass(frozen=True)
+class Whole:
+    """All of a text as part 0."""
 
-    def __init__(self, text: Text, start: int, stop: int) -> None:
-        self._text, self._start, self._stop = text, start, stop
+    text: Text
 
-    def chunks(self) -> Iterator[str]:
+    def pieces(self) -> Iterator[tuple[int, str]]:
+        """Every chunk of the text."""
+        return ((0, chunk) for chunk in self.text.chunks())
+
+
+@dataclass(frozen=True)
+class CharacterSplit:
+    """The characters of a text before `cut`, and those from there on."""
+
+    text: Text
+    cut: int
+
+    def pieces(self) -> Iterator[tuple[int, str]]:
+        """The chunks of the text; the one with the cut in it comes in two."""
         position = 0
-        for chunk in self._text.chunks():
-            part = chunk[max(self._start - position, 0) : max(self._stop - position, 0)]
+        for chunk in self.text.chunks():
+            cut = max(self.cut - position, 0)
             position += len(chunk)
-            if part:
-                yield part
+            if before := chunk[:cut]:
+                yield TRAIN, before
+            if after := chunk[cut:]:
+                yield VALID, after
 
 
-class ChosenLines:
-    """The lines of a text whose turn (blank ones do not count) is marked; each ends in a line break."""
+@dataclass(frozen=True)
+class LineSplit:
+    """The lines of a text that are not blank, each with a line break, in the parts that `parts` says.
 
-    def __init__(self, text: Text, marks: bytes) -> None:
-        self._text, self._marks = text, marks
+    Attributes:
+        parts: a byte for each line that is not blank.
+    """
 
-    def chunks(self) -> Iterator[str]:
+    text: Text
+    parts: bytes
+
+    def pieces(self) -> Iterator[tuple[int, str]]:
+        """The lines of each part that were read together."""
         turn = 0
-        for block in line_blocks_of(self._text.chunks()):
-            chosen = []
+        for block in line_blocks_of(self.text.chunks()):
+            lines: tuple[list[str], list[str]] = ([], [])
             for line in block:
                 if line.strip():
-                    # A slice: should the text have grown, `Unchanged` says so at its end.
-                    if self._marks[turn : turn + 1] == _CHOSEN:
-                        chosen.append(line if line.endswith("\n") else line + "\n")
+                    # A text that has grown has more lines; `Unchanged` says so at its end.
+                    part = self.parts[turn] if turn < len(self.parts) else TRAIN
+                    lines[part].append(line if line.endswith("\n") else line + "\n")
                     turn += 1
-            if chosen:
-                yield "".join(chosen)
+            for part in (TRAIN, VALID):
+                if lines[part]:
+                    yield part, "".join(lines[part])
 
 
-def split_by_characters(text: Text, found: Survey, fraction: float) -> tuple[Text, Text]:
-    """The first part of a text to train on and its last `fraction`, in characters, to validate on.
+@dataclass(frozen=True)
+class PartOfText:
+    """One part of a text as a text of its own."""
+
+    whole: SplitText
+    number: int
+
+    def chunks(self) -> Iterator[str]:
+        """The pieces of this part; the others are read too."""
+        return (piece for number, piece in self.whole.pieces() if number == self.number)
+
+
+def split_by_characters(text: Text, found: Survey, fraction: float) -> CharacterSplit:
+    """Keep the last `fraction` of a text, in characters, to validate on.
 
     The cut is at `int((1 - fraction) * n)`, as everyone cuts tinyshakespeare. Raises DataError when a part is empty.
     """
@@ -82,11 +126,11 @@ def split_by_characters(text: Text, found: Survey, fraction: float) -> tuple[Tex
             f"the text has {_counted(found.n_chars, 'character')}: too few to keep {fraction:.0%} for validation; "
             "give more text, or a validation text with --valid FILE"
         )
-    return Slice(text, 0, cut), Slice(text, cut, found.n_chars)
+    return CharacterSplit(text, cut)
 
 
-def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> tuple[Text, Text]:
-    """All lines but a random `fraction` to train on, and these to validate on. Raises DataError for too few or many."""
+def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> LineSplit:
+    """Keep a random `fraction` of the lines to validate on. Raises DataError for too few or too many lines."""
     n_valid = round(fraction * found.n_lines) or 1
     if n_valid >= found.n_lines:
         lines = _counted(found.n_lines, "line") + (" that is" if found.n_lines == 1 else " that are")
@@ -99,24 +143,23 @@ def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> tup
             f"the text has {found.n_lines:,} lines that are not blank, and of {_MOST_LINES:,} at most some can be "
             "drawn for validation: give a validation text with --valid FILE"
         )
-    marks = _random_marks(found.n_lines, n_valid, seed)
-    return ChosenLines(text, marks.translate(_OTHERS)), ChosenLines(text, marks)
+    return LineSplit(text, _random_parts(found.n_lines, n_valid, seed))
 
 
-def _random_marks(n_lines: int, n_chosen: int, seed: int) -> bytes:
-    """A byte a line, 1 for those that are chosen; every choice of so many lines is equally likely.
+def _random_parts(n_lines: int, n_valid: int, seed: int) -> bytes:
+    """The part of each line; every choice of so many lines to validate on is equally likely.
 
-    In memory for one block of lines: how many of them are in it is drawn first.
+    Needs memory for one block of lines: how many of them are in a block is drawn first.
     """
     generator, shares = random.Random(seed), np.random.default_rng(seed)
-    marks = bytearray(n_lines)
+    parts = bytearray(n_lines)
     for start in range(0, n_lines, _BLOCK):
         size = min(_BLOCK, n_lines - start)
-        n_here = int(shares.hypergeometric(n_chosen, n_lines - start - n_chosen, size))
+        n_here = int(shares.hypergeometric(n_valid, n_lines - start - n_valid, size))
         for turn in generator.sample(range(size), n_here):
-            marks[start + turn] = 1
-        n_chosen -= n_here
-    return bytes(marks)
+            parts[start + turn] = VALID
+        n_valid -= n_here
+    return bytes(parts)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -27,7 +27,7 @@ from rnngen.training.softmax import softmax_loss, target_logprobs
 
 # Up to this vocabulary the embedding and the input weights of the first layer are multiplied as a whole, once a
 # window, and the gates are looked up: cheaper than multiplying every row of the window.
-LARGEST_TABLE = 1024
+LOOKED_UP_VOCABULARY = 1024
 # From this vocabulary on the softmax's product is worth rounding to bfloat16.
 LARGE_VOCABULARY = 1024
 
@@ -166,7 +166,7 @@ class RNNLM(nn.Module):
             bias = b_ih + (b_hh if b_n is None else functional.pad(b_hh[: 2 * H], (0, H)))
             if outputs is not None:
                 gates = _blocks(outputs, w_ih, bias, config.num_gates, low)
-            elif config.vocab_size <= LARGEST_TABLE:
+            elif config.vocab_size <= LOOKED_UP_VOCABULARY:
                 gates = self._look_up(ids, w_ih, bias)
             else:
                 gates = _blocks(self.embedding(ids), w_ih, bias, config.num_gates, low)

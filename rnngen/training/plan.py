@@ -14,7 +14,7 @@ from rnngen.cores import available_cores
 from rnngen.errors import ConfigError
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import count_line_windows
-from rnngen.training.network import LARGEST_TABLE, check_device
+from rnngen.training.network import check_device
 from rnngen.training.products import product
 
 BATCH_SIZE = 32
@@ -23,11 +23,12 @@ DROPOUT = 0.1
 # Measured (CONTRIBUTING.md, "Defaults"): of a text that is read more often than so, wider networks learn it by heart.
 MANY_EPOCHS, WIDE, DROPOUT_OF_MANY = 15.0, 192, 0.3
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
+SMALL_VOCABULARY = 1024  # up to this one, a model has n-grams and a narrow embedding unless others are asked for
 NGRAM_ORDERS = (2, 3, 4)
 NGRAM_BITS = 14
 MOST_NGRAM_LOGITS = 1 << 23  # unasked: 16 MiB of a checkpoint
 LARGEST_NGRAM_LOGITS = 1 << 27  # asked for: 256 MiB of a checkpoint, and 2 GiB in training
-NARROW_EMBEDDING = 128  # of characters and bytes
+NARROW_EMBEDDING = 128  # of a small vocabulary
 VALIDATE_AFTER = 15  # tokens trained on for each token of the validation text: a tenth of the time or less
 FEWEST_BETWEEN = 25  # steps between two validations
 HIDDEN_SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
@@ -159,10 +160,10 @@ def _model_config(
     dropout = options.dropout
     if dropout is None:
         dropout = choose_dropout(hidden, _tokens_of(options, vocab_size, hidden, n_tokens, flops) / n_train)
-    narrow = vocab_size <= LARGEST_TABLE and not options.tie_weights
+    narrow = vocab_size <= SMALL_VOCABULARY and not options.tie_weights
     orders = options.ngram_orders
     if orders is None:
-        orders = NGRAM_ORDERS if vocab_size <= LARGEST_TABLE else ()
+        orders = NGRAM_ORDERS if vocab_size <= SMALL_VOCABULARY else ()
         if options.ngram_bits and not orders:
             raise ConfigError(
                 f"a vocabulary of {vocab_size} has no n-grams by itself: add --ngram-orders, or leave out --ngram-bits"

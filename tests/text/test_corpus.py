@@ -1,4 +1,4 @@
-"""Files, standard input and .gz as one text, and its parts for training and validation."""
+"""Files, standard input, .gz and strings as one text."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from hypothesis import strategies as st
 
 from rnngen.errors import ConfigError, DataError
 from rnngen.text import corpus
-from rnngen.text.corpus import READ_BYTES, FileText, Survey, stream_lines, survey
-from rnngen.text.splits import ChosenLines, Slice, split_by_characters, split_by_lines
+from rnngen.text.corpus import READ_BYTES, FileText, StringText, Survey, stream_lines, survey
 from rnngen.tokenizers.base import Text
 
 Write = Callable[..., str]
@@ -366,79 +365,27 @@ def test_a_text_that_cannot_teach_is_refused(write: Write, content: bytes, messa
     assert str(error.value) == message
 
 
+# A string
+
+
 @settings(deadline=None)
-@given(st.lists(st.text("ab\n", min_size=1)), st.integers(0, 30), st.integers(0, 30))
-def test_a_slice_of_chunks_is_the_slice_of_the_text(chunks: list[str], start: int, stop: int) -> None:
-    part = Slice(text_of(*chunks), start, stop)
-    assert whole(part) == "".join(chunks)[start:stop]
-    assert "" not in part.chunks()
+@given(content=st.text(st.sampled_from("ab\r\n\ufeff\u2028é 😀")), read_chars=st.integers(1, 9))
+def test_a_string_gives_the_chunks_of_a_file_that_holds_it(
+    tmp_path_factory: pytest.TempPathFactory, content: str, read_chars: int
+) -> None:
+    path = tmp_path_factory.mktemp("string") / "text"
+    path.write_bytes(content.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "LONGEST_CHUNK", 5)
+        patch.setattr(corpus, "LONGEST_LINE", 12)
+        expected = list(FileText([str(path)]).chunks())
+        patch.setattr(corpus, "READ_BYTES", read_chars)
+        assert list(StringText(content).chunks()) == expected
 
 
-@pytest.mark.parametrize("n", [2, 9, 10, 11, 99, 1001, 1_115_394])
-def test_the_text_is_cut_at_nine_tenths_as_everyone_cuts_it(n: int) -> None:
-    text = "".join(map(str, range(n)))[:n]
-    train, valid = split_by_characters(text_of(text[: n // 3], text[n // 3 :]), Survey(n, 1, ""), 0.1)
-    assert (whole(train), whole(valid)) == (text[: int(0.9 * n)], text[int(0.9 * n) :])
-
-
-@pytest.mark.parametrize(
-    ("n", "fraction", "shown"),
-    [(1, 0.1, "1 character: too few to keep 10%"), (3, 0.75, "3 characters: too few to keep 75%")],
-)
-def test_a_text_too_short_to_cut_says_what_is_missing(n: int, fraction: float, shown: str) -> None:
-    with pytest.raises(DataError) as error:
-        split_by_characters(text_of("x" * n), Survey(n, 1, ""), fraction)
-    assert str(error.value) == (
-        f"the text has {shown} for validation; give more text, or a validation text with --valid FILE"
-    )
-
-
-NAMES = text_of("ann\n\nbob\n", " \ncid\n", "dan\neve", "\n\n\nfay\n", "gil")
-
-
-@pytest.mark.parametrize(("fraction", "n_valid"), [(0.01, 1), (0.1, 1), (0.3, 2), (0.5, 4), (0.8, 6)])
-def test_lines_are_dealt_out_whole_and_blank_ones_are_left_out(fraction: float, n_valid: int) -> None:
-    train, valid = split_by_lines(NAMES, survey(NAMES), fraction, seed=1)
-    assert len(whole(valid).splitlines()) == n_valid
-    dealt = (whole(train) + whole(valid)).splitlines(keepends=True)
-    assert sorted(dealt) == ["ann\n", "bob\n", "cid\n", "dan\n", "eve\n", "fay\n", "gil\n"]
-
-
-def test_the_seed_alone_decides_which_lines_validate() -> None:
-    def lines(seed: int) -> str:
-        return whole(split_by_lines(NAMES, survey(NAMES), 0.3, seed)[1])
-
-    assert lines(1) == lines(1)
-    assert len({lines(seed) for seed in range(9)}) > 1
-
-
-@pytest.mark.parametrize(
-    ("text", "fraction", "shown"),
-    [
-        ("a\n\n", 0.1, "1 line that is not blank: too few to keep 1"),
-        ("a\nb\nc", 0.9, "3 lines that are not blank: too few to keep 3"),
-    ],
-)
-def test_too_few_lines_say_what_is_missing(text: str, fraction: float, shown: str) -> None:
-    with pytest.raises(DataError) as error:
-        split_by_lines(text_of(text), survey(text_of(text)), fraction, 1)
-    assert str(error.value) == (
-        f"the text has {shown} for validation; give more lines, or a validation text with --valid FILE"
-    )
-
-
-@pytest.mark.parametrize("size", [3, 7, 20])
-def test_a_line_that_is_cut_into_chunks_is_one_line(size: int) -> None:
-    whole = "a b c d e f\n \nlong line here\n  x\nlast"
-
-    class Cut:
-        def chunks(self) -> Iterator[str]:
-            return (whole[start : start + size] for start in range(0, len(whole), size))
-
-    found = survey(Cut())
-    assert found.n_lines == 4
-    chosen = "".join(ChosenLines(Cut(), bytes([1, 0, 1, 1])).chunks())
-    assert chosen == "a b c d e f\n  x\nlast\n"
+def test_a_string_that_no_file_can_hold_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^the text has U\+D800 at character 3: a surrogate is half of a character"):
+        StringText("ab\ud800")
 
 
 # Lines that are too long

@@ -38,7 +38,7 @@ def test_the_end_of_the_text_is_kept_for_validation(valid_fraction: float | None
     config = TrainConfig(valid_fraction=valid_fraction)
     data = prepare(text_of(text), None, config, CharTokenizer(text), CHAR)
     assert texts_of(data) == (text[:cut], text[cut:])
-    assert (data.found.n_chars, data.valid_chars, data.lines) == (100, 100 - cut, False)
+    assert (data.survey.n_chars, data.valid_chars, data.lines) == (100, 100 - cut, False)
 
 
 def test_of_a_very_large_text_no_more_is_validated_on_than_is_useful(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,14 +61,14 @@ def test_a_tokenizer_that_is_given_is_taken() -> None:
 def test_a_validation_text_of_its_own_leaves_the_text_whole() -> None:
     data = prepare(text_of("abab", "ba"), text_of("aab"), TrainConfig(), None, CHAR)
     assert texts_of(data) == ("ababba", "aab")
-    assert (data.found.n_chars, data.valid_chars) == (6, 3)
+    assert (data.survey.n_chars, data.valid_chars) == (6, 3)
 
 
 def test_with_lines_every_line_is_on_one_side_and_ends_in_a_line_break() -> None:
     names = ["ann", "bob", "cid", "dan", "eve"]
     data = prepare(text_of("\n\n".join(names)), None, TrainConfig(lines=True, valid_fraction=0.4), None, CHAR)
     train, valid = texts_of(data)
-    assert (train.count("\n"), valid.count("\n"), data.lines, data.found.n_lines) == (3, 2, True, 5)
+    assert (train.count("\n"), valid.count("\n"), data.lines, data.survey.n_lines) == (3, 2, True, 5)
     assert data.valid_chars == len(valid) == 8
     again = prepare(text_of("\n\n".join(names)), None, TrainConfig(lines=True, valid_fraction=0.4), None, CHAR)
     assert texts_of(again) == (train, valid)
@@ -162,11 +162,40 @@ def test_the_ids_of_a_text_are_the_same_however_it_is_read(
         text = FileText([paths.get(name, name) for name in names])
         data = prepare(text, None, config, None, TokenizerConfig(level), tmp_path / f"cache{number}")
         assert not data.reused
-        found.add((data.found.sha256, data.train.ids.tobytes(), data.valid.ids.tobytes()))
+        found.add((data.survey.sha256, data.train.ids.tobytes(), data.valid.ids.tobytes()))
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("reading", [1, 2, 3])
+class Counting:
+    """A text that counts how often it is read."""
+
+    def __init__(self, content: str) -> None:
+        self.n_readings, self._content = 0, content
+
+    def chunks(self) -> Iterator[str]:
+        self.n_readings += 1
+        yield self._content
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_text_is_read_to_be_known_to_build_a_tokenizer_and_to_encode_both_parts(tmp_path: Path, lines: bool) -> None:
+    config = TrainConfig(lines=lines)
+    text = Counting("ab\n" * 60)
+    prepare(text, None, config, None, CHAR, tmp_path)
+    assert text.n_readings == 3
+    prepare(text, None, config, None, CHAR, tmp_path)
+    assert text.n_readings == 4  # only its hash was needed
+    prepare(text, None, config, ByteTokenizer(), CHAR, tmp_path)
+    assert text.n_readings == 6
+
+
+def test_a_text_and_its_validation_text_are_each_encoded_in_one_reading(tmp_path: Path) -> None:
+    text, valid = Counting("abab" * 30), Counting("ba")
+    prepare(text, valid, TrainConfig(), None, CHAR, tmp_path)
+    assert (text.n_readings, valid.n_readings) == (3, 2)
+
+
+@pytest.mark.parametrize("reading", [1, 2])
 def test_a_text_that_changes_between_its_readings_is_noticed_and_not_cached(tmp_path: Path, reading: int) -> None:
     class Changing:
         n_readings = 0

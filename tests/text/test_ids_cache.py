@@ -20,45 +20,49 @@ import pytest
 from rnngen.config import TokenizerConfig
 from rnngen.errors import DataError, TokenizerError
 from rnngen.text import ids_cache as caches
-from rnngen.text.ids_cache import HEADER_BYTES, Cache, Part, default_folder
-from rnngen.text.ids_on_disk import release
+from rnngen.text.ids_cache import HEADER_BYTES, IdsCache, KeyedText, default_folder
+from rnngen.text.ids_on_disk import IdsOnDisk, release
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 
 TEXT = "to be or not to be\n" * 100
 AB = CharTokenizer("ab")
 
 
-def part_of(content: str, which: str = "whole") -> Part:
+def keyed(content: str, which: str = "whole") -> KeyedText:
     text: Any = SimpleNamespace(chunks=lambda: iter([content]))
-    return Part(text, sha256(content.encode()).hexdigest(), (which,))
+    return KeyedText.whole(text, sha256(content.encode()).hexdigest(), (which,))
 
 
-def unreadable(part: Part) -> Part:
-    """The same part, of a text that must not be read."""
+def unreadable(text: KeyedText) -> KeyedText:
+    """The same text, which must not be read."""
 
     def fail() -> Any:
         raise AssertionError("the text was read")
 
-    text: Any = SimpleNamespace(chunks=fail)
-    return Part(text, part.sha256, part.which)
+    return KeyedText(SimpleNamespace(pieces=fail), text.sha256, text.keys)
 
 
-def entry(cache: Cache, suffix: str = "ids") -> Path:
+def ids_of(cache: IdsCache, text: KeyedText, tokenizer: Any, on_unknown: Any = "unk") -> IdsOnDisk:
+    [ids] = cache.ids(text, tokenizer, on_unknown)
+    return ids
+
+
+def entry(cache: IdsCache, suffix: str = "ids") -> Path:
     [path] = cache.folder.glob(f"*.{suffix}")
     return path
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
+def cache(tmp_path: Path) -> IdsCache:
+    return IdsCache(tmp_path / "cache")
 
 
 # Reuse
 
 
-def test_ids_are_reused_without_reading_the_text(cache: Cache) -> None:
-    first = cache.tokens(part_of("ab?b"), AB)
-    again = cache.tokens(unreadable(part_of("ab?b")), AB)
+def test_ids_are_reused_without_reading_the_text(cache: IdsCache) -> None:
+    first = ids_of(cache, keyed("ab?b"), AB)
+    again = ids_of(cache, unreadable(keyed("ab?b")), AB)
     assert (first.reused, again.reused) == (False, True)
     assert first.ids.tolist() == again.ids.tolist() == [2, 3, 0, 3]
     assert again.ids.dtype == np.uint8
@@ -68,42 +72,70 @@ def test_ids_are_reused_without_reading_the_text(cache: Cache) -> None:
         )  # fmt: skip
 
 
+def test_parts_are_encoded_in_one_reading_and_only_those_that_are_not_here(cache: IdsCache) -> None:
+    reads = []
+
+    def pieces() -> Any:
+        reads.append(1)
+        yield from [(0, "ab"), (1, "ba"), (0, "a"), (1, "?b")]
+
+    text = KeyedText(SimpleNamespace(pieces=pieces), "hash", (("train",), ("valid",)))
+    train, valid = cache.ids(text, AB)
+    assert (train.ids.tolist(), valid.ids.tolist(), len(reads)) == ([2, 3, 2], [3, 2, 0, 3], 1)
+    assert (train.n_unknown, valid.n_unknown, str(valid.first_unknown)[-11:]) == (0, 1, "character 3")
+    os.unlink(max(cache.folder.iterdir(), key=lambda path: path.stat().st_size))
+    train, valid = cache.ids(text, AB)
+    assert (train.reused, valid.reused, len(reads)) == (True, False, 2)
+    assert (train.ids.tolist(), valid.ids.tolist()) == ([2, 3, 2], [3, 2, 0, 3])
+    assert [ids.reused for ids in cache.ids(unreadable(text), AB)] == [True, True]
+
+
+def test_a_text_that_fails_in_one_part_leaves_neither(cache: IdsCache) -> None:
+    def pieces() -> Any:
+        yield 0, "ab"
+        raise DataError("the text changed")
+
+    with pytest.raises(DataError, match="changed"):
+        cache.ids(KeyedText(SimpleNamespace(pieces=pieces), "hash", (("train",), ("valid",))), AB)
+    assert list(cache.folder.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "other",
     [
-        lambda cache: cache.tokens(part_of("ab"), AB),
-        lambda cache: cache.tokens(part_of("ab?b", "valid"), AB),
-        lambda cache: cache.tokens(part_of("ab?b"), CharTokenizer("abc")),
-        lambda cache: cache.tokens(part_of("ab?b"), AB, "skip"),
+        lambda cache: ids_of(cache, keyed("ab"), AB),
+        lambda cache: ids_of(cache, keyed("ab?b", "valid"), AB),
+        lambda cache: ids_of(cache, keyed("ab?b"), CharTokenizer("abc")),
+        lambda cache: ids_of(cache, keyed("ab?b"), AB, "skip"),
     ],
     ids=["another text", "another part", "another tokenizer", "unknown symbols handled otherwise"],
 )
-def test_ids_of_anything_else_are_not_taken_for_these(cache: Cache, other: Callable[[Cache], Any]) -> None:
-    cache.tokens(part_of("ab?b"), AB)
+def test_ids_of_anything_else_are_not_taken_for_these(cache: IdsCache, other: Callable[[IdsCache], Any]) -> None:
+    ids_of(cache, keyed("ab?b"), AB)
     assert not other(cache).reused
     assert len(list(cache.folder.iterdir())) == 2
 
 
-def test_a_text_without_tokens_is_reused_too(cache: Cache) -> None:
+def test_a_text_without_tokens_is_reused_too(cache: IdsCache) -> None:
     for reused in (False, True):
-        tokens = cache.tokens(part_of("??"), AB, "skip")
+        tokens = ids_of(cache, keyed("??"), AB, "skip")
         assert (tokens.ids.shape, tokens.n_unknown, tokens.reused) == ((0,), 2, reused)
 
 
 @pytest.mark.parametrize("level", ["char", "byte", "word", "subword"])
-def test_a_tokenizer_is_reused_without_reading_the_text(cache: Cache, level: Any) -> None:
+def test_a_tokenizer_is_reused_without_reading_the_text(cache: IdsCache, level: Any) -> None:
     config = TokenizerConfig(level)
-    first = cache.tokenizer(part_of(TEXT), config)
-    again = cache.tokenizer(unreadable(part_of(TEXT)), config)
+    first = cache.tokenizer(keyed(TEXT), config)
+    again = cache.tokenizer(unreadable(keyed(TEXT)), config)
     assert again.to_dict() == first.to_dict()
-    others = part_of("a rose is a rose\n" * 90)
+    others = keyed("a rose is a rose\n" * 90)
     assert level == "byte" or cache.tokenizer(others, config).to_dict() != first.to_dict()
 
 
-def test_an_unknown_symbol_of_any_length_has_room(cache: Cache) -> None:
+def test_an_unknown_symbol_of_any_length_has_room(cache: IdsCache) -> None:
     config = TokenizerConfig("word")
-    tokenizer = cache.tokenizer(part_of(TEXT), config)
-    first, again = (cache.tokens(part_of("😀" * 100_000), tokenizer) for _ in range(2))
+    tokenizer = cache.tokenizer(keyed(TEXT), config)
+    first, again = (ids_of(cache, keyed("😀" * 100_000), tokenizer) for _ in range(2))
     assert (first.reused, again.reused) == (False, True)
     assert first.first_unknown == again.first_unknown is not None
 
@@ -112,11 +144,11 @@ def test_an_unknown_symbol_of_any_length_has_room(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["ids", "tokenizer"])
-def test_an_entry_that_is_damaged_anywhere_is_written_anew(cache: Cache, suffix: str) -> None:
+def test_an_entry_that_is_damaged_anywhere_is_written_anew(cache: IdsCache, suffix: str) -> None:
     config = TokenizerConfig("char")
 
     def make() -> Any:
-        return (cache.tokenizer(part_of(TEXT), config).to_dict(), cache.tokens(part_of(TEXT), AB).ids.tolist())
+        return (cache.tokenizer(keyed(TEXT), config).to_dict(), ids_of(cache, keyed(TEXT), AB).ids.tolist())
 
     expected = make()
     path = entry(cache, suffix)
@@ -141,25 +173,25 @@ def test_an_entry_that_is_damaged_anywhere_is_written_anew(cache: Cache, suffix:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_header_that_lies_with_a_right_digest_is_not_believed(cache: Cache, lie: dict[str, Any]) -> None:
-    cache.tokens(part_of("abab"), AB)
+def test_a_header_that_lies_with_a_right_digest_is_not_believed(cache: IdsCache, lie: dict[str, Any]) -> None:
+    ids_of(cache, keyed("abab"), AB)
     rewrite(entry(cache), lie, b"\2\3\2\3")
-    tokens = cache.tokens(part_of("abab"), AB)
+    tokens = ids_of(cache, keyed("abab"), AB)
     assert (tokens.reused, tokens.ids.tolist()) == (False, [2, 3, 2, 3])
 
 
-def test_ids_beyond_the_vocabulary_are_not_believed(cache: Cache) -> None:
-    cache.tokens(part_of("abab"), AB)
+def test_ids_beyond_the_vocabulary_are_not_believed(cache: IdsCache) -> None:
+    ids_of(cache, keyed("abab"), AB)
     rewrite(entry(cache), {}, b"\2\3\2\4")
-    assert cache.tokens(part_of("abab"), AB).ids.tolist() == [2, 3, 2, 3]
+    assert ids_of(cache, keyed("abab"), AB).ids.tolist() == [2, 3, 2, 3]
 
 
 @pytest.mark.parametrize("content", [b"[]", b'{"level": "char", "characters": "aa"}', b"[" * 100_000, b"\xff"])
-def test_a_tokenizer_that_is_none_is_not_believed(cache: Cache, content: bytes) -> None:
+def test_a_tokenizer_that_is_none_is_not_believed(cache: IdsCache, content: bytes) -> None:
     config = TokenizerConfig("char")
-    cache.tokenizer(part_of("abab"), config)
+    cache.tokenizer(keyed("abab"), config)
     rewrite(entry(cache, "tokenizer"), {}, content)
-    assert cache.tokenizer(part_of("abab"), config).to_dict()["characters"] == "ab"
+    assert cache.tokenizer(keyed("abab"), config).to_dict()["characters"] == "ab"
 
 
 def rewrite(path: Path, changes: dict[str, Any], content: bytes) -> None:
@@ -169,42 +201,42 @@ def rewrite(path: Path, changes: dict[str, Any], content: bytes) -> None:
     path.write_bytes(fields + sha256(content + fields).hexdigest().encode() + content)
 
 
-def test_a_rewritten_entry_that_tells_the_truth_is_taken(cache: Cache) -> None:
-    cache.tokens(part_of("abab"), AB)
+def test_a_rewritten_entry_that_tells_the_truth_is_taken(cache: IdsCache) -> None:
+    ids_of(cache, keyed("abab"), AB)
     rewrite(entry(cache), {}, b"\2\3\2\3")
-    assert cache.tokens(part_of("abab"), AB).reused
+    assert ids_of(cache, keyed("abab"), AB).reused
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
-def test_an_entry_of_another_user_is_not_trusted(cache: Cache) -> None:
-    cache.tokens(part_of("abab"), AB)
+def test_an_entry_of_another_user_is_not_trusted(cache: IdsCache) -> None:
+    ids_of(cache, keyed("abab"), AB)
     os.chown(entry(cache), 12345, 12345)
-    assert not cache.tokens(part_of("abab"), AB).reused
-    assert cache.tokens(part_of("abab"), AB).reused
+    assert not ids_of(cache, keyed("abab"), AB).reused
+    assert ids_of(cache, keyed("abab"), AB).reused
 
 
-def test_a_link_in_the_place_of_an_entry_is_not_followed(cache: Cache, tmp_path: Path) -> None:
-    cache.tokens(part_of("abab"), AB)
+def test_a_link_in_the_place_of_an_entry_is_not_followed(cache: IdsCache, tmp_path: Path) -> None:
+    ids_of(cache, keyed("abab"), AB)
     path = entry(cache)
     precious = tmp_path / "precious"
     path.rename(precious)
     path.symlink_to(precious)
     content = precious.read_bytes()
-    assert not cache.tokens(part_of("abab"), AB).reused
+    assert not ids_of(cache, keyed("abab"), AB).reused
     assert not path.is_symlink()
     assert precious.read_bytes() == content
 
 
-def test_a_named_pipe_in_the_place_of_an_entry_holds_nobody_up(cache: Cache) -> None:
-    cache.tokens(part_of("abab"), AB)
+def test_a_named_pipe_in_the_place_of_an_entry_holds_nobody_up(cache: IdsCache) -> None:
+    ids_of(cache, keyed("abab"), AB)
     path = entry(cache)
     path.unlink()
     os.mkfifo(path)
-    assert cache.tokens(part_of("abab"), AB).ids.tolist() == [2, 3, 2, 3]
+    assert ids_of(cache, keyed("abab"), AB).ids.tolist() == [2, 3, 2, 3]
 
 
-def test_only_the_user_can_read_the_folder_and_what_is_in_it(cache: Cache) -> None:
-    cache.tokens(part_of("abab"), AB)
+def test_only_the_user_can_read_the_folder_and_what_is_in_it(cache: IdsCache) -> None:
+    ids_of(cache, keyed("abab"), AB)
     assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(entry(cache).stat().st_mode) == 0o600
 
@@ -212,14 +244,14 @@ def test_only_the_user_can_read_the_folder_and_what_is_in_it(cache: Cache) -> No
 # Faults
 
 
-def test_a_text_that_fails_leaves_nothing_behind(cache: Cache) -> None:
+def test_a_text_that_fails_leaves_nothing_behind(cache: IdsCache) -> None:
     with pytest.raises(TokenizerError):
-        cache.tokens(part_of("ab?"), AB, "error")
+        ids_of(cache, keyed("ab?"), AB, "error")
     assert list(cache.folder.iterdir()) == []
 
 
-def test_ids_stay_when_the_cache_is_cleared_and_when_its_folder_goes(cache: Cache) -> None:
-    tokens = cache.tokens(part_of(TEXT), ByteTokenizer())
+def test_ids_stay_when_the_cache_is_cleared_and_when_its_folder_goes(cache: IdsCache) -> None:
+    tokens = ids_of(cache, keyed(TEXT), ByteTokenizer())
     assert cache.clear()[0] == 1
     cache.folder.rmdir()
     assert tokens.ids[:5].tobytes() == b"to be"
@@ -227,7 +259,7 @@ def test_ids_stay_when_the_cache_is_cleared_and_when_its_folder_goes(cache: Cach
     assert tokens.ids.tobytes() == TEXT.encode()
 
 
-def test_a_cache_that_is_cleared_while_it_is_written_gives_the_ids_all_the_same(cache: Cache) -> None:
+def test_a_cache_that_is_cleared_while_it_is_written_gives_the_ids_all_the_same(cache: IdsCache) -> None:
     class Clearing:
         def chunks(self) -> Any:
             yield "abab"
@@ -235,19 +267,19 @@ def test_a_cache_that_is_cleared_while_it_is_written_gives_the_ids_all_the_same(
             cache.folder.rmdir()
             yield "ba"
 
-    assert cache.tokens(Part(Clearing(), "0", ()), AB).ids.tolist() == [2, 3, 2, 3, 3, 2]
+    assert ids_of(cache, KeyedText.whole(Clearing(), "0"), AB).ids.tolist() == [2, 3, 2, 3, 3, 2]
     assert not cache.folder.exists()
 
 
-def test_two_processes_on_one_cache_both_have_the_ids(cache: Cache) -> None:
+def test_two_processes_on_one_cache_both_have_the_ids(cache: IdsCache) -> None:
     script = (
         "import sys, pathlib, hashlib\n"
-        "from rnngen.text.ids_cache import Cache, Part\nfrom rnngen.tokenizers.char import ByteTokenizer\n"
+        "from rnngen.text.ids_cache import IdsCache, KeyedText\nfrom rnngen.tokenizers.char import ByteTokenizer\n"
         "class T:\n    def chunks(self):\n        for _ in range(300): yield 'to be or not to be\\n' * 500\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "for _ in range(3):\n"
-        "    ids = Cache(pathlib.Path(sys.argv[1])).tokens(Part(T(), 'x', ()), ByteTokenizer()).ids\n"
-        "    print(len(ids), hashlib.sha256(ids.tobytes()).hexdigest(), flush=True)\n"
+        "    [ids] = IdsCache(pathlib.Path(sys.argv[1])).ids(KeyedText.whole(T(), 'x'), ByteTokenizer())\n"
+        "    print(len(ids.ids), hashlib.sha256(ids.ids.tobytes()).hexdigest(), flush=True)\n"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", script, str(cache.folder)], stdin=subprocess.PIPE,
@@ -267,12 +299,12 @@ def test_two_processes_on_one_cache_both_have_the_ids(cache: Cache) -> None:
     assert [path.suffix for path in cache.folder.iterdir()] == [".ids"]
 
 
-def test_a_full_disk_is_named_with_a_remedy_and_leaves_nothing_behind(cache: Cache) -> None:
+def test_a_full_disk_is_named_with_a_remedy_and_leaves_nothing_behind(cache: IdsCache) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER_BYTES + 1000, hard))
     try:
         with pytest.raises(DataError) as error:
-            cache.tokens(part_of("x" * 100_000), ByteTokenizer())
+            ids_of(cache, keyed("x" * 100_000), ByteTokenizer())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(error.value) == (
@@ -282,20 +314,20 @@ def test_a_full_disk_is_named_with_a_remedy_and_leaves_nothing_behind(cache: Cac
     assert list(cache.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("make", ["tokens", "tokenizer"])
+@pytest.mark.parametrize("make", ["ids", "tokenizer"])
 def test_a_folder_that_cannot_be_made_is_named_with_a_remedy_before_the_text_is_read(tmp_path: Path, make: str) -> None:
     (tmp_path / "file").write_text("")
-    cache = Cache(tmp_path / "file" / "cache")
+    cache = IdsCache(tmp_path / "file" / "cache")
     with pytest.raises(DataError, match=r"^cannot keep the tokens in .*cache: Not a directory; .*--cache-dir$"):
-        getattr(cache, make)(unreadable(part_of("ab")), AB if make == "tokens" else TokenizerConfig())
+        getattr(cache, make)(unreadable(keyed("ab")), AB if make == "ids" else TokenizerConfig())
 
 
 # Clearing
 
 
-def test_clearing_removes_entries_and_leftovers_and_nothing_else(cache: Cache, tmp_path: Path) -> None:
-    cache.tokens(part_of("ab"), AB)
-    cache.tokenizer(part_of("ab"), TokenizerConfig())
+def test_clearing_removes_entries_and_leftovers_and_nothing_else(cache: IdsCache, tmp_path: Path) -> None:
+    ids_of(cache, keyed("ab"), AB)
+    cache.tokenizer(keyed("ab"), TokenizerConfig())
     key = "0" * 64
     (cache.folder / f".{key}.ids.{'0' * 16}.tmp").write_bytes(b"12345")
     n_bytes = sum(path.stat().st_size for path in cache.folder.iterdir())
@@ -307,7 +339,7 @@ def test_clearing_removes_entries_and_leftovers_and_nothing_else(cache: Cache, t
     assert cache.clear() == (0, 0)
 
 
-def test_clearing_removes_links_and_not_what_they_lead_to(cache: Cache, tmp_path: Path) -> None:
+def test_clearing_removes_links_and_not_what_they_lead_to(cache: IdsCache, tmp_path: Path) -> None:
     cache.folder.mkdir()
     precious = tmp_path / "precious"
     precious.write_text("dear")
@@ -319,8 +351,8 @@ def test_clearing_removes_links_and_not_what_they_lead_to(cache: Cache, tmp_path
     assert precious.read_text() == "dear"
 
 
-def test_clearing_names_a_folder_that_it_leaves_after_it_has_removed_all_else(cache: Cache) -> None:
-    cache.tokens(part_of("ab"), AB)
+def test_clearing_names_a_folder_that_it_leaves_after_it_has_removed_all_else(cache: IdsCache) -> None:
+    ids_of(cache, keyed("ab"), AB)
     folders = [cache.folder / f"{digit * 64}.ids" for digit in "ab"]
     for folder in folders:
         folder.mkdir()
@@ -334,13 +366,13 @@ def test_clearing_names_a_folder_that_it_leaves_after_it_has_removed_all_else(ca
     )
 
 
-def test_a_folder_in_the_place_of_an_entry_is_named_before_the_text_is_read(cache: Cache) -> None:
-    cache.tokens(part_of("ab"), AB)
+def test_a_folder_in_the_place_of_an_entry_is_named_before_the_text_is_read(cache: IdsCache) -> None:
+    ids_of(cache, keyed("ab"), AB)
     path = entry(cache)
     path.unlink()
     path.mkdir()
     with pytest.raises(DataError) as error:
-        cache.tokens(unreadable(part_of("ab")), AB)
+        ids_of(cache, unreadable(keyed("ab")), AB)
     assert str(error.value) == (
         f"{path} is a folder where the cache keeps a file: move it away, "
         "or name another folder for the cache with --cache-dir"
@@ -351,25 +383,25 @@ def test_a_folder_in_the_place_of_an_entry_is_named_before_the_text_is_read(cach
 def test_a_file_as_the_folder_is_named_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("dear")
-    for act in (lambda cache: cache.clear(), lambda cache: cache.tokens(unreadable(part_of("ab")), AB)):
+    for act in (lambda cache: cache.clear(), lambda cache: ids_of(cache, unreadable(keyed("ab")), AB)):
         with pytest.raises(
             DataError, match=r"text.txt is no folder to keep tokens in: name a folder with --cache-dir$"
         ):
-            act(Cache(path))
+            act(IdsCache(path))
     assert path.read_text() == "dear"
 
 
 def test_clearing_a_cache_that_is_not_there_removes_nothing(tmp_path: Path) -> None:
-    assert Cache(tmp_path / "none").clear() == (0, 0)
+    assert IdsCache(tmp_path / "none").clear() == (0, 0)
 
 
-def test_what_a_killed_process_left_is_removed_when_it_is_old(cache: Cache) -> None:
+def test_what_a_killed_process_left_is_removed_when_it_is_old(cache: IdsCache) -> None:
     cache.folder.mkdir()
     old, new = (cache.folder / f".{'0' * 64}.ids.{digit * 16}.tmp" for digit in "01")
     for path in (old, new):
         path.write_text("")
     os.utime(old, (0, 0))
-    cache.tokens(part_of("ab"), AB)
+    ids_of(cache, keyed("ab"), AB)
     assert (old.exists(), new.exists()) == (False, True)
 
 
@@ -381,10 +413,10 @@ def test_the_default_folder_is_where_the_system_keeps_caches(tmp_path: Path, mon
 
 
 def test_the_version_of_sentencepiece_is_a_part_of_what_subwords_are_made_of(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
+    cache: IdsCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = TokenizerConfig("subword")
-    cache.tokenizer(part_of(TEXT), config)
+    cache.tokenizer(keyed(TEXT), config)
     monkeypatch.setattr(caches, "version", lambda name: "another")
     with pytest.raises(AssertionError, match="the text was read"):
-        cache.tokenizer(unreadable(part_of(TEXT)), config)
+        cache.tokenizer(unreadable(keyed(TEXT)), config)

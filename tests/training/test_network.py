@@ -20,11 +20,11 @@ from rnngen.errors import ConfigError
 from rnngen.training import network as network_module
 from rnngen.training import softmax
 from rnngen.training.bptt import IGNORED
-from rnngen.training.network import LARGEST_TABLE, RNNLM, TorchModel, check_device, load_torch_model, to_weights
+from rnngen.training.network import LOOKED_UP_VOCABULARY, RNNLM, TorchModel, check_device, load_torch_model, to_weights
 from rnngen.training.optimizers import DenseOptimizer
 
 B, T = 3, 11
-LARGE = LARGEST_TABLE + 1
+LARGE = LOOKED_UP_VOCABULARY + 1
 SIZES = {"small vocabulary": 9, "large vocabulary": LARGE}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TIED = {"untied": False, "tied": True}
@@ -51,7 +51,7 @@ def test_the_numpy_engine_computes_the_logits_of_the_torch_network(
 ):
     if not tables:
         monkeypatch.setattr(model_module, "LARGEST_TABLE", 0)
-        monkeypatch.setattr(network_module, "LARGEST_TABLE", 0)
+        monkeypatch.setattr(network_module, "LOOKED_UP_VOCABULARY", 0)
     config = config_of(model_options, num_layers=num_layers, tie_weights=tie_weights, embedding_dim=8)
     weights, ids = random_weights(config), ids_of(config)
     engine, twin = Engine(config, weights), load_torch_model(config, weights, "cpu")

@@ -6,7 +6,7 @@ import pytest
 from rnngen.config import ModelConfig
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.text.dataset import Dataset
-from rnngen.text.ids_on_disk import Tokens
+from rnngen.text.ids_on_disk import IdsOnDisk
 from rnngen.training import validate
 from rnngen.training.network import RNNLM, TorchModel
 from rnngen.training.validate import validation_loss
@@ -19,7 +19,10 @@ class FewSymbols:
 
 
 def dataset_of(ids, lines=False) -> Dataset:
-    return Dataset(FewSymbols(), Tokens(ids, 0), Tokens(ids, 0), lines, None, len(ids))
+    return Dataset(
+        tokenizer=FewSymbols(), train=IdsOnDisk(ids=ids), valid=IdsOnDisk(ids=ids), lines=lines, survey=None,
+        valid_chars=len(ids),
+    )  # fmt: skip
 
 
 def random_ids(n: int) -> np.ndarray:
