@@ -30,7 +30,7 @@ from faults.processes import (
 )
 from faults.signals import expect_resumable
 
-STEPS = ("--steps", "5")
+STEPS = ("--steps", "20")
 
 
 def two_runs(scale: float, seed: int) -> Outcome:

@@ -169,7 +169,7 @@ def _stop_often(place: Place, random: Random, n_stops: int) -> None:
 def _close_terminal(place: Place, random: Random, *, controlling: bool, before: str = "") -> Ended:
     """A run with its display on a terminal that goes away."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "rnngen", *map(str, place.train(*STEPS))]
+    command = [sys.executable, "-m", "rnngen", *map(str, place.train(*STEPS, *RUNS["characters"]))]
     if before:
         command = ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", *command]
     if controlling:
@@ -208,7 +208,7 @@ def _read_until(terminal: int, path: Path, process: subprocess.Popen[bytes]) -> 
 
 def _closed(before: str = "", *, controlling: bool, code: int) -> Trial:
     def attempt(place: Place, random: Random) -> None:
-        expected = reference(*STEPS)
+        expected = reference(*STEPS, *RUNS["characters"])
         ended = _close_terminal(place, random, controlling=controlling, before=before)
         expect_no_crash(ended)
         expect(ended.code == code, f"it ended with {ended.code} and not {code}")
