@@ -1,4 +1,4 @@
-"""Small drawings of numbers for a terminal. Plain text: no library is needed."""
+"""Small charts of numbers for a terminal, in plain text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """The values as bars, the lowest and the highest fill the range; at most `width` of them, averaged."""
+    """The values as bars between the lowest and the highest; averaged where there are more than `width`."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite or width < 1:
         return ""
@@ -26,10 +26,10 @@ def sparkline(values: Sequence[float], width: int) -> str:
 def chart(
     series: Sequence[tuple[str, Sequence[tuple[float, float]]]], width: int = 64, height: int = 12, x_name: str = ""
 ) -> str:
-    """Points as signs on a grid with its two axes labelled.
+    """Points as signs on a grid with two labelled axes.
 
     Args:
-        series: for each sign, the points (x, y) that it marks; a later series covers an earlier one.
+        series: pairs of a sign and the points (x, y) that it marks; a later series covers an earlier one.
     """
     points = [(x, y) for _, line in series for x, y in line if math.isfinite(x) and math.isfinite(y)]
     if not points:

@@ -1,4 +1,4 @@
-"""Options that several commands share: one name, letter and help everywhere. Defaults come from `config.py`."""
+"""Options that several commands share, with the same name, letter and help. Their defaults come from `config.py`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rnngen.runs.repeat import NO_ORDERS
 
 Texts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TEXT", help="Text files; - is standard input, .gz is uncompressed."),
+    typer.Argument(metavar="TEXT", help="Text files. - is standard input; .gz files are decompressed."),
 ]
 Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Encoding of the texts.")]
 Model = Annotated[
     str | None,
     typer.Option(
         "-m", "--model", metavar="MODEL",
-        help="Checkpoint: a path, or a name in ./checkpoints. Else $RNNGEN_MODEL, else the newest in ./checkpoints.",
+        help="Checkpoint: a path, or a name in ./checkpoints. Default: $RNNGEN_MODEL, or the newest in ./checkpoints.",
     ),
 ]  # fmt: skip
 Models = Annotated[
@@ -30,33 +30,41 @@ Models = Annotated[
     typer.Option(
         "-m", "--model", metavar="MODEL",
         help="Checkpoint: a path, or a name in ./checkpoints; repeat it for several. "
-        "Else $RNNGEN_MODEL, else the newest in ./checkpoints.",
+        "Default: $RNNGEN_MODEL, or the newest in ./checkpoints.",
     ),
 ]  # fmt: skip
-Json = Annotated[bool, typer.Option("--json", help="JSON lines with stable keys.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on standard error but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON lines with stable keys.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Write only errors to standard error.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Unknowns = Annotated[
     OnUnknown,
-    typer.Option("--on-unknown", help="For symbols that the model does not know: stop, take as unknown, or leave out."),
+    typer.Option("--on-unknown", help="Symbols that the model does not know: stop, take as unknown, or leave out."),
 ]
 DeviceName = Annotated[Device, typer.Option("--device", help="Where the model runs.")]
 LevelName = Annotated[Level, typer.Option("--level", help="What a token is.")]
 VocabSize = Annotated[
-    int | None, typer.Option("--vocab-size", metavar="N", help="Symbols at most.", show_default="auto")
+    int | None,
+    typer.Option("--vocab-size", metavar="N", help="Largest number of symbols in the vocabulary.", show_default="auto"),
 ]
 MinCount = Annotated[
     int | None,
-    typer.Option("--min-count", metavar="N", help="Drop symbols the text has fewer times.", show_default="auto"),
+    typer.Option(
+        "--min-count", metavar="N", help="Drop symbols that occur fewer times in the text.", show_default="auto"
+    ),
 ]
 SplitName = Annotated[
     Split,
-    typer.Option("--split", help="Words of running text, or of text that white space has split already."),
+    typer.Option(
+        "--split",
+        help="How words are split: running text at punctuation, or text that is already split by white space.",
+    ),
 ]
-SubwordModelName = Annotated[SubwordModel, typer.Option("--subword-model", help="How SentencePiece makes subwords.")]
+SubwordModelName = Annotated[
+    SubwordModel, typer.Option("--subword-model", help="SentencePiece algorithm that makes the subwords.")
+]
 TokenizerFile = Annotated[
     Path | None,
-    typer.Option("--tokenizer", metavar="FILE", help="A tokenizer that `rnngen tokenize --save` made."),
+    typer.Option("--tokenizer", metavar="FILE", help="Tokenizer file from `rnngen tokenize --save`."),
 ]
 
 
@@ -71,7 +79,7 @@ CacheDir = Annotated[
     Path | None,
     typer.Option(
         "--cache-dir", metavar="FOLDER", parser=_folder,
-        help="Where the ids of texts are kept for the next time.",
+        help="Where the token ids of texts are stored for later runs.",
         show_default="$XDG_CACHE_HOME/rnngen or ~/.cache/rnngen",
     ),
 ]  # fmt: skip
@@ -95,7 +103,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_orders(text: str) -> tuple[int, ...]:
-    """The orders of `2,3,4`; none of `none`. Raises ConfigError."""
+    """The orders in `2,3,4`; no orders for `none`. Raises ConfigError."""
     if text == NO_ORDERS:
         return ()
     try:
@@ -105,24 +113,24 @@ def parse_orders(text: str) -> tuple[int, ...]:
 
 
 def asked_for(context: typer.Context) -> set[str]:
-    """The parameters of a command that its command line gives, by their names in Python."""
+    """The parameters that the command line gives, by their names in Python."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def flags_of(names: set[str]) -> str:
-    """Parameters as the command line writes them."""
+    """Parameters as they are written on the command line."""
     shown = {"learning_rate": "--lr", "tokenizer_file": "--tokenizer", "texts": "TEXT"}
     return ", ".join(sorted(shown.get(name, "--" + name.replace("_", "-")) for name in names))
 
 
 def read_or_explain(texts: list[str] | None, explanation: str) -> list[str]:
-    """The texts given; standard input when there are none and it is no terminal. Raises ConfigError."""
+    """The given texts; without any, standard input unless it is a terminal. Raises ConfigError."""
     import sys
 
     if texts:
         if texts.count("-") > 1:
-            raise ConfigError("- stands twice: standard input can be read once")
+            raise ConfigError("- is given twice: standard input can be read once")
         return texts
     if sys.stdin is None or sys.stdin.isatty():
         raise ConfigError(explanation)

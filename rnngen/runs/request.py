@@ -86,7 +86,7 @@ class Request:
         if self.output.name.endswith(models.RESUME_SUFFIX):
             raise ConfigError(f"{self.output} has the name of a resume file: name another with --output")
         if self.paths.count("-") + (str(self.valid) == "-") > 1:
-            raise ConfigError("- stands twice: standard input can be read once")
+            raise ConfigError("- is given twice: standard input can be read once")
 
     def to_dict(self) -> dict[str, Any]:
         """What a resume file keeps of it: what is read, and no path to write to but the cache's. Ready for JSON."""
