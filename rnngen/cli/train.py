@@ -39,116 +39,100 @@ def train(
     force: options.Force = False,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="MODEL", help="Continue a stopped run, with its texts and settings."),
+        typer.Option(
+            "--resume", metavar="MODEL", help="Go on with a run that was stopped; it knows its text and its settings."
+        ),
     ] = None,
     init_from: Annotated[
         str | None,
         typer.Option(
             "--init-from",
             metavar="MODEL",
-            help="Start with the weights of a checkpoint, and with its vocabulary unless another is asked for.",
+            help="Begin with the weights of a checkpoint, and its vocabulary if none is asked for.",
         ),
     ] = None,
     time: Annotated[
-        str | None,
-        typer.Option("--time", metavar="TIME", help="Time budget, such as 90s, 3m or 1h30m.", show_default="3m"),
+        str | None, typer.Option("--time", metavar="TIME", help="Budget: 90s, 3m, 1h30m.", show_default="3m")
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", metavar="N", help="Number of optimizer steps, instead of a time.")
-    ] = None,
-    epochs: Annotated[
-        float | None, typer.Option("--epochs", metavar="E", help="Passes over the text, instead of a time.")
-    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimizer steps instead.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", metavar="E", help="Passes over the text instead.")] = None,
     level: options.LevelName = TokenizerConfig.level,
     vocab_size: options.VocabSize = None,
     min_count: options.MinCount = None,
     split: options.SplitName = TokenizerConfig.split,
     subword_model: options.SubwordModelName = TokenizerConfig.subword_model,
     tokenizer_file: options.TokenizerFile = None,
-    lines: Annotated[bool, typer.Option("--lines", help="Each line is an example of its own (names, titles).")] = False,
-    valid: Annotated[Path | None, typer.Option("--valid", metavar="FILE", help="Text to validate on.")] = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Every line is an example of its own (names, titles).")
+    ] = False,
+    valid: Annotated[Path | None, typer.Option("--valid", metavar="FILE", help="A text to validate on.")] = None,
     valid_fraction: Annotated[
         float | None,
         typer.Option(
             "--valid-fraction",
             metavar="F",
-            help="Fraction at the end of the text to validate on.",
+            help="Part of the text, its end, to validate on.",
             show_default="0.1, 250,000 characters at most",
         ),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option("--patience", metavar="N", help="Stop after N validations without a lower loss.")
+        int | None, typer.Option("--patience", metavar="N", help="Stop after N validations without a better one.")
     ] = None,
-    cell: Annotated[Cell, typer.Option("--cell", help="Type of the recurrent layers.")] = ModelOptions.cell,
+    cell: Annotated[Cell, typer.Option("--cell", help="Recurrent cell.")] = ModelOptions.cell,
     hidden_size: Annotated[
-        int | None, typer.Option("--hidden-size", metavar="H", help="Units in a recurrent layer.", show_default="auto")
+        int | None, typer.Option("--hidden-size", metavar="H", help="Units of a layer.", show_default="auto")
     ] = None,
     embedding_dim: Annotated[
         int | None, typer.Option("--embedding-dim", metavar="E", help="Size of an embedding.", show_default="auto")
     ] = None,
     num_layers: Annotated[
-        int, typer.Option("--num-layers", metavar="L", help="Number of recurrent layers.")
+        int, typer.Option("--num-layers", metavar="L", help="Recurrent layers.")
     ] = ModelOptions.num_layers,
     dropout: Annotated[
-        float | None,
-        typer.Option("--dropout", metavar="P", help="Dropout probability after every layer.", show_default="auto"),
+        float | None, typer.Option("--dropout", metavar="P", help="After every layer.", show_default="auto")
     ] = None,
-    tie_weights: Annotated[
-        bool, typer.Option("--tie-weights", help="Use the embedding as the weights of the softmax.")
-    ] = False,
+    tie_weights: Annotated[bool, typer.Option("--tie-weights", help="The softmax uses the embedding.")] = False,
     nonlinearity: Annotated[
-        Nonlinearity, typer.Option("--nonlinearity", help="Nonlinearity of the rnn cell.")
+        Nonlinearity, typer.Option("--nonlinearity", help="Of the rnn cell.")
     ] = ModelOptions.nonlinearity,
     ngram_orders: Annotated[
         str | None,
         typer.Option(
             "--ngram-orders",
             metavar="N,N|none",
-            help="Context lengths in tokens for the n-gram logits that are added to the network's.",
+            help="Contexts of the last N tokens that have logits of their own, added to the network's.",
             show_default="2,3,4 for vocabularies up to 1,024",
         ),
     ] = None,
     ngram_bits: Annotated[
         int | None,
-        typer.Option(
-            "--ngram-bits", metavar="N", help="At most 2^N contexts of each order.", show_default="14 or less"
-        ),
+        typer.Option("--ngram-bits", metavar="N", help="2^N contexts of an order at most.", show_default="14 or less"),
     ] = None,
     batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size", metavar="B", help="Parallel streams of text, or lines with --lines.", show_default="auto"
-        ),
+        int | None, typer.Option("--batch-size", metavar="B", help="Parallel streams, or lines.", show_default="auto")
     ] = None,
     bptt: Annotated[
-        int | None,
-        typer.Option("--bptt", metavar="T", help="Number of tokens that gradients go back.", show_default="auto"),
+        int | None, typer.Option("--bptt", metavar="T", help="Tokens that gradients go back.", show_default="auto")
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--lr", metavar="X", help="Peak learning rate.", show_default="auto")
     ] = None,
-    optimizer: Annotated[
-        Optimizer, typer.Option("--optimizer", help="Optimizer of the network.")
-    ] = TrainConfig.optimizer,
+    optimizer: Annotated[Optimizer, typer.Option("--optimizer", help="Optimizer.")] = TrainConfig.optimizer,
     weight_decay: Annotated[
-        float | None,
-        typer.Option("--weight-decay", metavar="X", help="Weight decay on the matrices.", show_default="auto"),
+        float | None, typer.Option("--weight-decay", metavar="X", help="On the matrices.", show_default="auto")
     ] = None,
     grad_clip: Annotated[
-        float, typer.Option("--grad-clip", metavar="X", help="Largest norm of the gradient.")
+        float, typer.Option("--grad-clip", metavar="X", help="Largest norm of a gradient.")
     ] = TrainConfig.grad_clip,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="The same seed and steps give the same model.")
+        int, typer.Option("--seed", metavar="N", help="Same seed and steps, same model.")
     ] = TrainConfig.seed,
     threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", help="Number of processor threads.", show_default="all cores"),
+        int | None, typer.Option("--threads", metavar="N", help="Processor threads.", show_default="all cores")
     ] = None,
     precision: Annotated[
         Precision,
-        typer.Option(
-            "--precision", help="Precision of the large matrix products; auto is bfloat16 where the processor has it."
-        ),
+        typer.Option("--precision", help="Of the large products; auto is bfloat16 where the processor has it."),
     ] = TrainConfig.precision,
     device: options.DeviceName = options.DEVICE,
     encoding: options.Encoding = options.ENCODING,
@@ -158,14 +142,14 @@ def train(
     ] = None,
     cache_dir: options.CacheDir = None,
     log: Annotated[
-        Path | None, typer.Option("--log", metavar="FILE", help="Write the losses to a file, as JSON lines.")
+        Path | None, typer.Option("--log", metavar="FILE", help="Losses as JSON lines, for plotting.")
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a model on a text, and print the path of its checkpoint.
+    """Train a model on a text; the checkpoint's path is printed when it is done.
 
-    The defaults give a good model: three minutes, and a size that fits the text and the machine.
-    Ctrl-C ends the run early and keeps the best model so far. --resume continues it as if nothing had happened.
+    The defaults alone give a good model: three minutes, and a size that fits the text and the machine.
+    Ctrl-C ends the run early and keeps the best model so far; --resume goes on as if it had not been stopped.
     """
     asked = options.asked_for(context)
     every = options.parse_duration(save_every) if save_every is not None else None
