@@ -138,6 +138,8 @@ JSON = ("--json", "--format jsonl")
 OTHER_TOOLS = ("--format kenlm", "--format srilm")
 CHOICE = ("--max-perplexity", "--min-logprob", "--sort", "--top")
 BOUNDARIES = ("--no-bos", "--no-eos", "--state carry")
+# Options of `perplexity`.
+ADAPTIVE = ("--cache", "--dynamic")
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "score": (
@@ -160,5 +162,22 @@ RULES: dict[str, tuple[Rule, ...]] = {
             for base in ("e", "2")
         ),
         Needs("--model ...", ("--classify",), "several models: add --classify, or compare them with rnngen perplexity"),
+    ),
+    "perplexity": (
+        Excludes("--context", (*ADAPTIVE, "--mix", "--state reset")),
+        Excludes("--context", ("--model ...",), "--context does not go with several models: leave one out"),
+        *(
+            Excludes(option, ("--state reset",), "{option} learns from the text before a line: leave out {other}")
+            for option in ADAPTIVE
+        ),
+        *(
+            Excludes(option, ("--device cuda",), "{option} runs on the processor: leave out {other}")
+            for option in ADAPTIVE
+        ),
+        Needs(
+            "--tune", (*ADAPTIVE, "--mix"), "--tune chooses settings of --cache, --dynamic or --mix: add one of them"
+        ),
+        Needs("--lambda", ("--mix",), "{option} is the weight of an n-gram model: add --mix"),
+        Excludes("--lambda", ("--tune",), "--lambda and --tune exclude each other: the weight is given or tuned"),
     ),
 }

@@ -89,11 +89,6 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def emptiness(n_unknown: int) -> str:
-    """Why nothing is left of a text in which so many symbols are unknown."""
-    return "has unknown symbols only, all left out" if n_unknown else "is empty"
-
-
 def table(header: list[str], rows: list[list[str]]) -> str:
     """Tab-separated lines; on a terminal the columns are set side by side instead."""
     lines = [header, *rows]

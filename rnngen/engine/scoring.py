@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from rnngen.config import ScoreState
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import Ids, LanguageModel, log_softmax_at
 
@@ -19,9 +20,11 @@ MOST_ROWS = 256
 STEADY_ROWS = 8
 WINDOW_TOKENS = 1 << 12  # of a text at a time
 
-# Ids of a whole text and the line break's id to natural log-probabilities, in arrays that together have one entry for
-# each id. The text begins as if after a line break, and the state is carried to its end: `score_text` less its model.
-Scorer = Callable[[Ids, int], Iterator[Array]]
+# The next ids of a text to their natural log-probabilities, as many. It remembers the text before them.
+Reader = Callable[[Ids], npt.NDArray[np.floating]]
+# The ids of a whole text, in arrays that may be cut anywhere, and the line break's id to natural log-probabilities, in
+# arrays that may be cut elsewhere and together have one entry for each id. The text starts as if after a line break.
+Scorer = Callable[[Iterable[Ids], int], Iterator[npt.NDArray[np.floating]]]
 
 
 def perplexity(logprob_nats: float, count: int) -> float:
@@ -97,26 +100,65 @@ def _batches(by_length: list[int], lines: Sequence[Ids]) -> Iterator[list[int]]:
 
 
 def score_text(model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[Array]:
-    """Log-probabilities of a whole text, the state carried from its begin (after a line break) to its end.
+    """Log-probabilities of a whole text, with the state carried from its start (after a line break) to its end.
 
     Yields:
-        Arrays that together have one entry for each id.
+        Arrays of `WINDOW_TOKENS` entries, the last one shorter, that together have one entry for each id.
     """
-    go_on = _carried(model, newline_id)
+    read = _carried(model, newline_id)
     for start in range(0, len(ids), WINDOW_TOKENS):
-        yield go_on(ids[start : start + WINDOW_TOKENS])
+        yield read(ids[start : start + WINDOW_TOKENS])
+
+
+def network_reader(model: LanguageModel, newline_id: int, state: ScoreState, bos: bool = True) -> Reader:
+    """A function that takes the next ids of a text and gives their log-probabilities.
+
+    Args:
+        state: "carry" carries the state from call to call, and the text may be cut anywhere. "reset" scores each line
+            by itself, and the ids of a call are whole lines, each with the line break that ends it.
+        bos: for "reset", as in `score_lines`: without it the first token of a line has no log-probability.
+    """
+    read = _carried(model, newline_id)
+
+    def by_windows(ids: Ids) -> Array:
+        windows = [read(ids[start : start + WINDOW_TOKENS]) for start in range(0, len(ids), WINDOW_TOKENS)]
+        return np.concatenate([np.empty(0, np.float32), *windows])
+
+    def by_lines(ids: Ids) -> Array:
+        ends = np.flatnonzero(np.asarray(ids) == newline_id)
+        lines = [line[:-1] for line in np.split(ids, ends[:-1] + 1)] if len(ends) else []
+        return np.concatenate([np.empty(0, np.float32), *score_lines(model, lines, newline_id, bos)])
+
+    return by_windows if state == "carry" else by_lines
+
+
+def network_scorer(model: LanguageModel, state: ScoreState = "carry") -> Scorer:
+    """A scorer of texts: `network_reader` from the start of each; with "reset" the arrays of ids are whole lines."""
+    return lambda arrays, newline_id: map(network_reader(model, newline_id, state), arrays)
+
+
+def in_windows(arrays: Iterable[Ids], length: int) -> Iterator[Ids]:
+    """The same ids in arrays of `length`; the last one may be shorter, and none is empty."""
+    rest: Ids = np.empty(0, np.int64)
+    for ids in arrays:
+        start = 0
+        for end in range(length - len(rest), len(ids) + 1, length):
+            yield np.concatenate([rest, ids[start:end]])
+            rest, start = rest[:0], end
+        rest = np.concatenate([rest, ids[start:]])
+    if len(rest):
+        yield rest
 
 
 def carry_through(model: LanguageModel, newline_id: int) -> Callable[[Sequence[Ids]], list[Array]]:
     """A function that scores lines as `score_lines` does, but each after all lines before it, also those of its
     earlier calls.
     """
-    go_on = _carried(model, newline_id)
+    read = network_reader(model, newline_id, "carry")
 
     def score(lines: Sequence[Ids]) -> list[Array]:
         ids = np.concatenate([part for line in lines for part in (line, [newline_id])])
-        windows = [go_on(ids[start : start + WINDOW_TOKENS]) for start in range(0, len(ids), WINDOW_TOKENS)]
-        return np.split(np.concatenate(windows), np.cumsum([len(line) + 1 for line in lines])[:-1])
+        return np.split(read(ids), np.cumsum([len(line) + 1 for line in lines])[:-1])
 
     return score
 
@@ -126,7 +168,7 @@ def _carried(model: LanguageModel, newline_id: int) -> Callable[[Ids], Array]:
     previous = newline_id
     state = model.initial_state(1)
 
-    def go_on(ids: Ids) -> Array:
+    def read(ids: Ids) -> Array:
         nonlocal previous, state
         targets = np.asarray(ids, np.int64)
         inputs = np.concatenate([[previous], targets[:-1]])
@@ -135,4 +177,4 @@ def _carried(model: LanguageModel, newline_id: int) -> Callable[[Ids], Array]:
         row: Array = logprobs[0]
         return row
 
-    return go_on
+    return read

@@ -1,118 +1,122 @@
-"""`rnngen perplexity --cache --dynamic --tune FILE`: scorers that adapt to the text, and the settings they run with."""
+"""Predictors that adapt to the text while they predict it, with settings that may be chosen on another text."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import replace
 
-from rnngen import models
-from rnngen.cli.output import Console, emptiness
-from rnngen.config import OnUnknown
-from rnngen.errors import DataError
-from rnngen.evaluate.report import Row
+import numpy as np
+
+from rnngen.checkpoint import Weights
+from rnngen.config import ModelConfig, OnUnknown
+from rnngen.engine.language_model import LanguageModel
+from rnngen.errors import ConfigError, DataError
+from rnngen.evaluate.measures import Ids
+from rnngen.evaluate.neural_cache import cached_scorer, default_settings, tune_cache
+from rnngen.evaluate.predictors import Predictor
 from rnngen.printable import plural
+from rnngen.tokenizers.base import Text, Tokenizer, encode_known
+from rnngen.tokenizers.unknowns import Unknowns, emptiness
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+Say = Callable[[str], object]
 
-    from rnngen.text.corpus import FileText
-
-    Ids = npt.NDArray[np.integer]
-
-# Of the text to tune on. The cache is tried with all its settings in one pass, the dynamic weights take one for each.
+# Tokens of the text to tune on. The cache tries all its settings in one pass over them, dynamic evaluation needs a
+# pass for each setting.
 CACHE_TOKENS, DYNAMIC_TOKENS = 20_000, 10_000
 
 
-def adaptive_rows(
-    loaded: models.Model, cache: bool, dynamic: bool, tune: FileText | None, on_unknown: OnUnknown, console: Console
-) -> list[Row]:
-    """A row for each way to adapt that is asked for.
+def cache_predictor(static: Predictor, network: LanguageModel, tuning_ids: Ids | None, say: Say) -> Predictor:
+    """A network with a neural cache of the text's recent tokens.
 
     Args:
-        tune: a text to choose the settings on, which must not be the one that is measured; None takes the defaults.
+        static: the predictor of the network as it was trained, with the state carried.
+        tuning_ids: tokens of another text, to choose the settings on; None takes the defaults.
+        say: is told how tuning went.
 
     Raises:
-        ConfigError: a cache with --device cuda.
-        DataError: the text to tune on is empty.
+        ConfigError: a network that keeps its outputs to itself (device cuda), or a state that is reset.
     """
-    rows: list[Row] = []
-    if cache:
-        _check_cache(loaded)  # before anything is tuned
-    ids = None
-    if tune is not None and (cache or dynamic):
-        ids = _tuning_ids(loaded, tune, on_unknown, console)
-    if cache:
-        rows.append(_cache_row(loaded, ids, console))
-    if dynamic:
-        rows.append(_dynamic_row(loaded, ids, console))
-    return rows
-
-
-def _check_cache(loaded: models.Model) -> None:
-    from rnngen.evaluate.neural_cache import cached_scorer, default_settings
-
-    settings = default_settings(loaded.checkpoint.config)
-    cached_scorer(loaded.network, settings.theta, settings.weight, settings.size)
-
-
-def _cache_row(loaded: models.Model, ids: Ids | None, console: Console) -> Row:
-    from rnngen.evaluate.neural_cache import cached_scorer, default_settings, tune_cache
-
-    settings = default_settings(loaded.checkpoint.config)
-    if ids is not None:
-        some = ids[:CACHE_TOKENS]
-        tuning = tune_cache(loaded.network, some, loaded.tokenizer.newline_id)
+    _check_state(static)
+    settings = default_settings(network.config)
+    if tuning_ids is not None:
+        some = tuning_ids[:CACHE_TOKENS]
+        tuning = tune_cache(network, some, static.tokenizer.newline_id)
         settings = tuning.settings
-        _tell("cache", len(some), tuning.static_loss_nats, tuning.loss_nats, console)
+        say(_note("cache", len(some), tuning.static_loss_nats, tuning.loss_nats))
     label = f"cache (adaptive; theta {settings.theta:.3g}, weight {settings.weight:g}, size {settings.size})"
-    scorer = cached_scorer(loaded.network, settings.theta, settings.weight, settings.size)
-    return Row(f"{loaded.path}, {label}", loaded, scorer)
+    scorer = cached_scorer(network, settings.theta, settings.weight, settings.size)
+    return replace(static, label=f"{static.label}, {label}", scorer=scorer)
 
 
-def _dynamic_row(loaded: models.Model, ids: Ids | None, console: Console) -> Row:
-    # torch takes over a second to import, so nobody pays for it who did not ask.
+def dynamic_predictor(
+    static: Predictor, config: ModelConfig, weights: Weights, tuning_ids: Ids | None, say: Say
+) -> Predictor:
+    """A network that is trained further on the text that it has predicted (dynamic evaluation), on the processor.
+
+    Args:
+        static: the predictor of the network as it was trained, with the state carried.
+        weights: of the network; they stay as they are.
+        tuning_ids: tokens of another text, to choose the settings on; None takes the defaults.
+        say: is told how tuning goes.
+
+    Raises:
+        ConfigError: a state that is reset.
+    """
+    # torch takes over a second to import.
     from rnngen.training.dynamic_evaluation import DynamicSettings, dynamic_scorer, tune_dynamic
 
-    config, weights = loaded.checkpoint.config, loaded.checkpoint.weights
+    _check_state(static)
     settings = DynamicSettings()
-    if ids is not None:
-        some = ids[:DYNAMIC_TOKENS]
-        console.note(f"dynamic: tuning on {plural(len(some), 'token')}, several times over them")
-        tuning = tune_dynamic(config, weights, some, loaded.tokenizer.newline_id)
+    if tuning_ids is not None:
+        some = tuning_ids[:DYNAMIC_TOKENS]
+        say(f"dynamic: tuning on {plural(len(some), 'token')}, several times over them")
+        tuning = tune_dynamic(config, weights, some, static.tokenizer.newline_id)
         settings = tuning.settings
-        _tell("dynamic", len(some), tuning.static_loss_nats, tuning.loss_nats, console)
+        say(_note("dynamic", len(some), tuning.static_loss_nats, tuning.loss_nats))
     label = f"dynamic (adaptive; lr {settings.learning_rate:g}, decay {settings.decay:g}, bptt {settings.bptt})"
     scorer = dynamic_scorer(config, weights, settings.learning_rate, settings.decay, settings.bptt)
-    return Row(f"{loaded.path}, {label}", loaded, scorer)
+    return replace(static, label=f"{static.label}, {label}", scorer=scorer)
 
 
-def _tell(what: str, n_tokens: int, static_nats: float, tuned_nats: float, console: Console) -> None:
-    verdict = "" if tuned_nats < static_nats else "; nothing that was tried helps, so it is left off"
-    console.note(
-        f"{what}: tuned on the first {plural(n_tokens, 'token')} of the text to tune on, "
-        f"{static_nats:.4f} nats a token without, {tuned_nats:.4f} with{verdict}"
-    )
+def read_tuning_ids(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, say: Say) -> Ids:
+    """As many tokens of a text to tune on as tuning can use; the rest of the text is not read.
 
+    Args:
+        text: must not be the one that is measured.
+        say: is told of unknown symbols.
 
-def _tuning_ids(loaded: models.Model, tune: FileText, on_unknown: OnUnknown, console: Console) -> Ids:
-    """As many ids of the text to tune on as can be of use; the rest of it is not read."""
-    import numpy as np
+    Returns:
+        [n] with at least one token.
 
-    from rnngen.tokenizers.base import encode_known
-
-    found = [np.zeros(0, np.int64)]
-    n_tokens = n_unknown = n_chars = 0
-    first = None
-    for chunk in tune.chunks():
-        encoded = encode_known(loaded.tokenizer, chunk, on_unknown, "the text to tune on", n_chars)
-        found.append(encoded.ids.astype(np.int64))
+    Raises:
+        DataError: the text has no tokens.
+    """
+    parts: list[Ids] = [np.zeros(0, np.int64)]
+    unknowns = Unknowns()
+    n_tokens = n_chars = 0
+    for chunk in text.chunks():
+        encoded = encode_known(tokenizer, chunk, on_unknown, "the text to tune on", n_chars)
+        parts.append(encoded.ids)
+        unknowns.add(encoded)
         n_tokens += len(encoded.ids)
-        n_unknown += encoded.n_unknown
-        first = first or encoded.first_unknown
         n_chars += len(chunk)
         if n_tokens >= CACHE_TOKENS:
             break
     if not n_tokens:
-        raise DataError(f"the text to tune on {emptiness(n_unknown)}: name another with --tune, or leave it out")
-    console.unknowns(n_unknown, first, on_unknown, "the text to tune on, as far as it was read,")
-    return np.concatenate(found)
+        raise DataError(f"the text to tune on {emptiness(unknowns.count)}: name another with --tune, or leave it out")
+    if note := unknowns.note("the text to tune on, as far as it was read,", on_unknown):
+        say(note)
+    return np.concatenate(parts)
+
+
+def _check_state(static: Predictor) -> None:
+    if static.state != "carry":
+        raise ConfigError("a predictor that adapts learns from the text before a line: it needs the state carried")
+
+
+def _note(what: str, n_tokens: int, static_nats: float, tuned_nats: float) -> str:
+    verdict = "" if tuned_nats < static_nats else "; nothing that was tried helps, so it is left off"
+    return (
+        f"{what}: tuned on the first {plural(n_tokens, 'token')} of the text to tune on, "
+        f"{static_nats:.4f} nats a token without, {tuned_nats:.4f} with{verdict}"
+    )

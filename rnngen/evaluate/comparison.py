@@ -18,7 +18,7 @@ DRAWS_AT_A_TIME = 1 << 20
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more one ratio is than another, with its bootstrap interval; not a number where it is undefined."""
+    """By how much one ratio exceeds another, with its bootstrap interval; NaN where one is undefined."""
 
     value: float
     low: float
@@ -27,7 +27,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Unit:
-    """What two models are compared by, and why.
+    """The unit in which two models are compared, and why this one.
 
     Attributes:
         base: of the logarithm.
@@ -41,12 +41,12 @@ class Unit:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Model B beside model A.
+    """How much better or worse model B predicts a text than model A.
 
     Attributes:
         difference: B - A in `unit`; below zero B predicts the text better.
-        caveat: what makes the comparison unfair; None where nothing is known to.
-        names: what A and B are called in what is said of them.
+        caveat: what makes the comparison unfair; None where nothing is known.
+        names: of A and B in the verdict and the caveat.
     """
 
     unit: Unit
@@ -56,42 +56,47 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Who is better when the interval leaves zero out."""
+        """Which model is better, if the interval excludes zero."""
         a, b = self.names
         if self.difference.high < 0:
             return f"{b} is better"
         return f"{a} is better" if self.difference.low > 0 else "no difference shown"
 
 
+def have_same_tokens(a: Tokenizer, b: Tokenizer) -> bool:
+    """Whether two tokenizers make the same ids of every text."""
+    return a is b or a.to_dict() == b.to_dict()
+
+
 def unit_of_comparison(a: Tokenizer, b: Tokenizer) -> Unit:
-    """Nats a token where tokens are the same, nats a word where spaces are no tokens, else bits a character."""
-    described = [a.to_dict(), b.to_dict()]
-    if described[0] == described[1]:
+    """Nats per token for equal tokenizers; nats per word where spaces are no tokens of one of them; else bits per
+    character.
+    """
+    if have_same_tokens(a, b):
         return Unit("nats per token", PER_TOKEN, math.e, "both have the same tokenizer")
-    if any(one.get("split") == "whitespace" for one in described):
+    if any(one.to_dict().get("split") == "whitespace" for one in (a, b)):
         reason = "words that white space has split come without the spaces; words and line ends are counted"
         return Unit("nats per word", PER_WORD, math.e, reason)
     return Unit("bits per character", PER_CHAR, 2, "the tokenizers differ, the characters do not")
 
 
-def compare(
-    a: Measured,
-    tokenizer_a: Tokenizer,
-    b: Measured,
-    tokenizer_b: Tokenizer,
-    names: tuple[str, str] = ("A", "B"),
-) -> Comparison:
-    """Compare two models on one text, which are called by `names`."""
-    unit = unit_of_comparison(tokenizer_a, tokenizer_b)
+def compare(a: Measured, b: Measured, names: tuple[str, str] = ("A", "B")) -> Comparison:
+    """Compare how well two models predict one text.
+
+    Args:
+        a: measured on the same text as b.
+        names: of the two in the verdict and the caveat.
+    """
+    unit = unit_of_comparison(a.tokenizer, b.tokenizer)
     nats = paired_bootstrap(*unit.ratio.units(a.sums), *unit.ratio.units(b.sums))
     scale = math.log(unit.base)
     difference = Difference(nats.value / scale, nats.low / scale, nats.high / scale)
     caveat = None
-    if a.n_unknown != b.n_unknown:
-        favoured = names[0] if a.n_unknown > b.n_unknown else names[1]
-        counts = f"{a.n_unknown:,} in {names[0]}, {b.n_unknown:,} in {names[1]}"
+    if a.unknowns.count != b.unknowns.count:
+        favoured = names[0] if a.unknowns.count > b.unknowns.count else names[1]
+        counts = f"{a.unknowns.count:,} in {names[0]}, {b.unknowns.count:,} in {names[1]}"
         caveat = f"the comparison favours {favoured}, which has more unknown symbols ({counts})"
-    return Comparison(unit, difference, caveat, names)
+    return Comparison(unit=unit, difference=difference, caveat=caveat, names=names)
 
 
 def paired_bootstrap(
@@ -104,12 +109,12 @@ def paired_bootstrap(
 ) -> Difference:
     """sum(amounts_b) / sum(counts_b) - sum(amounts_a) / sum(counts_a) of two models on the same units of a text.
 
-    As many units as there are get drawn with replacement, for both models the same ones; the interval is from the
-    2.5th to the 97.5th percentile of the differences (Koehn 2004, "Statistical significance tests for machine
-    translation evaluation"). Of fewer than two units it is undefined.
+    Each resample draws m units with replacement, the same ones for both models. The interval is from the 2.5th to the
+    97.5th percentile of the differences (Koehn 2004, "Statistical significance tests for machine translation
+    evaluation"). With fewer than two units it is undefined.
 
     Args:
-        amounts_a: [m]; the others too.
+        amounts_a: [m], one a unit; the other three too.
     """
     m = len(amounts_a)
     # Their difference, not b itself: where a and b are equal the result is 0 and not a rounding error.

@@ -1,23 +1,28 @@
-"""How much of what came before a model uses: its loss when it sees only the last 1, 2, 4, ... tokens.
+"""How much of the text before a token a model uses: its loss when it sees only the last 1, 2, 4, ... tokens.
 
 Khandelwal, He, Qi and Jurafsky 2018, "Sharp nearby, fuzzy far away: how neural language models use context", section 4.
-A context of n tokens means: a state of zeros, nothing before it, and then the last n tokens. In training a state of
-zeros stands at a text's begin only, so a short context is a little stranger to a model than a text that is short.
+With a context of n tokens the model starts with a state of zeros and then reads the last n tokens. In training a state
+of zeros occurs only at the start of a text, so a short context is less usual for a model than a short text.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from rnngen.config import OnUnknown
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import Engine, Ids, LanguageModel, State
 from rnngen.engine.scoring import perplexity, score_text
 from rnngen.errors import ConfigError, DataError
+from rnngen.printable import plural
+from rnngen.text.ids_on_disk import write_tokens
+from rnngen.tokenizers.base import Text, Tokenizer
+from rnngen.tokenizers.unknowns import emptiness, note
 
 N_PLACES = 5000
 ROWS, STEPS = 256, 64  # windows side by side, and tokens of them at a time
@@ -25,14 +30,14 @@ ROWS, STEPS = 256, 64  # windows side by side, and tokens of them at a time
 
 @dataclass(frozen=True)
 class ContextLoss:
-    """The loss with so much context.
+    """The loss with a context of one length.
 
     Attributes:
-        context: tokens that the model sees; None for all of them, the state carried from the text's begin.
+        context: tokens that the model sees; None for all of them, with the state carried from the start of the text.
         loss_nats: mean over the places.
-        standard_error_nats: of that mean, the places taken as independent. They are the same for every context, so
-            differences between contexts are surer than it says.
-        n_places: how many tokens were predicted.
+        standard_error_nats: of that mean, with the places taken as independent; NaN for one place. The places are the
+            same for every context, so differences between contexts are more certain than this error says.
+        n_places: tokens that were predicted.
     """
 
     context: int | None
@@ -51,12 +56,12 @@ def context_losses(
 ) -> list[ContextLoss]:
     """The loss with contexts of 1, 2, 4, ... up to `longest` tokens, and with all, at the same places of a text.
 
-    A place nearer to the text's begin than a context is long sees all that there is: the line break before the text
-    and every token since.
+    A place with fewer tokens before it than the context is long sees all of them, and the line break before the text.
 
     Args:
-        longest: the last context, 1 or more, a power of two or not.
-        n_places: predict so many tokens at most, evenly spaced from the first on.
+        ids: [T].
+        longest: the last context, 1 or more; it need not be a power of two.
+        n_places: how many tokens are predicted at most, evenly spaced, the first token included.
 
     Raises:
         ConfigError: `longest` or `n_places` below 1.
@@ -73,10 +78,42 @@ def context_losses(
     losses = []
     for context in context_lengths(longest):
         logprobs = carried.copy()
-        far = places >= context  # the others see all, as they do with carried state
+        far = places >= context  # the others see all tokens, as with the state carried
         logprobs[far] = _with_context(model, ids, places[far], context)
         losses.append(_loss(context, logprobs))
     return [*losses, _loss(None, carried)]
+
+
+def measure_contexts(
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    text: Text,
+    longest: int,
+    *,
+    on_unknown: OnUnknown = "unk",
+    say: Callable[[str], object] = lambda text: None,
+) -> list[ContextLoss]:
+    """`context_losses` of a text.
+
+    Args:
+        say: is told of unknown symbols, and which tokens are predicted.
+
+    Raises:
+        ConfigError: `longest` is below 1.
+        DataError: the text cannot be read, or has no tokens.
+        TokenizerError: an unknown symbol, with `on_unknown` "error".
+    """
+    tokens = write_tokens(text, tokenizer, on_unknown)
+    if not len(tokens.ids):
+        raise DataError(f"the text {emptiness(tokens.n_unknown)}: there is nothing to measure")
+    if unknown := note(tokens.n_unknown, tokens.first_unknown, "the text", on_unknown):
+        say(unknown)
+    losses = context_losses(network, tokens.ids, tokenizer.newline_id, longest)
+    say(
+        f"context: {plural(losses[0].n_places, 'token')} of {len(tokens.ids):,} predicted, evenly spaced, the same for "
+        "every context; a context starts with a state of zeros, all is the state carried from the start of the text"
+    )
+    return losses
 
 
 def context_lengths(longest: int) -> list[int]:
@@ -115,7 +152,7 @@ def _batches(places: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def _after(model: LanguageModel, ids: Ids) -> State:
-    """The state after ids [B, T] that follow on nothing."""
+    """The state after ids [B, T], from a state of zeros."""
     state = model.initial_state(len(ids))
     # Only the last place is predicted: with a large vocabulary the logits of the others would be most of the work.
     advance = model.outputs if isinstance(model, Engine) else model.forward

@@ -9,21 +9,15 @@ natural; what the other model is, is not known here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.engine.cells import Array
-from rnngen.engine.language_model import Ids
-from rnngen.engine.scoring import Scorer, perplexity
+from rnngen.engine.scoring import Reader, perplexity
 
 Logprobs = npt.NDArray[np.floating]
-# Ids that follow those of the call before -> their log-probabilities.
-Reader = Callable[[Ids], Logprobs]
-# Ids that follow those of the call before, and a model's log-probabilities of them -> the mixture's.
-Transformation = Callable[[Ids, Logprobs], Logprobs]
 
 TOLERANCE_NATS = 1e-6  # a token, from the best weight there is
 MOST_ITERATIONS = 10_000
@@ -35,19 +29,11 @@ class Mixture:
 
     Attributes:
         weight: of the other model, 0 to 1.
-        read: makes the other model ready for the begin of a text.
+        reader: makes a reader of the other model for the start of a text.
     """
 
     weight: float
-    read: Callable[[], Reader]
-
-    def transformation(self) -> Transformation:
-        """A function for one text, or for lines one after another, each with the line break that ends it.
-
-        It remembers where the text has come to: calls must follow one another as the text does, cut anywhere.
-        """
-        reader = self.read()
-        return lambda ids, logprobs: mix(logprobs, reader(ids), self.weight)
+    reader: Callable[[], Reader]
 
 
 def mix(logprobs: Logprobs, other: Logprobs, weight: float) -> npt.NDArray[np.float64]:
@@ -62,23 +48,6 @@ def mix(logprobs: Logprobs, other: Logprobs, weight: float) -> npt.NDArray[np.fl
         math.log1p(-weight) + np.asarray(logprobs, np.float64), math.log(weight) + other
     )
     return mixed
-
-
-def mixed_scorer(scorer: Scorer, mixture: Mixture) -> Scorer:
-    """A scorer whose windows are the mixture's.
-
-    Args:
-        scorer: of the model, for example `functools.partial(score_text, model)`.
-    """
-
-    def score(ids: Ids, newline_id: int) -> Iterator[Array]:
-        transform = mixture.transformation()
-        start = 0
-        for logprobs in scorer(ids, newline_id):
-            yield transform(ids[start : start + len(logprobs)], logprobs)
-            start += len(logprobs)
-
-    return score
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,16 @@ first place of a text the cache is empty and the model stands alone.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from rnngen.config import ModelConfig
 from rnngen.engine.cells import Array
-from rnngen.engine.language_model import LOGITS_AT_A_TIME, Engine, LanguageModel, log_softmax_at
-from rnngen.engine.scoring import Scorer, score_text
+from rnngen.engine.language_model import LOGITS_AT_A_TIME, Engine, Ids, LanguageModel, log_softmax_at
+from rnngen.engine.scoring import Scorer, in_windows, network_scorer
 from rnngen.errors import ConfigError
 from rnngen.evaluate.interpolation import mix
 
@@ -74,7 +73,7 @@ def default_settings(config: ModelConfig) -> CacheSettings:
 
 
 def cached_scorer(model: LanguageModel, theta: float, weight: float, size: int) -> Scorer:
-    """A scorer of a whole text, with the form of `scoring.score_text` less the model.
+    """A scorer of texts; each text starts with an empty cache.
 
     Args:
         theta: 0 or more.
@@ -87,10 +86,10 @@ def cached_scorer(model: LanguageModel, theta: float, weight: float, size: int) 
     _check(theta, weight, size)
     engine = _engine(model)
     if weight == 0:
-        return partial(score_text, model)
+        return network_scorer(model)
 
-    def score(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[Array]:
-        for window in _windows(engine, ids, newline_id, size):
+    def score(arrays: Iterable[Ids], newline_id: int) -> Iterator[Array]:
+        for window in _windows(engine, arrays, newline_id, size):
             yield _mixed(window.logprobs, window.cache_logprobs(theta, size), weight)
 
     return score
@@ -106,7 +105,7 @@ def tune_cache(model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: i
     thetas = [number / engine.config.hidden_size for number in THETAS_TIMES_H]
     parts: dict[tuple[float, int], list[Array]] = {pair: [] for pair in itertools.product(thetas, SIZES)}
     static: list[Array] = []
-    for window in _windows(engine, ids, newline_id, max(SIZES)):
+    for window in _windows(engine, [ids], newline_id, max(SIZES)):
         static.append(window.logprobs)
         for (theta, size), found in parts.items():
             found.append(window.cache_logprobs(theta, size))
@@ -153,13 +152,12 @@ class _Window:
         return logprobs
 
 
-def _windows(model: Engine, ids: npt.NDArray[np.integer], newline_id: int, size: int) -> Iterator[_Window]:
+def _windows(model: Engine, arrays: Iterable[Ids], newline_id: int, size: int) -> Iterator[_Window]:
     length = max(1, min(WINDOW_TOKENS, LOGITS_AT_A_TIME // model.config.vocab_size))
     previous, state = newline_id, model.initial_state(1)
     keys = np.empty((0, model.config.hidden_size), np.float32)
     followers = np.empty(0, np.int64)  # the token after each key
-    for start in range(0, len(ids), length):
-        targets = np.asarray(ids[start : start + length], np.int64)
+    for targets in in_windows(arrays, length):
         inputs = np.concatenate([[previous], targets[:-1]])[None]
         outputs, after = model.outputs(inputs, state)
         logprobs = log_softmax_at(model.logits(outputs, inputs, state), targets[None])[0]

@@ -45,3 +45,8 @@ def note(count: int, first: object, where: str, on_unknown: OnUnknown) -> str:
     handled = "left out" if on_unknown == "skip" else "taken as the unknown symbol"
     named = f"; the first is {first}" if first else ""
     return f"{where} has {plural(count, 'unknown symbol')}, {handled}{named}"
+
+
+def emptiness(n_unknown: int) -> str:
+    """Why nothing is left of a text in which so many symbols are unknown."""
+    return "has unknown symbols only, all left out" if n_unknown else "is empty"

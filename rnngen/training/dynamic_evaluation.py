@@ -17,7 +17,7 @@ rows in motion characters 1.448 where plain steps reach 1.447.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig
-from rnngen.engine.scoring import Scorer
+from rnngen.engine.scoring import Scorer, in_windows
 from rnngen.errors import ConfigError, TrainingError
 from rnngen.training.network import RNNLM, load_network
 
@@ -73,9 +73,7 @@ class DynamicTuning:
 
 
 def dynamic_scorer(config: ModelConfig, weights: Weights, learning_rate: float, decay: float, bptt: int) -> Scorer:
-    """A scorer of a whole text, with the form of `scoring.score_text` less the model.
-
-    Each text begins with the trained weights, of which the scorer has a copy: `weights` stay as they are.
+    """A scorer of texts. Each text starts with a copy of the trained weights: `weights` stay as they are.
 
     Args:
         learning_rate: 0 or more.
@@ -88,13 +86,13 @@ def dynamic_scorer(config: ModelConfig, weights: Weights, learning_rate: float, 
     """
     _check(learning_rate, decay, bptt)
 
-    def score(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[npt.NDArray[np.float32]]:
+    def score(arrays: Iterable[npt.NDArray[np.integer]], newline_id: int) -> Iterator[npt.NDArray[np.float32]]:
         network = load_network(config, weights).eval()  # without dropout
         trained = [weight.detach().clone() for weight in network.dense_parameters()]
         state = network.initial_state(1)
         previous = newline_id
-        for start in range(0, len(ids), bptt):
-            targets = torch.from_numpy(np.asarray(ids[start : start + bptt], np.int64))
+        for number, segment in enumerate(in_windows(arrays, bptt)):
+            targets = torch.from_numpy(segment)
             inputs = torch.cat([torch.tensor([previous]), targets[:-1]])
             with _one_thread():
                 logits, state = network(inputs[:, None], state)
@@ -102,7 +100,7 @@ def dynamic_scorer(config: ModelConfig, weights: Weights, learning_rate: float, 
                 loss = losses.mean()
                 if not torch.isfinite(loss):
                     raise TrainingError(
-                        f"dynamic evaluation lost its way at token {start + 1:,}: "
+                        f"dynamic evaluation diverged at token {number * bptt + 1:,}: "
                         f"learning_rate is {learning_rate:g}, too high for this model"
                     )
                 if learning_rate > 0:
@@ -118,7 +116,7 @@ def tune_dynamic(config: ModelConfig, weights: Weights, ids: npt.NDArray[np.inte
 
     def loss(learning_rate: float, decay: float) -> float:
         scorer = dynamic_scorer(config, weights, learning_rate, decay, DynamicSettings.bptt)
-        return _loss(scorer(ids, newline_id))
+        return _loss(scorer([ids], newline_id))
 
     losses = {(rate, 0.0): loss(rate, 0.0) for rate in (0.0, *LEARNING_RATES)}
     rate, _ = min(losses, key=lambda pair: losses[pair])
@@ -163,7 +161,7 @@ def _step(network: RNNLM, loss: Tensor, trained: list[Tensor], learning_rate: fl
             network.ngram.weight.index_add_(0, gradient._indices()[0], gradient._values(), alpha=-rate)
 
 
-def _loss(parts: Iterator[npt.NDArray[np.float32]]) -> float:
+def _loss(parts: Iterator[npt.NDArray[np.floating]]) -> float:
     """Nats a token; infinite where the steps were too long."""
     try:
         return -float(np.concatenate(list(parts)).mean(dtype=np.float64))

@@ -1,23 +1,10 @@
 """`rnngen perplexity`: counts by hand, sums that agree with `score`, a row a model, every pair compared."""
 
 import gzip
-import json
 import math
-import sys
-from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
-
-from rnngen import models as checkpoints
-from rnngen.cli.output import Console
-from rnngen.engine.scoring import score_text
-from rnngen.evaluate import report
-from rnngen.evaluate.interpolation import Mixture
-from rnngen.evaluate.measures import MEASURES, estimate
-from rnngen.evaluate.report import Row, measure_row, static_row
-from rnngen.text.corpus import FileText
 
 COUNTS = ["n_tokens", "n_words", "n_chars", "n_bytes", "n_unknown"]
 VALUES = ["loss_nats", "perplexity", "perplexity_per_word", "perplexity_per_word_no_eol", "bits_per_char",
@@ -228,86 +215,3 @@ def test_more_lines_than_units_are_kept_in_twos(measure, state):
     found = measure("--state", state, model="lines", text="\n" * 66_000)
     assert (found["n_lines"], found["lines_per_unit"]) == (66_000, 2)
     assert found["loss_nats_standard_error"] < 0.01
-
-
-# Rows that others may add.
-
-
-@pytest.fixture
-def row_and_text(models, tmp_path):
-    (tmp_path / "text.txt").write_text(TEXT)
-    return static_row(checkpoints.load(models["char"], "cpu", Console(True))), FileText([str(tmp_path / "text.txt")])
-
-
-@pytest.mark.parametrize("state", ["carry", "reset"])
-def test_a_row_may_be_a_mixture(row_and_text, state):
-    row, text = row_and_text
-    seen = []
-
-    def always_right():
-        def read(ids):
-            seen.append(len(ids))
-            return np.zeros(len(ids))
-
-        return read
-
-    rows = row, replace(row, mixture=Mixture(0.5, always_right))
-    plain, mixed = (measure_row(one, text, state, "unk").measured for one in rows)
-    assert 0 < estimate(MEASURES[0], mixed.sums).value < min(math.log(2), estimate(MEASURES[0], plain.sums).value)
-    assert seen == ([len(TEXT)] if state == "carry" else [len(line) + 1 for line in TEXT.splitlines()])
-
-
-def test_a_row_may_have_a_scorer_of_its_own(row_and_text):
-    row, text = row_and_text
-
-    def backwards(ids, newline_id):
-        yield np.concatenate(list(score_text(row.loaded.network, ids[::-1], newline_id)))[::-1]
-
-    static = measure_row(Row("static", row.loaded, partial(score_text, row.loaded.network)), text, "carry", "unk")
-    other = measure_row(Row("backwards", row.loaded, backwards), text, "carry", "unk")
-    assert static.measured.sums.units("nats").tolist() != other.measured.sums.units("nats").tolist()
-    assert static.measured.sums.units("n_tokens").tolist() == other.measured.sums.units("n_tokens").tolist()
-
-
-# On a terminal.
-
-
-@pytest.fixture
-def on_a_terminal(row_and_text, monkeypatch, capsys):
-    row, text = row_and_text
-
-    def call(*labels, state="carry", on_unknown="unk"):
-        rows = [measure_row(replace(row, label=label), text, state, on_unknown) for label in labels]
-        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-        report.write_report(rows, state, on_unknown, json=False)
-        shown = capsys.readouterr().out
-        report.write_report(rows, state, on_unknown, json=True)
-        return shown, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-
-    return call
-
-
-def test_the_report_on_one_model_names_its_conventions_and_every_measure_with_its_error(on_a_terminal):
-    shown, [record] = on_a_terminal("mine")
-    for said in ("carried from line to line", "natural (nats)", "taken as the unknown symbol", "over 5 lines", "mine"):
-        assert said in shown
-    for name in VALUES:
-        if record[name] < 100:
-            assert f"{record[name]:.4f} ± {record[name + '_standard_error']:.4f}" in shown
-    assert max(map(len, shown.splitlines())) <= 120
-    table = shown.splitlines()[-6:]
-    assert len(set(map(len, table))) == 1
-
-
-def test_the_report_says_what_state_and_unknown_symbols_became(on_a_terminal):
-    shown, _ = on_a_terminal("mine", state="reset", on_unknown="skip")
-    assert "reset at every line" in shown
-    assert "left out of the text before it is measured" in shown
-
-
-def test_the_report_on_several_models_compares_them_in_words(on_a_terminal):
-    shown, records = on_a_terminal("first", "second")
-    assert "A  first\nB  second\n" in shown
-    assert "\nB - A: 0.0000 nats per token, 0.0000 to 0.0000: no difference shown\n" in shown
-    assert shown.endswith("nats per token: both have the same tokenizer\n")
-    assert f"{records[0]['loss_nats']:.4f} ± " in shown

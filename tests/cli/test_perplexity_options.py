@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from small_arpa import bigram_arpa
 
 TEXT = "Haul gently, lads\nshe is no load of hay\n\nHaul gently, lads\n" * 20
 
@@ -39,6 +40,23 @@ def test_settings_are_tuned_on_another_text_and_said(perplexity):
     assert "cache: tuned on the first 560 tokens of the text to tune on" in result.err
 
 
+def test_an_n_gram_model_and_its_mixture_stand_beside_the_model(perplexity, rnngen, tmp_path):
+    pytest.importorskip("kenlm")
+    model = tmp_path / "split.safetensors"
+    options = ("--level", "word", "--split", "whitespace", "--valid", "text.txt", "--hidden-size", 8, "--steps", 2)
+    (tmp_path / "train.txt").write_text(TEXT)
+    assert rnngen("train", "train.txt", "-o", model, *options, "-q").code == 0
+    lines = [line.split() for line in TEXT.split("\n")[:-1]]
+    words = sorted({word for line in lines for word in line})
+    (tmp_path / "lm.arpa").write_text(bigram_arpa(lines, words), "utf-8")
+    result = rnngen("perplexity", "text.txt", "-m", model, "--mix", "lm.arpa", "--lambda", 0.25, "--json")
+    static, alone, mixed = result.records[:3]
+    assert [one["model"] for one in (static, alone, mixed)] == [
+        str(model), "lm.arpa", f"{model}, mixed with 0.2500 of lm.arpa",
+    ]  # fmt: skip
+    assert alone["loss_nats"] < mixed["loss_nats"] < static["loss_nats"]
+
+
 def test_the_context_curve_ends_with_all_of_the_text(perplexity):
     records = perplexity("--context", 4, "--json").records
     assert [record["context"] for record in records] == [1, 2, 4, None]
@@ -55,13 +73,16 @@ def test_a_text_that_is_measured_is_not_tuned_on(perplexity, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    ("--context 4 --cache", "--context does not go with --cache"),
-    ("--context 4 --mix lm.arpa", "--context does not go with --mix"),
-    ("--context 4 --state reset", "--context does not go with --state reset"),
+    ("--context 4 --cache", "--cache does not go with --context: leave one out"),
+    ("--context 4 --mix lm.arpa", "--mix does not go with --context: leave one out"),
+    ("--context 4 --state reset", "--state reset does not go with --context: leave one out"),
     ("--context 4 -m other", "--context does not go with several models"),
     ("--cache --state reset", "--cache learns from the text before a line"),
     ("--dynamic --state reset", "--dynamic learns from the text before a line"),
+    ("--cache --device cuda", "--cache runs on the processor: leave out --device cuda"),
+    ("--dynamic --device cuda", "--dynamic runs on the processor: leave out --device cuda"),
     ("--tune other.txt", "add one of them"),
+    ("--mix lm.arpa --lambda 0.3 --tune other.txt", "--lambda and --tune exclude each other"),
     ("--lambda 0.3", "--lambda is the weight of an n-gram model: add --mix"),
     ("--mix lm.arpa", "--mix needs a model of the words that white space separates"),
     ("--context 0", "greater than or equal to 1"),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 
-from rnngen.engine.scoring import score_text
 from rnngen.evaluate import comparison
 from rnngen.evaluate.comparison import compare, paired_bootstrap, unit_of_comparison
-from rnngen.evaluate.measures import measure_carried
-from rnngen.text.ids_on_disk import write_tokens
+from rnngen.evaluate.predictors import measure_text
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 from rnngen.tokenizers.word import WordTokenizer
 
@@ -31,8 +28,7 @@ class Lines:
 
 
 def measured(engine, tokenizer=CHARS, text="ab c\nb\n☃ca\nabba\n\nac\n" * 20):
-    lines = Lines(text)
-    return measure_carried(partial(score_text, engine), tokenizer, write_tokens(lines, tokenizer), lines, "unk")
+    return measure_text(engine, tokenizer, Lines(text))
 
 
 def random_units(m, seed=0):
@@ -108,30 +104,27 @@ def test_models_are_compared_by_what_is_the_same_for_both(a, b, name):
 
 def test_a_model_beside_itself_shows_no_difference(make_engine):
     engine = make_engine()
-    found = compare(measured(engine), CHARS, measured(engine), CHARS)
+    found = compare(measured(engine), measured(engine))
     assert (found.difference.low, found.difference.high) == (0, 0)
     assert (found.verdict, found.caveat) == ("no difference shown", None)
 
 
 def test_a_uniform_model_over_fewer_symbols_is_better_by_the_logarithm(uniform_engine):
     small, large = measured(uniform_engine(6)), measured(uniform_engine(12))
-    found = compare(large, CHARS, small, CHARS)
+    found = compare(large, small)
     assert found.difference.value == pytest.approx(-math.log(2))
     assert found.verdict == "B is better"
-    assert compare(small, CHARS, large, CHARS).verdict == "A is better"
+    assert compare(small, large).verdict == "A is better"
 
 
 def test_bits_are_given_in_bits_and_the_one_with_more_unknown_symbols_is_named(uniform_engine):
     a, b = measured(uniform_engine(8)), measured(uniform_engine(16), MORE_CHARS)
-    found = compare(a, CHARS, b, MORE_CHARS)
+    found = compare(a, b)
     assert found.difference.value == pytest.approx(1)
     assert found.caveat == "the comparison favours A, which has more unknown symbols (20 in A, 0 in B)"
-    assert (
-        compare(b, MORE_CHARS, a, CHARS).caveat
-        == "the comparison favours B, which has more unknown symbols (0 in A, 20 in B)"
-    )
+    assert compare(b, a).caveat == "the comparison favours B, which has more unknown symbols (0 in A, 20 in B)"
 
 
 def test_over_one_line_no_difference_is_shown(uniform_engine):
     a, b = (measured(uniform_engine(V), text="ab\n") for V in (6, 60))
-    assert compare(a, CHARS, b, CHARS).verdict == "no difference shown"
+    assert compare(a, b).verdict == "no difference shown"

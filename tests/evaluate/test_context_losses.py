@@ -10,10 +10,12 @@ import pytest
 from rnngen.engine.scoring import score_text
 from rnngen.errors import ConfigError, DataError
 from rnngen.evaluate import context_losses as context_module
-from rnngen.evaluate.context_losses import context_lengths, context_losses
+from rnngen.evaluate.context_losses import context_lengths, context_losses, measure_contexts
+from rnngen.tokenizers.char import CharTokenizer
 from rnngen.training.network import load_torch_model
 
 NEWLINE, V = 0, 7
+CHARS = CharTokenizer(" abc")
 
 
 def random_ids(n: int) -> np.ndarray:
@@ -112,3 +114,30 @@ def test_what_cannot_be_measured_is_refused(make_engine):
         context_losses(make_engine(), random_ids(5), NEWLINE, 1, n_places=0)
     with pytest.raises(DataError, match="the text is empty"):
         context_losses(make_engine(), random_ids(0), NEWLINE, 1)
+
+
+# Of a text.
+
+
+class Text:
+    """A text of two chunks."""
+
+    def __init__(self, text):
+        self._text = text
+
+    def chunks(self):
+        return filter(None, (self._text[:5], self._text[5:]))
+
+
+def test_the_contexts_of_a_text_are_those_of_its_tokens(make_engine):
+    engine, notes, text = make_engine(), [], "ab ca\n☃ bac\n" * 5
+    losses = measure_contexts(engine, CHARS, Text(text), 4, say=notes.append)
+    assert losses == context_losses(engine, CHARS.encode(text), CHARS.newline_id, 4)
+    assert "the text has 5 unknown symbols" in notes[0]
+    assert "60 tokens of 60 predicted, evenly spaced" in notes[1]
+
+
+@pytest.mark.parametrize(("content", "words"), [("", "is empty"), ("☃", "has unknown symbols only, all left out")])
+def test_a_text_without_tokens_has_no_contexts(make_engine, content, words):
+    with pytest.raises(DataError, match=f"the text {words}: there is nothing to measure"):
+        measure_contexts(make_engine(), CHARS, Text(content), 4, on_unknown="skip")

@@ -1,33 +1,16 @@
-"""Interpolation by hand, its weight by EM, and a mixture as a scorer."""
+"""Interpolation by hand, and its weight by EM."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 
-from rnngen.engine import scoring
-from rnngen.engine.scoring import score_text
 from rnngen.evaluate import interpolation
-from rnngen.evaluate.interpolation import TOLERANCE_NATS, Mixture, mix, mixed_scorer, tune_weight
+from rnngen.evaluate.interpolation import TOLERANCE_NATS, mix, tune_weight
 
-NEWLINE = 0
 V = 7
-
-
-def table_reader(table):
-    """A reader of bigrams [V, V], which remembers the last token; the text begins after a line break."""
-    previous = NEWLINE
-
-    def read(ids):
-        nonlocal previous
-        before = np.concatenate([[previous], ids[:-1]])
-        previous = int(ids[-1])
-        return table[before, ids]
-
-    return read
 
 
 @pytest.fixture
@@ -113,24 +96,3 @@ def test_a_model_that_is_worse_at_every_token_gets_next_to_nothing():
     logprobs, _ = likelihoods(2)
     assert tune_weight(logprobs, logprobs - 1.0).weight < 1e-5
     assert tune_weight(logprobs, logprobs + 1.0).weight > 1 - 1e-5
-
-
-@pytest.mark.parametrize("window", [1, 16, 4096])
-def test_a_scorer_is_mixed_window_by_window_as_in_one_piece(make_engine, monkeypatch, table, window):
-    monkeypatch.setattr(scoring, "WINDOW_TOKENS", window)
-    engine = make_engine(vocab_size=V)
-    ids = np.random.default_rng(4).integers(0, V, 50)
-    alone = np.concatenate(list(score_text(engine, ids, NEWLINE)))
-    score = mixed_scorer(partial(score_text, engine), Mixture(0.3, lambda: table_reader(table)))
-    expected = mix(alone, table_reader(table)(ids), 0.3)
-    for _ in range(2):  # each time from the begin of the text
-        np.testing.assert_allclose(np.concatenate(list(score(ids, NEWLINE))), expected, atol=1e-5)
-    assert list(score(ids[:0], NEWLINE)) == []
-
-
-def test_lines_one_after_another_go_through_one_transformation(table):
-    ids, logprobs = np.array([3, 1, NEWLINE, 4, NEWLINE]), np.log(np.full(5, 1 / V, np.float32))
-    read = Mixture(0.6, lambda: table_reader(table))
-    whole, transform = read.transformation()(ids, logprobs), read.transformation()
-    by_lines = [transform(ids[:3], logprobs[:3]), transform(ids[3:], logprobs[3:])]
-    np.testing.assert_array_equal(np.concatenate(by_lines), whole)

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
 
-from rnngen.engine.scoring import score_text
-from rnngen.errors import DataError
-from rnngen.evaluate.measures import (
-    MEASURES,
-    PER_TOKEN,
-    QUANTITIES,
-    LineSums,
-    estimate,
-    measure_carried,
-    ratio_estimate,
-    sum_lines,
-)
-from rnngen.text.ids_on_disk import write_tokens
+from rnngen.engine.scoring import in_windows
+from rnngen.errors import ConfigError
+from rnngen.evaluate.measures import MEASURES, PER_TOKEN, QUANTITIES, LineSums, estimate, ratio_estimate, sum_lines
+from rnngen.evaluate.predictors import Predictor, measure_text
+from rnngen.evaluate.predictors import measure as measure_by
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 from rnngen.tokenizers.word import WordTokenizer
 
@@ -39,26 +30,26 @@ class Chunks:
         return iter(self._chunks)
 
 
-def given(logprobs, window=3):
-    """A scorer that knows the answer, and gives it in windows."""
+def given(logprobs, window):
+    """A scorer that knows the answer, or counts up to it, and gives it in windows."""
 
-    def score(ids, newline_id):
-        assert len(ids) == len(logprobs)
-        for start in range(0, len(ids), window):
-            yield np.asarray(logprobs[start : start + window], np.float32)
+    def score(arrays, newline_id):
+        start = 0
+        for ids in in_windows(arrays, window):
+            numbers = np.arange(start, start + len(ids))
+            yield (-1.0 - numbers if logprobs is None else np.asarray(logprobs)[numbers]).astype(np.float32)
+            start += len(ids)
 
     return score
 
 
 def measure(tokenizer, *chunks, logprobs=None, on_unknown="unk", window=3):
-    text = Chunks(*chunks)
-    tokens = write_tokens(text, tokenizer, on_unknown)
-    logprobs = -np.arange(1.0, len(tokens.ids) + 1) if logprobs is None else logprobs
-    return measure_carried(given(logprobs, window), tokenizer, tokens, text, on_unknown)
+    predictor = Predictor(label="given", tokenizer=tokenizer, scorer=given(logprobs, window))
+    return measure_by([predictor], Chunks(*chunks), on_unknown)[0]
 
 
 def values(measured, known=False):
-    return {one.name: estimate(one, measured.sums, known).value for one in MEASURES}
+    return {name: measured.estimate(name, known).value for name in MEASURES}
 
 
 def totals(measured, known=False):
@@ -136,7 +127,7 @@ def test_a_text_of_unknown_symbols_only_has_no_measure_without_them():
 
 def test_left_out_unknown_symbols_are_in_no_sum_and_still_counted():
     measured = measure(CHARS, "a☃ b\n☃☃", logprobs=[-1, -4, -8, -16], on_unknown="skip")
-    assert measured.n_unknown == 3
+    assert measured.unknowns.count == 3
     assert totals(measured) == totals(measured, known=True)
     assert totals(measured) == dict(zip(QUANTITIES, (1, 4, 2, 4, 4, 29, 29), strict=True))
     assert measured.sums.n_lines == 2
@@ -151,7 +142,6 @@ def test_left_out_unknown_symbols_are_in_no_sum_and_still_counted():
         (("a\n\n b\n", "c"), 4, 3),
         (("a b", " c", " a\nb"), 2, 1),
         (("a b ", "c\n"), 1, 1),
-        ((), 0, 0),
     ],
 )
 def test_lines_are_counted_with_an_unterminated_last_one(chunks, n_lines, n_line_ends):
@@ -182,27 +172,16 @@ def test_each_line_has_the_log_probabilities_of_its_tokens_and_of_its_end():
 
 @pytest.mark.parametrize("vocab_size", [6, 300])
 def test_a_uniform_model_has_its_vocabulary_size_as_perplexity_without_a_standard_error(uniform_engine, vocab_size):
-    text = Chunks("ab\n\nabc ca\n", "c b\n")
-    scorer = partial(score_text, uniform_engine(vocab_size))
-    measured = measure_carried(scorer, CHARS, write_tokens(text, CHARS), text, "unk")
-    found = {one.name: estimate(one, measured.sums) for one in MEASURES}
-    assert found["perplexity"].value == pytest.approx(vocab_size)
-    assert found["perplexity"].standard_error == pytest.approx(0, abs=1e-4)
-    assert found["bits_per_byte"].value == pytest.approx(math.log2(vocab_size))
-    assert found["perplexity_per_word"].standard_error > 0  # lines differ in tokens a word
+    measured = measure_text(uniform_engine(vocab_size), CHARS, Chunks("ab\n\nabc ca\n", "c b\n"))
+    assert measured.estimate("perplexity").value == pytest.approx(vocab_size)
+    assert measured.estimate("perplexity").standard_error == pytest.approx(0, abs=1e-4)
+    assert measured.estimate("bits_per_byte").value == pytest.approx(math.log2(vocab_size))
+    assert measured.estimate("perplexity_per_word").standard_error > 0  # lines differ in tokens a word
 
 
-def test_a_text_that_changed_under_the_measurement_is_refused():
-    tokens = write_tokens(Chunks("ab\nc\n"), CHARS)
-    for other in ("ab\n", "ab\nc\na\n", "ab\nc\nb"):
-        with pytest.raises(DataError, match="the text changed while it was measured"):
-            measure_carried(given([-1.0] * 5), CHARS, tokens, Chunks(other), "unk")
-
-
-def test_a_scorer_that_stops_early_is_found_out():
-    text = Chunks("ab\n")
-    with pytest.raises(ValueError, match="fewer log-probabilities"):
-        measure_carried(lambda ids, newline_id: iter(()), CHARS, write_tokens(text, CHARS), text, "unk")
+def test_a_measure_that_does_not_exist_is_refused_with_those_that_do():
+    with pytest.raises(ConfigError, match="the measure is 'ppl': it must be one of loss_nats, perplexity, "):
+        measure(CHARS, "ab\n").estimate("ppl")
 
 
 # Units.
@@ -257,11 +236,11 @@ def test_it_is_what_a_bootstrap_finds():
 def test_that_of_a_perplexity_and_of_bits_follows_from_that_of_the_nats():
     sums = LineSums()
     sums.add(lines_of([3, 1, 8], [1, 1, 4]))
-    loss, perplexity = (estimate(one, sums) for one in MEASURES[:2])
+    loss, perplexity = (estimate(MEASURES[name], sums) for name in ("loss_nats", "perplexity"))
     assert perplexity.standard_error == pytest.approx(math.exp(2) * loss.standard_error)
     assert PER_TOKEN.units(sums)[1].tolist() == [1, 1, 4]
-    bits = estimate(MEASURES[4], measure(CHARS, "ab\nc\n").sums)
-    nats = estimate(MEASURES[0], measure(CHARS, "ab\nc\n").sums)
+    bits = measure(CHARS, "ab\nc\n").estimate("bits_per_char")
+    nats = measure(CHARS, "ab\nc\n").estimate("loss_nats")
     assert bits.standard_error == pytest.approx(nats.standard_error / math.log(2))
 
 
@@ -277,13 +256,18 @@ def test_one_line_has_no_standard_error_and_nothing_no_value():
 def test_a_perplexity_beyond_floats_is_infinite():
     sums = LineSums()
     sums.add(lines_of([1e6, 2e6], [1, 1]))
-    assert estimate(MEASURES[1], sums).value == math.inf
+    assert estimate(MEASURES["perplexity"], sums).value == math.inf
 
 
 def test_lines_may_be_summed_in_one_go_or_one_by_one():
     lines = ["a☃ b\n", "\n", "c ca\n", " ☃"]
     ids = [CHARS.encode(line) for line in lines]
     logprobs = [-np.arange(1, len(own) + 1, dtype=np.float32) for own in ids]
-    together = sum_lines(CHARS, lines, np.concatenate(ids), np.concatenate(logprobs))
-    alone = [sum_lines(CHARS, [line], *own)[0] for line, *own in zip(lines, ids, logprobs, strict=True)]
-    np.testing.assert_allclose(together, alone)
+    twice = [2 * own for own in logprobs]
+    both = [np.concatenate(logprobs), np.concatenate(twice)]
+    together = sum_lines(CHARS, lines, np.concatenate(ids), both)
+    for result, one_by_one in zip(together, (logprobs, twice), strict=True):
+        alone = [
+            sum_lines(CHARS, [line], own, [nats])[0][0] for line, own, nats in zip(lines, ids, one_by_one, strict=True)
+        ]
+        np.testing.assert_allclose(result, alone)

@@ -21,7 +21,7 @@ def random_ids(n: int) -> np.ndarray:
 
 
 def whole(scorer, ids) -> np.ndarray:
-    return np.concatenate(list(scorer(np.asarray(ids), NEWLINE)))
+    return np.concatenate(list(scorer([np.asarray(ids)], NEWLINE)))
 
 
 def loss(logprobs) -> float:
@@ -91,7 +91,7 @@ def test_any_cut_into_windows_gives_the_same(make_engine, monkeypatch, window, s
     scorer, ids = cached_scorer(make_engine(), theta=1.0, weight=0.5, size=size), random_ids(50)
     at_once = whole(scorer, ids)
     monkeypatch.setattr(neural_cache, "WINDOW_TOKENS", window)
-    parts = list(scorer(ids, NEWLINE))
+    parts = list(scorer([ids], NEWLINE))
     assert [len(part) for part in parts[:-1]] == [window] * (len(parts) - 1)
     np.testing.assert_allclose(np.concatenate(parts), at_once, atol=1e-5)
 
@@ -107,7 +107,7 @@ def test_a_text_that_repeats_itself_is_likelier_with_the_cache(make_engine):
 
 
 def test_an_empty_text_yields_nothing(make_engine):
-    assert list(cached_scorer(make_engine(), 1.0, 0.3, 100)(random_ids(0), NEWLINE)) == []
+    assert list(cached_scorer(make_engine(), 1.0, 0.3, 100)([random_ids(0)], NEWLINE)) == []
 
 
 def test_tuning_finds_the_settings_that_score_best(make_engine):

@@ -34,7 +34,7 @@ def make_model(random_weights):
 
 
 def whole(scorer, ids) -> np.ndarray:
-    return np.concatenate(list(scorer(np.asarray(ids), NEWLINE)))
+    return np.concatenate(list(scorer([np.asarray(ids)], NEWLINE)))
 
 
 def static(config, weights, ids) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_the_steps_are_those_of_gradient_descent_through_torch_nn(make_model):
             network.parameters(), torch.autograd.grad(losses.mean(), list(network.parameters())), strict=True
         ):
             weight.data -= 0.3 * gradient
-    found = list(dynamic_scorer(config, weights, 0.3, 0.0, bptt=5)(ids, NEWLINE))
+    found = list(dynamic_scorer(config, weights, 0.3, 0.0, bptt=5)([ids], NEWLINE))
     assert [len(part) for part in found] == [5, 5, 2]
     np.testing.assert_allclose(np.concatenate(found), torch.cat(wanted), atol=1e-5)
 
@@ -127,7 +127,7 @@ def test_a_text_that_repeats_itself_is_likelier(make_model, model_options):
 
 
 def test_an_empty_text_yields_nothing(make_model):
-    assert list(dynamic_scorer(*make_model(), 0.1, 0.0, 5)(random_ids(0), NEWLINE)) == []
+    assert list(dynamic_scorer(*make_model(), 0.1, 0.0, 5)([random_ids(0)], NEWLINE)) == []
 
 
 def test_tuning_finds_the_settings_that_score_best(make_model):

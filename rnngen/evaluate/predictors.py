@@ -1,0 +1,234 @@
+"""Measure how well a text is predicted: by a network, or by several predictors side by side in one reading of it.
+
+The predictors read the text part by part together. So a text of any size takes little memory, is encoded once for each
+tokenizer, and a scorer that several predictors share runs once: a network and its mixtures cost one run of the network.
+(The other way, keeping log-probabilities in a temporary file, would need disk space and a second reading of the text.)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngen.config import OnUnknown, ScoreState
+from rnngen.engine.language_model import LanguageModel
+from rnngen.engine.scoring import Reader, Scorer, network_scorer
+from rnngen.errors import DataError
+from rnngen.evaluate.comparison import have_same_tokens
+from rnngen.evaluate.interpolation import Mixture, Tuned, mix, tune_weight
+from rnngen.evaluate.measures import Ids, LineSums, Logprobs, Measured, sum_lines
+from rnngen.evaluate.scored_lines import in_blocks
+from rnngen.text.corpus import line_blocks_of
+from rnngen.text.word_spans import known_part
+from rnngen.tokenizers.base import Text, Tokenizer, encode_known
+from rnngen.tokenizers.unknowns import Unknowns, emptiness
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """What gives probabilities to the tokens of a text.
+
+    Attributes:
+        label: names it in a report.
+        scorer: predictors that share one are computed by one run of it.
+        state: "carry", or "reset" where `scorer` takes whole lines and scores each by itself.
+        mixture: what the scorer's probabilities are mixed with.
+    """
+
+    label: str
+    tokenizer: Tokenizer
+    scorer: Scorer
+    state: ScoreState = "carry"
+    mixture: Mixture | None = None
+
+
+def network_predictor(
+    label: str, network: LanguageModel, tokenizer: Tokenizer, state: ScoreState = "carry"
+) -> Predictor:
+    """A network as it was trained."""
+    return Predictor(label=label, tokenizer=tokenizer, scorer=network_scorer(network, state), state=state)
+
+
+def measure_text(
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    text: Text,
+    *,
+    state: ScoreState = "carry",
+    on_unknown: OnUnknown = "unk",
+) -> Measured:
+    """Measure how well a network predicts a text.
+
+    Args:
+        state: "carry" carries the state through the text, "reset" scores each line from a line break to a line break.
+        on_unknown: what becomes of symbols that the tokenizer does not know, as in `encode_known`.
+
+    Raises:
+        DataError: the text cannot be read, or there is nothing to measure.
+        TokenizerError: an unknown symbol, with `on_unknown` "error".
+    """
+    [measured] = measure([network_predictor("network", network, tokenizer, state)], text, on_unknown)
+    return measured
+
+
+def measure(predictors: Sequence[Predictor], text: Text, on_unknown: OnUnknown = "unk") -> list[Measured]:
+    """Measure how well each of some predictors predicts a text.
+
+    With the state carried, the text starts as if after a line break; a line is what a line break ends, and characters
+    after the last line break are a line whose end has no token. With the state reset, such a line is scored as if it
+    ended. Predictors of the same tokens and state read the text together.
+
+    Returns:
+        One for each predictor, in order.
+
+    Raises:
+        DataError: the text cannot be read, or there is nothing to measure.
+        TokenizerError: an unknown symbol, with `on_unknown` "error".
+    """
+    found: dict[int, Measured] = {}
+    for places in _groups(predictors):
+        group = [predictors[place] for place in places]
+        found |= zip(places, _measure_together(group, text, on_unknown), strict=True)
+    return [found[place] for place in range(len(predictors))]
+
+
+def _groups(predictors: Sequence[Predictor]) -> list[list[int]]:
+    """The places of predictors that read a text together."""
+    groups: list[list[int]] = []
+    for place, predictor in enumerate(predictors):
+        for group in groups:
+            first = predictors[group[0]]
+            if first.state == predictor.state and have_same_tokens(first.tokenizer, predictor.tokenizer):
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return groups
+
+
+def _measure_together(group: Sequence[Predictor], text: Text, on_unknown: OnUnknown) -> list[Measured]:
+    tokenizer, state = group[0].tokenizer, group[0].state
+    unknowns = Unknowns()
+    scorers = list(dict.fromkeys(predictor.scorer for predictor in group))
+    parts, *copies = itertools.tee(_parts(tokenizer, state, text, on_unknown, unknowns), 1 + len(scorers))
+    queues = {
+        scorer: _Queue(scorer((part.ids for part in copy), tokenizer.newline_id))
+        for scorer, copy in zip(scorers, copies, strict=True)
+    }
+    readers = {mixture.reader: mixture.reader() for predictor in group if (mixture := predictor.mixture)}
+    sums = [LineSums() for _ in group]
+    for part in parts:
+        logprobs = _logprobs(group, part, queues, readers)
+        for own, lines in zip(sums, sum_lines(tokenizer, part.lines, part.ids, logprobs), strict=True):
+            own.add(lines, is_open=not part.lines[-1].endswith("\n"))
+    if not sums[0].count("n_tokens"):
+        raise DataError(f"the text {emptiness(unknowns.count)}: there is nothing to measure")
+    return [
+        Measured(sums=own, unknowns=unknowns, tokenizer=tokenizer, state=state, on_unknown=on_unknown) for own in sums
+    ]
+
+
+def _logprobs(
+    group: Sequence[Predictor], part: _Part, queues: dict[Scorer, _Queue], readers: dict[Callable[[], Reader], Reader]
+) -> list[Logprobs]:
+    """Log-probabilities of the next part's tokens by each predictor; each scorer and each reader runs once."""
+    scored = {scorer: queue.take(len(part.ids)) for scorer, queue in queues.items()}
+    read = {key: reader(part.ids) for key, reader in readers.items()}
+    return [
+        mix(scored[predictor.scorer], read[mixture.reader], mixture.weight)
+        if (mixture := predictor.mixture)
+        else scored[predictor.scorer]
+        for predictor in group
+    ]
+
+
+def tune_mixture(static: Predictor, mixture: Mixture, text: Text, on_unknown: OnUnknown = "unk") -> Tuned:
+    """The weight of a mixture under which a text is likeliest; the log-probabilities of the text are kept in memory.
+
+    Args:
+        static: what is mixed.
+        mixture: its weight is not used.
+        text: must not be the one that the mixture is measured on.
+
+    Raises:
+        DataError: the text has no tokens.
+    """
+    tokenizer, unknowns = static.tokenizer, Unknowns()
+    parts = [part.ids for part in _parts(tokenizer, static.state, text, on_unknown, unknowns)]
+    if not any(map(len, parts)):
+        raise DataError(f"the text to tune on {emptiness(unknowns.count)}: name another with --tune")
+    logprobs = np.concatenate(list(static.scorer(parts, tokenizer.newline_id)))
+    return tune_weight(logprobs, np.concatenate([*map(mixture.reader(), parts)]))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Consecutive lines of a text, as a model reads them.
+
+    Attributes:
+        lines: with their line breaks, without unknown symbols that are left out; at least one. With the state carried
+            the last one may lack its line break, and then goes on in the next part.
+        ids: of all the lines.
+    """
+
+    lines: list[str]
+    ids: Ids
+
+
+def _parts(
+    tokenizer: Tokenizer, state: ScoreState, text: Text, on_unknown: OnUnknown, unknowns: Unknowns
+) -> Iterator[_Part]:
+    """A text with its ids; `unknowns` takes in the unknown symbols."""
+    return (_chunks if state == "carry" else _whole_lines)(tokenizer, text, on_unknown, unknowns)
+
+
+def _chunks(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: Unknowns) -> Iterator[_Part]:
+    n_chars = 0
+    for chunk in text.chunks():
+        encoded = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
+        unknowns.add(encoded)
+        n_chars += len(chunk)
+        *ended, rest = chunk.split("\n")
+        lines = [line + "\n" for line in ended] + [rest] * bool(rest)
+        if on_unknown == "skip" and encoded.n_unknown:
+            lines = [known_part(tokenizer, line)[0] for line in lines]
+        yield _Part(lines, encoded.ids)
+
+
+def _whole_lines(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: Unknowns) -> Iterator[_Part]:
+    numbers = itertools.count(1)
+    for block in in_blocks(line_blocks_of(text.chunks())):
+        lines, ids = [], []
+        for number, line in zip(numbers, block, strict=False):
+            written = line.removesuffix("\n")
+            encoded = encode_known(tokenizer, written, on_unknown, f"line {number}")
+            unknowns.add(encoded, f" of line {number}")
+            if on_unknown == "skip" and encoded.n_unknown:
+                written = known_part(tokenizer, written)[0]
+            lines.append(written + "\n")
+            ids += [encoded.ids, np.array([tokenizer.newline_id])]
+        yield _Part(lines, np.concatenate(ids))
+
+
+class _Queue:
+    """Arrays as they come, taken in pieces of another length."""
+
+    def __init__(self, arrays: Iterator[Logprobs]) -> None:
+        self._arrays = arrays
+        self._rest: Logprobs = np.empty(0, np.float32)
+
+    def take(self, n: int) -> Logprobs:
+        """The next n entries."""
+        parts, missing = [self._rest], n - len(self._rest)
+        while missing > 0:
+            part = next(self._arrays, None)
+            if part is None:
+                raise ValueError("the scorer gave fewer log-probabilities than the text has tokens")
+            parts.append(part)
+            missing -= len(part)
+        joined = np.concatenate(parts)
+        self._rest = joined[n:]
+        return joined[:n]
