@@ -8,6 +8,7 @@ from rnngen.printable import codepoint, visible
 
 NEWLINE = "\n"
 UNK = "<unk>"
+LONGEST_SHOWN = 200  # characters of an unknown symbol in a message; a word may fill a file
 
 
 @dataclass(frozen=True)
@@ -25,4 +26,4 @@ class Unknown:
     def __str__(self) -> str:
         if len(self.symbol) == 1:
             return f"'{visible(self.symbol)}' ({codepoint(self.symbol)}) at character {self.offset + 1}"
-        return f"'{visible(self.symbol)}' at character {self.offset + 1}"
+        return f"'{visible(self.symbol[:LONGEST_SHOWN])}' at character {self.offset + 1}"

@@ -47,6 +47,7 @@ def test_a_character_is_named_by_its_code_point_and_unicode_name(character: str,
         ("\t", "'\\t' (U+0009) at character 5"),
         ("zeugma", "'zeugma' at character 5"),
         ("\u3000\u3000", "'\\u3000\\u3000' at character 5"),
+        ("a" * 201, "'" + "a" * 200 + "' at character 5"),
     ],
 )
 def test_an_unknown_symbol_is_named_with_its_place_counted_from_one(symbol: str, shown: str) -> None:
