@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from rnngen.config import ModelConfig, TokenizerConfig, TrainConfig, weight_dtyp
 from rnngen.engine.language_model import Engine
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
+
+NOBODY = 65534  # the user and the group without rights
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,6 +47,37 @@ def _a_closed_pipe_is_an_error() -> Iterator[None]:
     yield
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+@pytest.fixture
+def shared_path() -> Iterator[Path]:
+    """A new folder that every user may write to; a `tmp_path` is closed to all but the one who made it."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def as_ordinary_user() -> Callable[[Callable[[], None]], None]:
+    """A function: calls another in a child process, which as root gives up its privileges, and fails if that fails."""
+
+    def run(function: Callable[[], None]) -> None:
+        child = os.fork()
+        if not child:
+            try:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setgid(NOBODY)
+                    os.setuid(NOBODY)
+                function()
+            except BaseException:
+                os.write(2, traceback.format_exc().encode())
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0, "the child process failed"
+
+    return run
 
 
 @pytest.fixture(params=CELLS.values(), ids=CELLS.keys())

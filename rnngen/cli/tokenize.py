@@ -82,7 +82,7 @@ def tokenize(
     )  # fmt: skip
     paths = options.read_or_explain(texts, "no text to tokenize: name a file, or - for standard input")
     end_with_the_pipe()
-    from rnngen.storage.files import check_writable
+    from rnngen.storage.atomic import check_writable
     from rnngen.text.corpus import FileText, stream_lines, survey
     from rnngen.tokenizers import levels
 

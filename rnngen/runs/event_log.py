@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rnngen.errors import OutputError
-from rnngen.storage.files import open_new
+from rnngen.storage.atomic import open_new
 
 _LONGEST_LINE = 1 << 16  # bytes
 

@@ -22,7 +22,8 @@ from rnngen.runs.events import Event
 from rnngen.runs.keeper import Keeper
 from rnngen.runs.request import Request
 from rnngen.runs.run import follow, read_texts, started, unlocked_note, write_first_line
-from rnngen.storage.files import check_writable, hold
+from rnngen.storage.atomic import check_writable
+from rnngen.storage.locks import hold
 from rnngen.text.dataset import Dataset
 
 if TYPE_CHECKING:

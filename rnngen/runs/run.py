@@ -19,7 +19,8 @@ from rnngen.runs.history import measurement
 from rnngen.runs.keeper import Keeper
 from rnngen.runs.request import Request
 from rnngen.runs.warm_start import WarmStart
-from rnngen.storage.files import check_writable, hold
+from rnngen.storage.atomic import check_writable
+from rnngen.storage.locks import hold
 from rnngen.text.dataset import Dataset, prepare
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from rnngen.errors import CheckpointError, OutputError, brief
 from rnngen.printable import visible
 from rnngen.storage import untrusted_json
-from rnngen.storage.files import write_atomically
+from rnngen.storage.atomic import write_atomically
 
 SUFFIX = ".safetensors"
 MOST_HEADER_BYTES = 100_000_000  # as in the safetensors library

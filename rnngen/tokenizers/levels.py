@@ -9,7 +9,7 @@ from pathlib import Path
 from rnngen.config import TokenizerConfig
 from rnngen.errors import TokenizerError, brief
 from rnngen.storage import untrusted_json
-from rnngen.storage.files import write_atomically
+from rnngen.storage.atomic import write_atomically
 from rnngen.tokenizers.base import Text, Tokenizer
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 from rnngen.tokenizers.subword import SubwordTokenizer

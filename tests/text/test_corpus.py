@@ -162,12 +162,15 @@ def test_a_file_that_cannot_be_read_is_named_before_any_work(tmp_path: Path, nam
     assert str(error.value) == message.format(path=path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_named(write: Write) -> None:
-    path = write(b"a")
-    os.chmod(path, 0)
-    with pytest.raises(DataError, match=f"^cannot read {path}: permission denied; make it readable$"):
-        FileText([path])
+def test_a_file_without_permission_is_named(as_ordinary_user: Any, shared_path: Path) -> None:
+    path = shared_path / "text"
+    path.touch(mode=0)
+
+    def read() -> None:
+        with pytest.raises(DataError, match=f"^cannot read {path}: permission denied; make it readable$"):
+            FileText([str(path)])
+
+    as_ordinary_user(read)
 
 
 @pytest.mark.parametrize(

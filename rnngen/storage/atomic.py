@@ -1,4 +1,4 @@
-"""Writing a file so that at every moment the old one or the new one is whole, and no two processes write the same one.
+"""Writing a file so that at every moment the old one or the new one is whole.
 
 In a folder that others may write to, nothing here follows a link that they may have put in the place of a file.
 """
@@ -12,30 +12,16 @@ import os
 import re
 import secrets
 import stat
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 
 from rnngen.errors import OutputError
 
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:
-    # Windows. There a file that is open cannot be replaced, so of two runs on one name one fails, without a pid.
-    fcntl = None
-
-# Windows has neither links in the way nor named pipes as files.
-_NOFOLLOW, _NONBLOCK = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
-_BINARY = getattr(os, "O_BINARY", 0)
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
+# Windows has no links in the way, and other systems have no text mode.
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _UMASK_TAKES = 0o666  # permissions of a new file before the umask takes its part
 _NO_HARD_LINKS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EXDEV)
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOTSUP)
-_PID_WAIT = 0.5  # seconds that a process may take between locking a file and writing its number into it
-_LONGEST_PID = 20  # digits
 
 
 def check_writable(
@@ -119,124 +105,8 @@ def open_new(path: Path, *, force: bool) -> io.FileIO:
         raise OutputError(f"cannot write {path}: {error.strerror}; name another place") from None
 
 
-@contextlib.contextmanager
-def hold(path: Path, *others: Path) -> Iterator[bool]:
-    """Keep other processes from writing `path`, and remove what killed writers of it and `others` left beside it.
-
-    The lock is the kernel's, on `.NAME.lock` beside the file: however a process dies, its lock dies with it, and the
-    file that it leaves holds nobody up. The folder is made if need be, and removed if nothing came into it.
-
-    Yields:
-        Whether there is a lock. Some network file systems have none; there a run goes on without, as no run could be
-        made on them otherwise.
-
-    Raises:
-        OutputError: with the number of the process that holds it, or with what keeps the lock from being made.
-    """
-    lock = path.with_name(f".{path.name}.lock")
-    try:
-        made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _lock(lock, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {lock}, which locks {path}: {error.strerror}; name another place") from None
-    if descriptor is None:
-        yield False
-        return
-    try:
-        for written in (path, *others):
-            _remove_leftovers(written)
-        yield True
-    finally:
-        # While it is still locked, and only if nobody has removed it by hand, so that another one's may be there now.
-        with contextlib.suppress(OSError):
-            if _is_at(descriptor, lock):
-                lock.unlink()
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            for folder in made:
-                folder.rmdir()
-
-
-def _lock(lock: Path, path: Path) -> int | None:
-    """The descriptor of a lock file that is locked, with our number in it; None where there are no locks."""
-    if fcntl is None:
-        return None
-    while True:
-        # Python lets no program that it starts inherit the descriptor. A named pipe must not make it wait.
-        try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _NONBLOCK, _UMASK_TAKES)
-        except PermissionError:
-            # Another user's, in a folder that both write to. To lock it, it need not be written.
-            descriptor = os.open(lock, os.O_RDONLY | _NOFOLLOW | _NONBLOCK)
-            with open(descriptor, "rb"):
-                _try_lock(descriptor, lock, path)
-                lock.unlink()  # nobody holds it
-            continue
-        try:
-            _try_lock(descriptor, lock, path)
-            # The one who held it may have removed the file after it was opened here, and a third made another.
-            if _is_at(descriptor, lock):
-                _write_pid(descriptor, lock)
-                return descriptor
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in _NO_LOCKS:
-                lock.unlink(missing_ok=True)
-                return None
-            raise
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _write_pid(descriptor: int, lock: Path) -> None:
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-    except OSError:
-        # There is no room for five bytes: nothing is left behind.
-        with contextlib.suppress(OSError):
-            lock.unlink()
-        raise
-
-
-def _try_lock(descriptor: int, lock: Path, path: Path) -> None:
-    assert fcntl is not None
-    _check_lock_file(descriptor, lock)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(
-            f"{path} is being written by another rnngen{_process_in(descriptor)}: wait for it, or name another file"
-        ) from None
-
-
-def _check_lock_file(descriptor: int, lock: Path) -> None:
-    """Refuse what is no lock file of ours, as its content will be written over. Raises OutputError."""
-    found = os.fstat(descriptor)
-    content = os.pread(descriptor, _LONGEST_PID + 2, 0) if stat.S_ISREG(found.st_mode) else b"?"
-    # Two names: somebody may have put a file that is dear to us here. After a power cut it may be nulls.
-    if found.st_nlink > 1 or not re.fullmatch(rb"(\d{1,%d}\n)?|\0*" % _LONGEST_PID, content):
-        raise OutputError(f"{lock} stands where a lock has to be, and is none of rnngen's: move it away")
-
-
-def _process_in(descriptor: int) -> str:
-    end = time.monotonic() + _PID_WAIT
-    while not (content := os.pread(descriptor, _LONGEST_PID + 2, 0)) and time.monotonic() < end:
-        time.sleep(0.01)
-    return f", process {content.decode().strip()}" if content else ""
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _remove_leftovers(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed writers of `path` left beside it; what cannot be removed stays."""
     left = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{8,16}\.tmp")
     with contextlib.suppress(OSError):
         for name in os.listdir(path.parent):
