@@ -7,7 +7,7 @@ def main() -> None:
     """The entry point of the command."""
     try:
         from rnngen.cli import app
-    except KeyboardInterrupt:  # of somebody quick: it takes a tenth of a second
+    except KeyboardInterrupt:  # the import takes a tenth of a second
         print("rnngen: interrupted", file=sys.stderr)
         sys.exit(130)
     app.main()

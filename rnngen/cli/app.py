@@ -21,11 +21,11 @@ from rnngen.cli.out_of_memory import has_room, is_out_of_memory, take_blas_memor
 from rnngen.cli.output import drop_closed_stderr, drop_stdout, use_utf8
 from rnngen.errors import RnngenError
 
-# The commands and what `rnngen --help` says of them, as their own help begins. NAME is the function of that name in
-# `NAME.py`.
+# The commands, and what `rnngen --help` says of them: the first sentence of their own help. The command NAME is the
+# function of that name in `NAME.py`.
 COMMANDS = {
     "train": "Train a model on a text.",
-    "sample": "Write new text with a model, character by character.",
+    "sample": "Write new text with a model.",
     "score": "How likely each line is: one record a line, in order.",
     "perplexity": "How well a model predicts a text.",
     "tokenize": "Show a text as tokens, line by line.",
@@ -41,7 +41,7 @@ PLAIN: dict[str, Any] = {
 
 
 class _OnDemand(Mapping[str, Any]):
-    """The commands by name. To make all of them takes longer than a short command does."""
+    """The commands by name, each made when it is asked for: making all of them takes longer than a short command."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
@@ -70,7 +70,7 @@ class _Group(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:  # typer would end without a word
+        except KeyboardInterrupt:  # typer would end the process without a message
             raise _InterruptedError(INTERRUPTED) from None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -116,10 +116,11 @@ def run(arguments: Sequence[str]) -> int:
     use_utf8()
     if sys.stdout is None:
         return _fail("standard output is closed: there is nowhere to write to", 1)
-    if _will_work(arguments) and not has_room(torch=arguments[0] == "train"):
-        return _fail("out of memory before it began: the limit of this process (ulimit -v) is too low, raise it", 1)
+    computes = _runs_a_command(arguments)
+    if computes and not has_room(torch=arguments[0] == "train"):
+        return _fail("out of memory before the start: the limit of this process (ulimit -v) is too low, raise it", 1)
     try:
-        if _will_work(arguments):
+        if computes:
             take_blas_memory()
         code = app(args=list(arguments), prog_name="rnngen", standalone_mode=False)
         sys.stdout.flush()
@@ -146,7 +147,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(OUT_OF_MEMORY, 1)
 
 
-def _will_work(arguments: Sequence[str]) -> bool:
+def _runs_a_command(arguments: Sequence[str]) -> bool:
+    """Whether a command will compute something, and not only print its help."""
     return bool(arguments) and arguments[0] in COMMANDS and not {"-h", "--help"} & set(arguments)
 
 
@@ -165,7 +167,7 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
 def _fail(message: str, code: int) -> int:
     if os.environ.get("RNNGEN_DEBUG") == "1" and sys.exc_info()[0]:
         raise
-    # Its terminal may be closed; the exit code says it too.
+    # The terminal may be closed; the exit code still reports the failure.
     with contextlib.suppress(OSError):
         print("rnngen: " + " ".join(message.split("\n")), file=sys.stderr, flush=True)
     return code

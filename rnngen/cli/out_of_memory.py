@@ -1,4 +1,4 @@
-"""Telling that memory ran out, whatever the library in which it did says, and before one ends the process for it."""
+"""Recognize that memory ran out, in whichever library, and before a library ends the process because of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rnngen.cores import n_threads
 
 MESSAGE = "out of memory: try a shorter text, a smaller --batch-size or a smaller model"
 
-# As the C library, the loader of libraries, C++ and torch say it, in exceptions of many kinds.
+# The words of the C library, the loader of libraries, C++ and torch, in exceptions of many kinds.
 _SIGNS = (
     "failed to map segment",
     "annot allocate memory",
@@ -18,15 +18,15 @@ _SIGNS = (
     "not enough memory",
     "out of memory",
 )
-_LITTLE = 64 << 20  # bytes; libraries that want less say what they want
-# OpenBLAS, libgomp and the loader end the process when they get no memory, so that it must be there when they begin.
-# Address space as measured: numpy takes 90 MB, and 42 MB a thread with the first product; torch 500 MB more.
-_SQUARE = 600  # rows of a matrix that OpenBLAS multiplies with all its threads
+_LITTLE = 64 << 20  # bytes; an error of a smaller allocation names itself
+# OpenBLAS, libgomp and the loader end the process when they get no memory, so it must be free before they are loaded.
+# Address space as measured: numpy takes 90 MB, and 42 MB a thread with the first product; torch takes 500 MB more.
+_SQUARE = 600  # rows of a matrix that is large enough for OpenBLAS to use all its threads
 _NUMPY, _THREAD, _TORCH = 120 << 20, 48 << 20, 500 << 20  # bytes
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error comes of too little memory: by what it or its causes say, or as there is next to none left."""
+    """Whether an error was caused by too little memory: it or a cause of it says so, or almost none is left."""
     for cause in _causes(error):
         if isinstance(cause, MemoryError) or any(sign in str(cause) for sign in _SIGNS):
             return True
@@ -34,12 +34,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def has_room(*, torch: bool) -> bool:
-    """Whether a limit of this process's memory (`ulimit -v`) leaves what numpy needs, and torch."""
+    """Whether a limit on this process's memory (`ulimit -v`) leaves enough for numpy, and for torch if it is needed."""
     return not _is_limited() or _is_free(_NUMPY + _THREAD * n_threads() + torch * _TORCH)
 
 
 def take_blas_memory() -> None:
-    """Under a limit have OpenBLAS take what it will need while it is there: later it would end the process without."""
+    """Under a memory limit, let OpenBLAS allocate its buffers now: later it would end the process if it could not."""
     if _is_limited():
         import numpy as np
 

@@ -24,35 +24,35 @@ class Console:
         self.quiet = quiet
 
     def unknowns(self, n_unknown: int, first: object, on_unknown: OnUnknown, where: str) -> None:
-        """Say how many symbols a model did not know, which is the first, and what became of them."""
+        """Note how many symbols a model did not know, the first of them, and what was done with them."""
         from rnngen.tokenizers.unknowns import note
 
         if said := note(n_unknown, first, where, on_unknown):
             self.note(said)
 
     def note(self, message: str) -> None:
+        """Print a line on stderr. A stderr that is closed meanwhile stops the notes, and not the command."""
         if self.quiet:
             return
         try:
             print(message, file=sys.stderr, flush=True)
         except OSError:
-            # Nobody reads stderr any more; the work goes on.
             self.quiet = True
 
 
 def end_with_the_pipe() -> None:
-    """Let a closed pipe (`| head`) end this process as it ends other filters: at once and silently."""
+    """Let a closed pipe (`| head`) end this process at once and silently, as it ends other filters."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def use_utf8() -> None:
-    """Write UTF-8 with `\\n` line breaks whatever the locale says, and to a terminal nothing that takes it over.
+    """Write UTF-8 with `\\n` line breaks whatever the locale says, and no control characters to a terminal.
 
-    A closed stderr (`2>&-`) reads as a silent one.
+    A closed stderr (`2>&-`) is replaced by the null device.
     """
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - open as long as the process runs
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -62,12 +62,12 @@ def use_utf8() -> None:
 
 
 def drop_stdout() -> None:
-    """After a failed write: keep the interpreter's last flush from failing again."""
+    """Send the rest of stdout nowhere after a failed write, or the interpreter's last flush would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def drop_closed_stderr() -> None:
-    """The same where nobody reads stderr any more: what could not be said changes no exit code."""
+    """Send the rest of stderr nowhere if it is closed, or the interpreter's last flush would change the exit code."""
     try:
         sys.stderr.flush()
     except OSError:
@@ -90,7 +90,7 @@ def _finite(value: Any) -> Any:
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """Tab-separated lines; on a terminal the columns are set side by side instead."""
+    """Tab-separated lines; on a terminal aligned columns, or a list of names and values if there is one row."""
     lines = [header, *rows]
     if not sys.stdout.isatty():
         return "".join("\t".join(line) + "\n" for line in lines)

@@ -66,7 +66,7 @@ def sample(
     device: options.DeviceName = options.DEVICE,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write new text with a model, character by character."""
+    """Write new text with a model."""
     config = SampleConfig(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
         length=length, stop=_unescaped(stop or []), num_samples=num_samples,

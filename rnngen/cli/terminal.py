@@ -1,7 +1,7 @@
-"""What may be said to a terminal: text, and never a command that a text, a file name or a stranger's file brings along.
+"""Keep texts, file names and untrusted files from injecting escape sequences into a terminal.
 
-Control characters start the sequences with which a terminal's title, keys, clipboard and screen are changed. On a
-terminal each is shown as a sign; what goes to a pipe or a file is untouched.
+Control characters start the sequences that change a terminal's title, keys, clipboard and screen. On a terminal each is
+shown as a sign; a pipe or a file gets it unchanged.
 """
 
 from __future__ import annotations
@@ -9,56 +9,60 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
-_CONTROL_PICTURES = 0x2400  # ␀ and what follows, in the order of the characters that they show
+_CONTROL_PICTURES = 0x2400  # ␀; the others follow in the order of the characters that they show
 _SIGNS: dict[int, str] = {code: chr(_CONTROL_PICTURES + code) for code in range(0x20) if chr(code) not in "\n\t"}
 _SIGNS |= {0x7F: "␡"} | {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
-# They turn the order of what is shown after them, to the end of the line and no further. A text of a language that is
-# written from right to left has them by right; a message of ours that quotes a stranger's name must read as it is.
-_TURNING = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+# These change the direction of the text after them, up to the end of the line. A text in a language that is written
+# from right to left needs them; a message of rnngen that quotes an untrusted name must not be reordered by it.
+_DIRECTION_MARKS = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
 def harmless(text: str) -> str:
-    """A text that moves no cursor and gives no command; line breaks and tabs stay."""
+    """The text with a sign for every control character except line breaks and tabs."""
     return text.translate(_SIGNS)
 
 
 def harmless_message(text: str) -> str:
-    """`harmless`, and read in the order in which it was written."""
-    return text.translate(_SIGNS | _TURNING)
+    """The same, and characters that change the direction of the text as escapes."""
+    return text.translate(_SIGNS | _DIRECTION_MARKS)
 
 
 class Guarded:
-    """A terminal's stream through which all text goes harmless, each character by itself.
+    """A terminal's stream that shows control characters as signs.
 
     Attributes:
-        beyond: the stream itself, for what is harmless already and has colours of ours.
+        unguarded: the stream itself, for text that was made harmless before rnngen added its colours.
     """
 
-    def __init__(self, beyond: TextIO, *, messages: bool) -> None:
-        self.beyond = beyond
+    def __init__(self, stream: TextIO, *, messages: bool) -> None:
+        self.unguarded = stream
         self._harmless = harmless_message if messages else harmless
 
     def write(self, text: str) -> int:
-        """As of any stream; the number is that of the characters given."""
-        self.beyond.write(self._harmless(text))
+        """Write the text made harmless. Returns the number of characters given."""
+        self.unguarded.write(self._harmless(text))
         return len(text)
 
     def writelines(self, texts: Iterable[str]) -> None:
-        """As of any stream."""
+        """Write each text made harmless."""
         for text in texts:
             self.write(text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.beyond, name)
+        return getattr(self.unguarded, name)
 
 
 def guarded(stream: TextIO, *, messages: bool = False) -> TextIO:
-    """A terminal's stream with a guard; any other one as it is."""
+    """A terminal's stream behind a guard; any other stream as it is.
+
+    Args:
+        messages: the stream is for messages, in which nothing may change the direction of the text.
+    """
     if isinstance(stream, Guarded) or not stream.isatty():
         return stream
     return cast(TextIO, Guarded(stream, messages=messages))
 
 
 def unguarded(stream: TextIO) -> TextIO:
-    """The door past the guard."""
-    return stream.beyond if isinstance(stream, Guarded) else stream
+    """The stream without its guard."""
+    return stream.unguarded if isinstance(stream, Guarded) else stream
