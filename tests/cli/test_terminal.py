@@ -79,13 +79,37 @@ def hostile(tmp_path_factory):
     """A folder with a hostile text and a model that has learnt to write like it."""
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "text\x1b[2J.txt").write_text(TEXT, "utf-8", newline="")
-    small = ["--steps", "60", "--hidden-size", "32", "--lr", "0.02", "--threads", "1", "-q"]
+    small = ["--steps", "60", "--hidden-size", "24", "--lr", "0.02", "--threads", "1", "-q"]
     assert run(["train", str(folder / "text\x1b[2J.txt"), "-o", str(folder / "model.safetensors"), *small]) == 0
     return folder
 
 
-def on_terminal(folder, *arguments):
-    """Run with stdout and stderr on a terminal: the code, and what the terminal got."""
+class TerminalFile(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def on_terminal(hostile, monkeypatch):
+    """A function: run the command with stdout and stderr on a terminal; the code, and what the terminal got."""
+    monkeypatch.chdir(hostile)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments):
+        terminal = TerminalFile(io.BytesIO(), "utf-8", newline="\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", terminal)
+            patch.setattr(sys, "stderr", terminal)
+            code = run(arguments)
+        terminal.flush()
+        return code, terminal.buffer.getvalue().decode()
+
+    return call
+
+
+def process_on_terminal(folder, *arguments):
+    """The same for a process on a terminal of the system."""
     ours, theirs = pty.openpty()
     env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100"}
     command = [sys.executable, "-m", "rnngen", *arguments]
@@ -124,17 +148,27 @@ SOURCE = "text\x1b[2J.txt"
         ["info", "model.safetensors"],
     ],
 )
-def test_what_is_printed_cannot_take_over_the_terminal(hostile, arguments):
+def test_what_is_printed_cannot_take_over_the_terminal(on_terminal, arguments):
     model = [] if arguments[0] == "info" else ["-m", "model.safetensors"]
-    code, shown = on_terminal(hostile, *arguments, *model)
+    code, shown = on_terminal(*arguments, *model)
     assert code == 0
     assert controls(shown) == set()
     if arguments[0] in ("sample", "score", "info"):
         assert re.search(r"␛|\\u001b|\\x1b", shown)
 
 
-def test_painted_lines_have_our_colours_and_no_other_sequence(hostile):
-    code, shown = on_terminal(hostile, "score", SOURCE, "--color", "--alternatives", "2", "-m", "model.safetensors")
+def test_what_a_process_prints_cannot_take_over_the_terminal(hostile):
+    code, shown = process_on_terminal(hostile, "score", SOURCE, "--json", "-m", "model.safetensors")
+    assert code == 0
+    assert controls(shown) == set()
+    assert "\\u001b" in shown
+    code, shown = process_on_terminal(hostile, "score", "\x1b]0;x\x07")
+    assert code == 1
+    assert controls(shown) == set()
+
+
+def test_painted_lines_have_our_colours_and_no_other_sequence(on_terminal):
+    code, shown = on_terminal("score", SOURCE, "--color", "--alternatives", "2", "-m", "model.safetensors")
     without_colours = re.sub(r"\x1b\[(0|2|38;5;16;48;5;\d+)m", "", shown)
     assert code == 0
     assert len(without_colours) < len(shown)
@@ -151,8 +185,8 @@ def test_painted_lines_have_our_colours_and_no_other_sequence(hostile):
         ["tokenize", SOURCE, "--level", "\x1b[2J"],
     ],
 )
-def test_an_error_line_cannot_take_over_the_terminal(hostile, arguments):
-    code, shown = on_terminal(hostile, *arguments)
+def test_an_error_line_cannot_take_over_the_terminal(on_terminal, arguments):
+    code, shown = on_terminal(*arguments)
     assert code in (1, 2)
     assert controls(shown) == set()
     assert "\u202e" not in shown
@@ -160,8 +194,8 @@ def test_an_error_line_cannot_take_over_the_terminal(hostile, arguments):
 
 
 def test_the_display_of_a_run_moves_the_cursor_and_the_text_does_not(hostile):
-    code, shown = on_terminal(hostile, "train", SOURCE, "--steps", "60", "--hidden-size", "32", "--threads", "1",
-                              "-o", "again.safetensors")  # fmt: skip
+    code, shown = process_on_terminal(hostile, "train", SOURCE, "--steps", "20", "--hidden-size", "16",
+                                      "--threads", "1", "-o", "again.safetensors")  # fmt: skip
     assert code == 0
     ours = re.sub(r"\x1b\[(\?25[hl]|2K|1A|[\d;]*m)|\r", "", shown)
     assert len(ours) < len(shown)
@@ -188,7 +222,7 @@ def test_an_error_line_that_goes_to_a_pipe_is_as_it_is(process):
 def test_a_run_goes_on_when_its_terminal_is_closed(hostile, start, stream, monkeypatch):
     monkeypatch.chdir(hostile)
     ours, theirs = pty.openpty()
-    child = start("train", SOURCE, "--steps", "150", "--hidden-size", "32", "--threads", "1", "-o",
+    child = start("train", SOURCE, "--steps", "40", "--hidden-size", "16", "--threads", "1", "-o",
                   f"{stream}.safetensors", "--force", "--seed", "1", env=os.environ | {"TERM": "xterm"},
                   **{stream: theirs})  # fmt: skip
     os.close(theirs)
