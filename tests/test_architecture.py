@@ -1,4 +1,4 @@
-"""The plan of the house, kept by a machine: which way imports run, and how large and how explained the rooms are."""
+"""The rules of the code: which way imports run, and the sizes and docstrings of files and functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(rnngen.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
 
-# What each room may import besides itself. Rooms stand in the order of the arrows: each imports from those above it.
+# What each package may import besides itself. Each may import from those above it.
 LOWEST = {"rnngen.errors", "rnngen.config", "rnngen.cores", "rnngen.printable"}
 STORAGE = LOWEST | {"rnngen.storage"}
 TOKENIZERS = STORAGE | {"rnngen.tokenizers"}
@@ -50,12 +50,12 @@ def name_of(path: Path) -> str:
     return ".".join(("rnngen", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
 
 
-def is_in(module: str, room: str) -> bool:
-    return module == room or (room != "rnngen" and module.startswith(room + "."))
+def is_in(module: str, package: str) -> bool:
+    return module == package or (package != "rnngen" and module.startswith(package + "."))
 
 
-def room_of(module: str) -> str:
-    return max((room for room in MAY_IMPORT if is_in(module, room)), key=len)
+def package_of(module: str) -> str:
+    return max((package for package in MAY_IMPORT if is_in(module, package)), key=len)
 
 
 def is_module(name: str) -> bool:
@@ -76,12 +76,12 @@ def imports_of(module: str, source: str, is_package: bool = False) -> Iterator[s
 
 
 def wrong_imports(module: str, source: str, is_package: bool = False) -> list[str]:
-    allowed = MAY_IMPORT[room_of(module)] | {room_of(module)}
+    allowed = MAY_IMPORT[package_of(module)] | {package_of(module)}
 
     def is_wrong(name: str) -> bool:
         top = name.split(".")[0]
         if top == "rnngen":
-            return not any(is_in(name, room) for room in allowed)
+            return not any(is_in(name, package) for package in allowed)
         return top in ONLY_IN and not is_in(module, ONLY_IN[top])
 
     return [name for name in imports_of(module, source, is_package) if is_wrong(name)]

@@ -1,4 +1,4 @@
-"""The benchmark runs, and its arithmetic is right. What it measures is no test's business."""
+"""The benchmark runs, and its arithmetic is right. No test asserts what it measures."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_without_a_number_of_threads_the_libraries_choose(monkeypatch):
 
 
 def test_a_process_is_measured_with_its_memory_and_its_output_kept(tmp_path):
-    # By a small process, as `python -m bench` is one: a child's peak begins with that of the process that starts it.
+    # By a small process, as `python -m bench` is one: a child's peak starts at that of its parent process.
     code = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One file holds a model whole; a file that does not is refused with the reason."""
+"""One file holds a whole model; a file that does not is refused with the reason."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ def test_a_save_that_fails_keeps_the_old_checkpoint(path: Path) -> None:
     assert checkpoints.load(path).config == make().config
 
 
-# Checkpoints of strangers
+# Untrusted checkpoints
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_hostile_texts_are_read_or_refused_in_one_line_and_both_happen():
 
 
 def test_a_line_without_an_end_is_refused_or_cut_in_little_memory():
-    # By a small process: a child's peak begins with that of the process that starts it.
+    # By a small process: a child's peak starts at that of its parent process.
     command = [sys.executable, "-m", "faults", "long-lines", "--scale", "0.05"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -62,7 +62,7 @@ def read_badly(seed: Path, path: Path, random: Random) -> str:
             bytearray(3 << 30)
         case 4:
             os.abort()
-        case 6:  # of the next child, which begins with the good file again
+        case 6:  # of the next child, which starts with the good file again
             ctypes.string_at(0)
         case 8:
             time.sleep(600)

@@ -97,12 +97,12 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start the command in a process of its own; one that still runs after the test is ended."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def begin(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+    def start_process(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | options
         started.append(subprocess.Popen([sys.executable, "-m", "rnngen", *map(str, arguments)], **pipes))
         return started[-1]
 
-    yield begin
+    yield start_process
     for process in started:
         process.kill()
         process.wait()

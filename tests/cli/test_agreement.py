@@ -1,4 +1,4 @@
-"""Three ways to a text's log-probability: the lines of `score`, `perplexity`, and torch without any of our code."""
+"""Three ways to a text's log-probability: the lines of `score`, `perplexity`, and torch without any code of rnngen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rnngen info`: what it says of a checkpoint is what is in it."""
+"""`rnngen info` says what is in a checkpoint."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""n-best lists with our numbers in them, and the best of each."""
+"""n-best lists with rnngen's numbers in them, and the best hypothesis of each."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_help_needs_little_memory(arguments):
 )
 def test_memory_that_ran_out_is_known_by_what_is_said_of_it_and_behind_other_errors(error):
     assert is_out_of_memory(error)
-    other = ValueError("the library could not begin")
+    other = ValueError("the library could not start")
     other.__context__ = error
     assert is_out_of_memory(other)
 

@@ -1,4 +1,4 @@
-"""`rnngen perplexity`: what is measured beside the model as it was trained, and what the options refuse."""
+"""`rnngen perplexity`: measurements beside that of the trained model, and options that are refused."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_a_line_is_scored_before_the_next_one_comes(start, models):
     assert child.poll() is None
 
 
-def test_a_run_goes_on_when_nobody_reads_what_it_says(start, tmp_path):
+def test_a_run_goes_on_when_its_messages_are_not_read(start, tmp_path):
     child = start("train", "verse.txt", "--steps", 10, *SMALL)
     child.stderr.close()
     out, _ = child.communicate(timeout=120)
@@ -132,7 +132,7 @@ def test_a_run_goes_on_when_nobody_reads_what_it_says(start, tmp_path):
     checkpoint.load(tmp_path / out.decode().strip())
 
 
-def test_a_run_whose_path_nobody_reads_keeps_its_checkpoint(start, tmp_path):
+def test_a_run_whose_output_is_not_read_keeps_its_checkpoint(start, tmp_path):
     child = start("train", "verse.txt", "--steps", 5, *SMALL, "-q")
     child.stdout.close()
     assert child.wait(60) == 0

@@ -325,7 +325,7 @@ def test_ctrl_c_says_so_when_there_is_nothing_to_save_yet(start, tmp_path):
 # --init-from.
 
 
-def test_new_training_begins_from_old_weights(rnngen):
+def test_new_training_starts_from_old_weights(rnngen):
     rnngen("train", "play.txt", *SMALL, "--steps", "200", "--lr", "0.02")
     first = {}
     for name, options in (("new", ["--hidden-size", "16"]), ("on", ["--init-from", "play"])):
@@ -363,11 +363,11 @@ def test_of_another_vocabulary_the_shared_symbols_keep_their_rows(rnngen, tmp_pa
 def test_the_n_grams_of_a_large_vocabulary_are_those_of_a_new_model(rnngen, tmp_path):
     (tmp_path / "words.txt").write_text("".join(f"w{n} w{n // 2}\n" for n in range(1500)))
     rnngen("train", "play.txt", *SMALL)
-    begin = ["--init-from", "play", "--level", "word", "--min-count", "1", "--steps", "2", "--threads", "1"]
-    assert rnngen("train", "words.txt", *begin).code == 0
+    options = ["--init-from", "play", "--level", "word", "--min-count", "1", "--steps", "2", "--threads", "1"]
+    assert rnngen("train", "words.txt", *options).code == 0
     found = checkpoint.load(Path("checkpoints/words.safetensors")).config
     assert (found.vocab_size > 1024, found.ngram_orders) == (True, ())
-    asked = rnngen("train", "words.txt", *begin, "--ngram-orders", "1", "-o", "asked")
+    asked = rnngen("train", "words.txt", *options, "--ngram-orders", "1", "-o", "asked")
     assert "; the n-grams start anew" in asked.err
     assert checkpoint.load(Path("checkpoints/asked.safetensors")).config.ngram_orders == (1,)
     result = rnngen("train", "words.txt", "--init-from", "play", "--vocab-size", "500")
@@ -390,9 +390,9 @@ def test_what_a_checkpoint_brings_is_not_asked_for_again(rnngen):
 
 def test_a_run_from_old_weights_that_is_stopped_needs_them_no_more(rnngen, stopped):
     rnngen("train", "play.txt", *SMALL, "-o", "old")
-    begin = ["names.txt", "--lines", "--steps", "40", "--threads", "1", "--init-from", "old"]
-    rnngen("train", *begin, "-o", "whole")
-    stopped(rnngen, *begin, "-o", "play")
+    options = ["names.txt", "--lines", "--steps", "40", "--threads", "1", "--init-from", "old"]
+    rnngen("train", *options, "-o", "whole")
+    stopped(rnngen, *options, "-o", "play")
     Path("checkpoints/old.safetensors").unlink()
     assert rnngen("train", "--resume", "play", "-q").code == 0
     assert weights() == weights("checkpoints/whole.safetensors")

@@ -225,7 +225,7 @@ def test_boundaries_that_are_left_out_leave_out_their_tokens(score):
         [],
         ["\n"],
     ]
-    # What begins the text for the model is not a line break any more.
+    # The model's text does not start with a line break any more.
     assert headless[0]["tokens"][1]["logprob_nats"] != pytest.approx(whole[0]["tokens"][2]["logprob_nats"], abs=1e-3)
     assert headless[1]["logprob_nats"] == 0
     assert headless[1]["perplexity"] is None

@@ -1,4 +1,4 @@
-"""Nothing that a text or a file says can take over a terminal; a pipe gets every byte."""
+"""No text and no file can inject terminal escape sequences; a pipe gets every byte."""
 
 from __future__ import annotations
 

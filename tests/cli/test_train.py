@@ -1,4 +1,4 @@
-"""`rnngen train`: what it writes, says and refuses, and that what it says is true."""
+"""`rnngen train`: what it writes and refuses, and that its messages are true."""
 
 import gzip
 import hashlib

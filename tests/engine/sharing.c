@@ -98,7 +98,7 @@ static void *share_slow(void *unused) {
   return unused;
 }
 
-/* The child has no helpers any more, and a job of its parent that nobody ends. */
+/* The child has no helpers any more, and an open job of its parent that no thread ends. */
 static int a_fork_in_the_middle_of_a_job(void) {
   set_threads(3);
   pthread_t other;

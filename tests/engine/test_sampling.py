@@ -1,4 +1,4 @@
-"""What is kept of a distribution, what is drawn from it, and the loop around them."""
+"""Truncating a distribution, drawing from it, and the loop around both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model would rather have seen: from biases known by hand, and by the probabilities that scoring finds."""
+"""Likelier alternatives: with biases that are known by hand, and by the probabilities that scoring finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ARPA files: KenLM's numbers held against the back-off formula, one vocabulary with ours, and broken files."""
+"""ARPA files: KenLM's numbers against the back-off formula, a vocabulary shared with a model, and broken files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON of strangers in bounded memory and depth."""
+"""Untrusted JSON, in bounded memory and depth."""
 
 from __future__ import annotations
 

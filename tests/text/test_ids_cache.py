@@ -227,7 +227,7 @@ def test_a_link_in_the_place_of_an_entry_is_not_followed(cache: IdsCache, tmp_pa
     assert precious.read_bytes() == content
 
 
-def test_a_named_pipe_in_the_place_of_an_entry_holds_nobody_up(cache: IdsCache) -> None:
+def test_a_named_pipe_in_the_place_of_an_entry_blocks_nobody(cache: IdsCache) -> None:
     ids_of(cache, keyed("abab"), AB)
     path = entry(cache)
     path.unlink()

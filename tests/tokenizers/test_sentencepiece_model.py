@@ -1,4 +1,4 @@
-"""SentencePiece models of strangers: what the library gets is made of checked parts."""
+"""Untrusted SentencePiece models: what the library gets is made of checked parts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_cleaning_a_clean_model_changes_nothing(subword_model: str) -> None:
 
 
 def test_pieces_written_in_another_way_are_read_alike() -> None:
-    # The score before the text, a length in two bytes, a field that nobody knows.
+    # The score before the text, a length in two bytes, an unknown field.
     content = b"\x15" + struct.pack("<f", -2.5) + b"\x0a\x83\x00xyz" + b"\xa0\x06\x01"
     found = sentencepiece_model.read(trained("bpe") + b"\x0a" + bytes([len(content)]) + content)
     assert found.pieces[-1] == "xyz"

@@ -58,8 +58,8 @@ def test_a_reader_forgets_its_state_now_and_then():
 
 
 def test_another_generator_begins_elsewhere():
-    begins = {next(text_windows(np.arange(1000), 1, 1, np.random.default_rng(seed))).inputs.item() for seed in range(9)}
-    assert len(begins) == 9
+    starts = {next(text_windows(np.arange(1000), 1, 1, np.random.default_rng(seed))).inputs.item() for seed in range(9)}
+    assert len(starts) == 9
 
 
 LINES = [[5] * n + [n + 10] for n in range(0, 40)] + [[]]

@@ -1,4 +1,4 @@
-"""The training loop: it learns, repeats itself bit by bit, tells the truth, and gets over accidents."""
+"""The training loop: it learns, repeats itself bit by bit, reports the truth, and recovers from divergence."""
 
 from __future__ import annotations
 

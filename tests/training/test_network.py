@@ -1,4 +1,4 @@
-"""The torch network: the engine's twin, torch.nn's equal, and able to learn four letters."""
+"""The torch network: equal to the engine and to torch.nn, and able to learn four letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule's shape, and the time budget on a clock that the test winds."""
+"""The schedule's shape, and the time budget on a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Run:
     """A run whose steps take the time that `pace(step)` says.
 
     Args:
-        learnt_at: the step at which the descent is asked to begin early.
+        learnt_at: the step at which the descent is asked to start early.
     """
 
     def __init__(self, monkeypatch, seconds, pace, reserve=0.0, learnt_at=None) -> None:

@@ -1,4 +1,4 @@
-"""What is chosen where nothing was said, and what is refused."""
+"""Settings that are chosen automatically, and settings that are refused."""
 
 from __future__ import annotations
 

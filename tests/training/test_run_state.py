@@ -95,7 +95,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_as_the_one_that_was_not(make
         assert isinstance(event, Finished)
         if event.reason == "budget":
             break
-        # Where no state is asked for there is none; the last one is kept when the run is asked to stop.
+        # No state comes unless one is asked for; the last one is kept when the run is asked to stop.
         left = iter(range(17 + n_stops))
         stopping = train(plan, data, lambda left=left: next(left, None) is None, save_every=1e9, start=start)
         *_, start = (kept(event.state) for event in stopping if isinstance(event, Resumable))
