@@ -5,21 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.tokenizers.base import Spans, Tokenizer
+from rnngen.tokenizers.base import Spans, Tokenizer, encode_known
 
 
 def known_part(tokenizer: Tokenizer, text: str) -> tuple[str, Spans]:
     """A text without what the unknown symbols in it stand for, and where the tokens that are left stand in that."""
-    spans = tokenizer.spans(text)
-    unknown = tokenizer.encode(text) == tokenizer.unk_id
-    if not unknown.any():
-        return text, spans
-    removed = np.zeros(len(text) + 1, np.int64)
-    for start, end in spans[unknown].tolist():
-        removed[start:end] = 1
-    kept = "".join(character for character, is_removed in zip(text, removed.tolist(), strict=False) if not is_removed)
-    before = np.cumsum(removed) - removed  # characters removed before each place
-    return kept, spans[~unknown] - before[spans[~unknown]]
+    encoded = encode_known(tokenizer, text, "skip", "the text")
+    return encoded.known_text, encoded.known_spans
 
 
 def line_words(text: str, spans: Spans) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -5,9 +5,10 @@ Must not know any of the tokenizers: these import this file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import compress
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from rnngen.tokenizers.symbols import Unknown
 
 Ids = npt.NDArray[np.int32]
 Spans = npt.NDArray[np.int64]  # [n, 2]
+Mask = npt.NDArray[np.bool_]
 
 
 class Text(Protocol):
@@ -61,13 +63,16 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> Ids:
         """Ids of a text, int32; the unknown symbol for what the vocabulary lacks."""
 
-    def spans(self, text: str) -> Spans:
-        """Where the tokens stand in a text, so that `text[start:end]` is what was written, of an unknown symbol too.
+    def spans(self, text: str, ids: Ids | None = None) -> Spans:
+        """Where the tokens stand in a text: `text[start:end]` is what was written, also for an unknown symbol.
 
         White space that tokens imply is in no span; a byte has the whole character that it is a part of.
 
+        Args:
+            ids: `encode(text)`, where it is known already: the text is not encoded again.
+
         Returns:
-            For each id of `encode(text)`, in order, its first character and the one after its last.
+            For each id of `encode(text)`, in order, its first character and the one after its last, shape [n, 2].
         """
 
     def decode(self, ids: npt.ArrayLike) -> str:
@@ -86,44 +91,84 @@ class Tokenizer(Protocol):
         """All that `from_dict` needs, ready for JSON."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """Ids of a text with its unknown symbols handled.
+    """Ids of a text with its unknown symbols handled; what else is known of them is worked out when it is asked for.
 
     Attributes:
-        n_unknown: how many it had, whether kept or left out.
+        ids: int32, shape [n]; unknown symbols are among them or were left out.
+        text: that was encoded.
+        is_unknown: which of the ids of the whole text are unknown, bool; empty where the tokenizer knows every text.
+        offset: of the text in a longer one, in characters.
     """
 
     ids: Ids
-    n_unknown: int = 0
-    _find_first: Callable[[], Unknown | None] = lambda: None
+    text: str
+    tokenizer: Tokenizer = field(repr=False)
+    is_unknown: Mask = field(repr=False)
+    offset: int = 0
+
+    @cached_property
+    def n_unknown(self) -> int:
+        """How many unknown symbols the text has, whether they were kept or left out."""
+        return int(np.count_nonzero(self.is_unknown))
 
     @cached_property
     def first_unknown(self) -> Unknown | None:
-        """The first that stands in the text as such (not as a written `<unk>`); looked for when it is asked for."""
-        return self._find_first()
+        """The first that stands in the text as such (not as a written `<unk>`)."""
+        first = next(self.tokenizer.unknowns(self.text), None) if self.n_unknown else None
+        return first and replace(first, offset=first.offset + self.offset)
+
+    @cached_property
+    def spans(self) -> Spans:
+        """Where the ids stand in the text, as in `Tokenizer.spans`."""
+        if self._none_left_out:
+            return self.tokenizer.spans(self.text, self.ids)
+        return self._all_spans[~self.is_unknown]
+
+    @property
+    def known_text(self) -> str:
+        """The text without the symbols that were left out."""
+        return self._known_part[0]
+
+    @property
+    def known_spans(self) -> Spans:
+        """Where the ids stand in `known_text`."""
+        return self._known_part[1]
+
+    @property
+    def _none_left_out(self) -> bool:
+        return not self.n_unknown or len(self.ids) == len(self.is_unknown)
+
+    @cached_property
+    def _all_spans(self) -> Spans:
+        return self.tokenizer.spans(self.text)
+
+    @cached_property
+    def _known_part(self) -> tuple[str, Spans]:
+        if self._none_left_out:
+            return self.text, self.spans
+        left_out = np.zeros(len(self.text) + 1, bool)
+        for start, end in self._all_spans[self.is_unknown].tolist():
+            left_out[start:end] = True
+        known = "".join(compress(self.text, ~left_out))
+        n_before = np.cumsum(left_out) - left_out  # characters left out before each place
+        return known, self.spans - n_before[self.spans]
 
 
 def encode_known(tokenizer: Tokenizer, text: str, on_unknown: OnUnknown, where: str, offset: int = 0) -> Encoded:
     """Encode a text and handle what the vocabulary lacks.
 
     Args:
-        on_unknown: "error" raises TokenizerError that names the first one, "unk" keeps the unknown symbol,
+        on_unknown: "error" raises TokenizerError that names the first unknown symbol, "unk" keeps the unknown symbol,
             "skip" leaves it out.
         where: names the text in the error.
-        offset: of the text in a longer one, for the places of unknown symbols.
+        offset: of the text in a longer one, in characters, for the places of unknown symbols.
     """
     ids = tokenizer.encode(text)
-    unknown = ids == tokenizer.unk_id if tokenizer.unk_id is not None else np.zeros(0, bool)
-    n_unknown = int(np.count_nonzero(unknown))
-    if not n_unknown:
-        return Encoded(ids)
-
-    def find_first() -> Unknown | None:
-        first = next(tokenizer.unknowns(text), None)
-        return first and replace(first, offset=first.offset + offset)
-
-    encoded = Encoded(ids[~unknown] if on_unknown == "skip" else ids, n_unknown, find_first)
+    is_unknown = ids == tokenizer.unk_id if tokenizer.unk_id is not None else np.zeros(0, bool)
+    kept = ids[~is_unknown] if on_unknown == "skip" and len(is_unknown) else ids
+    encoded = Encoded(ids=kept, text=text, tokenizer=tokenizer, is_unknown=is_unknown, offset=offset)
     if on_unknown == "error" and encoded.first_unknown is not None:
         raise TokenizerError(
             f"{where} has a symbol that the model does not know: {encoded.first_unknown}; "

@@ -52,7 +52,7 @@ class CharTokenizer:
     def encode(self, text: str) -> Ids:
         return self._id_of[np.minimum(_code_points(text), len(self._id_of) - 1)]
 
-    def spans(self, text: str) -> Spans:
+    def spans(self, text: str, ids: Ids | None = None) -> Spans:
         return _single_spans(np.arange(len(text), dtype=np.int64))
 
     def decode(self, ids: npt.ArrayLike) -> str:
@@ -102,7 +102,7 @@ class ByteTokenizer:
     def encode(self, text: str) -> Ids:
         return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int32)
 
-    def spans(self, text: str) -> Spans:
+    def spans(self, text: str, ids: Ids | None = None) -> Spans:
         codes = _code_points(text)
         n_bytes = 1 + (codes >= 0x80) + (codes >= 0x800) + (codes >= 0x10000)
         return _single_spans(np.repeat(np.arange(len(text), dtype=np.int64), n_bytes))

@@ -86,8 +86,8 @@ class SubwordTokenizer:
             ids += self._processor.EncodeAsIds(part)
         return ids
 
-    def spans(self, text: str) -> Spans:
-        ids = self.encode(text)
+    def spans(self, text: str, ids: Ids | None = None) -> Spans:
+        ids = self.encode(text) if ids is None else ids
         if self.decode(ids) != _LONE_SURROGATE.sub("\ufffd", text):
             raise TokenizerError(
                 "the SentencePiece model changes the text, so its tokens have no place in it; train another"

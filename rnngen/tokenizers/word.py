@@ -83,7 +83,7 @@ class WordTokenizer:
             return np.fromiter(map(self._id_of.get, runs, repeat(0)), np.int32)
         return np.fromiter(chain.from_iterable(map(self._ids_of_run.__getitem__, runs)), np.int32)
 
-    def spans(self, text: str) -> Spans:
+    def spans(self, text: str, ids: Ids | None = None) -> Spans:
         places = ((start, end) for _, start, end in _placed_pieces(text, self.split))
         return np.fromiter(chain.from_iterable(places), np.int64).reshape(-1, 2)
 

@@ -12,7 +12,7 @@ from small_arpa import BackOff
 from rnngen.cli.field_formats import SRILM, KenLM
 from rnngen.cli.score_formats import LineNumbers
 from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
-from rnngen.tokenizers.base import Encoded
+from rnngen.tokenizers.base import encode_known
 from rnngen.tokenizers.char import CharTokenizer
 from rnngen.tokenizers.word import WordTokenizer
 
@@ -21,10 +21,9 @@ WORDS = WordTokenizer(["i've", "got", "a", "bad", "feeling"], "whitespace")  # i
 
 
 def scored(tokenizer, text, log10s, boundaries=WHOLE) -> ScoredLine:
-    ids = tokenizer.encode(text)
-    n_unknown = int((ids == tokenizer.unk_id).sum())
+    encoded = encode_known(tokenizer, text, "unk", "the line")
     logprobs = np.array(log10s, np.float32) * np.float32(math.log(10))
-    return ScoredLine(1, text, Encoded(ids, n_unknown), logprobs, boundaries)
+    return ScoredLine(1, text, encoded, logprobs, boundaries)
 
 
 def written(writer, *lines) -> str:

@@ -87,3 +87,27 @@ def test_an_unknown_symbol_can_be_an_error_that_names_it_and_the_options(
 def test_a_written_unk_in_split_text_counts_but_is_no_error() -> None:
     tokenizer = WordTokenizer(["so"], "whitespace")
     assert parts(encode_known(tokenizer, "so <unk>", "error", "the text")) == ([2, 0], 1, None)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("on_unknown", ["unk", "skip"])
+def test_kept_ids_have_spans_in_the_text_and_in_what_is_known_of_it(config: TokenizerConfig, on_unknown: Any) -> None:
+    tokenizer = build(config)
+    text = "to Ж be, 漢字 <unk> or\tnotЖ"
+    encoded = encode_known(tokenizer, text, on_unknown, "the text")
+    ids, spans = tokenizer.encode(text), tokenizer.spans(text)
+    kept = ids != tokenizer.unk_id if on_unknown == "skip" else np.full(len(ids), True)
+    assert encoded.ids.tolist() == ids[kept].tolist()
+    assert encoded.spans.tolist() == spans[kept].tolist()
+    left_out = {place for start, end in spans[~kept].tolist() for place in range(start, end)}
+    assert encoded.known_text == "".join(sign for place, sign in enumerate(text) if place not in left_out)
+    assert [encoded.known_text[start:end] for start, end in encoded.known_spans.tolist()] == [
+        text[start:end] for start, end in spans[kept].tolist()
+    ]
+
+
+def test_where_subwords_stand_is_found_without_encoding_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = build(CONFIGS["bpe"])
+    encoded, spans = encode_known(tokenizer, "to be", "unk", "the text"), tokenizer.spans("to be")
+    monkeypatch.setattr(type(tokenizer), "encode", None)
+    assert encoded.spans.tolist() == encoded.known_spans.tolist() == spans.tolist()
