@@ -22,7 +22,6 @@ from rnngen.evaluate.interpolation import Mixture, Tuned, mix, tune_weight
 from rnngen.evaluate.measures import Ids, LineSums, Logprobs, Measured, sum_lines
 from rnngen.evaluate.scored_lines import in_blocks
 from rnngen.text.corpus import line_blocks_of
-from rnngen.text.word_spans import known_part
 from rnngen.tokenizers.base import Text, Tokenizer, encode_known
 from rnngen.tokenizers.unknowns import Unknowns, emptiness
 
@@ -191,11 +190,9 @@ def _chunks(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: U
         encoded = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
         unknowns.add(encoded)
         n_chars += len(chunk)
-        *ended, rest = chunk.split("\n")
-        lines = [line + "\n" for line in ended] + [rest] * bool(rest)
-        if on_unknown == "skip" and encoded.n_unknown:
-            lines = [known_part(tokenizer, line)[0] for line in lines]
-        yield _Part(lines, encoded.ids)
+        *ended, rest = encoded.known_text.split("\n")
+        is_whole = chunk.endswith("\n")  # else its last line goes on, though nothing in it may be known
+        yield _Part([line + "\n" for line in ended] + [rest] * (not is_whole), encoded.ids)
 
 
 def _whole_lines(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: Unknowns) -> Iterator[_Part]:
@@ -203,12 +200,9 @@ def _whole_lines(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknow
     for block in in_blocks(line_blocks_of(text.chunks())):
         lines, ids = [], []
         for number, line in zip(numbers, block, strict=False):
-            written = line.removesuffix("\n")
-            encoded = encode_known(tokenizer, written, on_unknown, f"line {number}")
+            encoded = encode_known(tokenizer, line.removesuffix("\n"), on_unknown, f"line {number}")
             unknowns.add(encoded, f" of line {number}")
-            if on_unknown == "skip" and encoded.n_unknown:
-                written = known_part(tokenizer, written)[0]
-            lines.append(written + "\n")
+            lines.append(encoded.known_text + "\n")
             ids += [encoded.ids, np.array([tokenizer.newline_id])]
         yield _Part(lines, np.concatenate(ids))
 
