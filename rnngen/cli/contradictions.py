@@ -141,7 +141,25 @@ BOUNDARIES = ("--no-bos", "--no-eos", "--state carry")
 # Options of `perplexity`.
 ADAPTIVE = ("--cache", "--dynamic")
 
+# Options of `train`.
+NEW_VOCABULARY = ("--level", "--min-count", "--split", "--subword-model", "--vocab-size")
+SIZES = ("--cell", "--embedding-dim", "--hidden-size", "--nonlinearity", "--num-layers", "--tie-weights")
+
 RULES: dict[str, tuple[Rule, ...]] = {
+    "train": (
+        Alone(
+            "--resume",
+            ("TEXT", "--valid", "--log", "--cache-dir", "--save-every", "--quiet"),
+            "{option} goes on with the settings that the run has: leave out {others}",
+        ),
+        Excludes("--tokenizer", NEW_VOCABULARY, "{option} brings its own vocabulary: leave out {others}"),
+        Excludes("--init-from", SIZES, "{option} brings the sizes of its model: leave out {others}"),
+        *(
+            Needs(option, ("--level",), "{option} is for a new vocabulary: add --level to --init-from", "--init-from")
+            for option in NEW_VOCABULARY
+        ),
+        Excludes("--valid", ("--valid-fraction",), "{option} and {other} exclude each other: leave one out"),
+    ),
     "score": (
         *exclusive("--nbest", "--classify", "--color", "--keep", "--tokens", "--words"),
         Excludes("--nbest", (*BOUNDARIES, *CHOICE, *JSON, *OTHER_TOOLS, "--base", "--no-header")),

@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import shlex
 import sys
+from collections.abc import Generator
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,13 +15,14 @@ import typer
 
 from rnngen import models
 from rnngen.cli import options
+from rnngen.cli.contradictions import NEW_VOCABULARY, given_options, refuse_contradictions
 from rnngen.cli.output import Console
 from rnngen.cli.signals import Stop
 from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, Precision, TokenizerConfig, TrainConfig
-from rnngen.errors import ConfigError, DataError
+from rnngen.errors import DataError
 
 if TYPE_CHECKING:
-    from rnngen.runs.request import Request
+    from rnngen.runs.events import Event
 
 
 def train(
@@ -48,14 +50,16 @@ def train(
         typer.Option(
             "--init-from",
             metavar="MODEL",
-            help="Begin with the weights of a checkpoint, and its vocabulary if none is asked for.",
+            help="Start with the weights of a checkpoint, and with its vocabulary unless another is asked for.",
         ),
     ] = None,
     time: Annotated[
-        str | None, typer.Option("--time", metavar="TIME", help="Budget: 90s, 3m, 1h30m.", show_default="3m")
+        str | None, typer.Option("--time", metavar="TIME", help="Budget of time: 90s, 3m, 1h30m.", show_default="3m")
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Optimizer steps instead.")] = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", metavar="E", help="Passes over the text instead.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Budget of optimizer steps.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option("--epochs", metavar="E", help="Budget of passes over the text.")
+    ] = None,
     level: options.LevelName = TokenizerConfig.level,
     vocab_size: options.VocabSize = None,
     min_count: options.MinCount = None,
@@ -71,7 +75,7 @@ def train(
         typer.Option(
             "--valid-fraction",
             metavar="F",
-            help="Part of the text, its end, to validate on.",
+            help="Fraction of the text, at its end, to validate on.",
             show_default="0.1, 250,000 characters at most",
         ),
     ] = None,
@@ -89,40 +93,48 @@ def train(
         int, typer.Option("--num-layers", metavar="L", help="Recurrent layers.")
     ] = ModelOptions.num_layers,
     dropout: Annotated[
-        float | None, typer.Option("--dropout", metavar="P", help="After every layer.", show_default="auto")
+        float | None,
+        typer.Option("--dropout", metavar="P", help="Dropout probability after every layer.", show_default="auto"),
     ] = None,
-    tie_weights: Annotated[bool, typer.Option("--tie-weights", help="The softmax uses the embedding.")] = False,
+    tie_weights: Annotated[
+        bool, typer.Option("--tie-weights", help="Use the embedding matrix for the softmax too.")
+    ] = False,
     nonlinearity: Annotated[
-        Nonlinearity, typer.Option("--nonlinearity", help="Of the rnn cell.")
+        Nonlinearity, typer.Option("--nonlinearity", help="Nonlinearity of the rnn cell.")
     ] = ModelOptions.nonlinearity,
     ngram_orders: Annotated[
         str | None,
         typer.Option(
             "--ngram-orders",
             metavar="N,N|none",
-            help="Contexts of the last N tokens that have logits of their own, added to the network's.",
+            help="Lengths of contexts that have logits of their own, which are added to the network's.",
             show_default="2,3,4 for vocabularies up to 1,024",
         ),
     ] = None,
     ngram_bits: Annotated[
         int | None,
-        typer.Option("--ngram-bits", metavar="N", help="2^N contexts of an order at most.", show_default="14 or less"),
+        typer.Option(
+            "--ngram-bits", metavar="N", help="At most 2^N contexts of each length.", show_default="14 or less"
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", metavar="B", help="Parallel streams, or lines.", show_default="auto")
+        int | None,
+        typer.Option("--batch-size", metavar="B", help="Parallel streams; lines with --lines.", show_default="auto"),
     ] = None,
     bptt: Annotated[
-        int | None, typer.Option("--bptt", metavar="T", help="Tokens that gradients go back.", show_default="auto")
+        int | None,
+        typer.Option("--bptt", metavar="T", help="Tokens that gradients go back through.", show_default="auto"),
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--lr", metavar="X", help="Peak learning rate.", show_default="auto")
     ] = None,
     optimizer: Annotated[Optimizer, typer.Option("--optimizer", help="Optimizer.")] = TrainConfig.optimizer,
     weight_decay: Annotated[
-        float | None, typer.Option("--weight-decay", metavar="X", help="On the matrices.", show_default="auto")
+        float | None,
+        typer.Option("--weight-decay", metavar="X", help="Weight decay of the matrices.", show_default="auto"),
     ] = None,
     grad_clip: Annotated[
-        float, typer.Option("--grad-clip", metavar="X", help="Largest norm of a gradient.")
+        float, typer.Option("--grad-clip", metavar="X", help="Largest norm of the gradient.")
     ] = TrainConfig.grad_clip,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", help="Same seed and steps, same model.")
@@ -132,7 +144,7 @@ def train(
     ] = None,
     precision: Annotated[
         Precision,
-        typer.Option("--precision", help="Of the large products; auto is bfloat16 where the processor has it."),
+        typer.Option("--precision", help="Of the large matrix products; auto is bfloat16 where the processor has it."),
     ] = TrainConfig.precision,
     device: options.DeviceName = options.DEVICE,
     encoding: options.Encoding = options.ENCODING,
@@ -142,22 +154,28 @@ def train(
     ] = None,
     cache_dir: options.CacheDir = None,
     log: Annotated[
-        Path | None, typer.Option("--log", metavar="FILE", help="Losses as JSON lines, for plotting.")
+        Path | None, typer.Option("--log", metavar="FILE", help="Write the losses to a file as JSON lines.")
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a model on a text; the checkpoint's path is printed when it is done.
 
     The defaults alone give a good model: three minutes, and a size that fits the text and the machine.
-    Ctrl-C ends the run early and keeps the best model so far; --resume goes on as if it had not been stopped.
+    Ctrl-C ends the run early and keeps the best model so far; --resume goes on as if nothing had happened.
     """
-    asked = options.asked_for(context)
+    refuse_contradictions(context)
     every = options.parse_duration(save_every) if save_every is not None else None
+    stop, console = Stop(), Console(quiet)
     if resume is not None:
-        _check_alone(asked)
-        raise typer.Exit(_go_on(resume, tuple(texts or ()), valid, log, cache_dir, every, Console(quiet)))
+        from rnngen.runs.resume import resume as resume_run
+
+        events = resume_run(
+            resume, paths=texts or (), valid=valid, log=log, cache_dir=cache_dir, save_every=every,
+            should_stop=stop.is_asked_for,
+        )  # fmt: skip
+        raise typer.Exit(_show(events, stop, console))
     training = TrainConfig(
-        seconds=options.parse_duration(time) if time else None,
+        seconds=options.parse_duration(time) if time is not None else None,
         steps=steps, epochs=epochs, batch_size=batch_size, bptt=bptt, learning_rate=learning_rate,
         optimizer=optimizer, weight_decay=weight_decay, grad_clip=grad_clip, patience=patience,
         valid_fraction=valid_fraction, lines=lines, seed=seed, threads=threads, precision=precision, device=device,
@@ -170,10 +188,11 @@ def train(
     tokenizer = TokenizerConfig(
         level, vocab_size=vocab_size, min_count=min_count, split=split, subword_model=subword_model
     )
-    _check_what_is_brought(asked, tokenizer_file is not None, init_from is not None)
-    keeps_tokenizer = tokenizer_file is not None or (init_from is not None and not asked & VOCABULARY)
+    given = given_options(context)
+    keeps_tokenizer = tokenizer_file or (init_from is not None and not any(name in given for name in NEW_VOCABULARY))
     paths = _paths(texts)
     from rnngen.runs.request import SAVE_EVERY, Request
+    from rnngen.runs.run import run
 
     request = Request(
         paths=tuple(paths), output=_output_path(output, paths), training=training, model=sizes,
@@ -181,61 +200,14 @@ def train(
         tokenizer_file=tokenizer_file, init_from=models.find(init_from) if init_from is not None else None,
         log=log, force=force, cache_dir=cache_dir, save_every=every or SAVE_EVERY,
     )  # fmt: skip
-    raise typer.Exit(_run(request, Console(quiet)))
+    raise typer.Exit(_show(run(request, should_stop=stop.is_asked_for), stop, console))
 
 
-def _run(request: Request, console: Console) -> int:
+def _show(events: Generator[Event, None, None], stop: Stop, console: Console) -> int:
     from rnngen.cli.run_display import show
-    from rnngen.runs.run import run
 
-    stop = Stop()
-    with contextlib.closing(run(request, should_stop=stop.is_asked_for)) as events:
-        return show(events, stop, console)
-
-
-def _go_on(
-    name: str,
-    paths: tuple[str, ...],
-    valid: Path | None,
-    log: Path | None,
-    cache_dir: Path | None,
-    save_every: float | None,
-    console: Console,
-) -> int:
-    from rnngen.cli.run_display import show
-    from rnngen.runs.resume import resume
-
-    stop = Stop()
-    events = resume(
-        name, paths=paths, valid=valid, log=log, cache_dir=cache_dir, save_every=save_every,
-        should_stop=stop.is_asked_for,
-    )  # fmt: skip
     with contextlib.closing(events):
         return show(events, stop, console)
-
-
-# Parameters of `train`, by what they decide.
-VOCABULARY = {"level", "vocab_size", "min_count", "split", "subword_model"}
-SIZES = {"cell", "hidden_size", "embedding_dim", "num_layers", "tie_weights", "nonlinearity"}
-WITH_RESUME = {"texts", "resume", "valid", "log", "cache_dir", "save_every", "quiet"}
-
-
-def _check_alone(asked: set[str]) -> None:
-    others = asked - WITH_RESUME
-    if others:
-        raise ConfigError(f"--resume goes on with the settings that the run has: leave out {options.flags_of(others)}")
-
-
-def _check_what_is_brought(asked: set[str], tokenizer_file: bool, init_from: bool) -> None:
-    """Refuse options for what a tokenizer file or a checkpoint brings. Raises ConfigError."""
-    if tokenizer_file and asked & VOCABULARY:
-        raise ConfigError(
-            "--tokenizer brings its own vocabulary: leave out --level, --vocab-size, --min-count, --split"
-        )
-    if init_from and asked & SIZES:
-        raise ConfigError(f"--init-from brings the sizes of its model: leave out {options.flags_of(asked & SIZES)}")
-    if init_from and asked & VOCABULARY and "level" not in asked:
-        raise ConfigError(f"{options.flags_of(asked & VOCABULARY)} is for a new vocabulary: add --level to --init-from")
 
 
 def _paths(texts: list[str] | None) -> list[str]:

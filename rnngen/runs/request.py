@@ -55,7 +55,7 @@ class Request:
         if bool(self.paths) == (self.text is not None):
             raise ConfigError("a run needs a text: give either files or a string")
         if self.tokenizer_file and self.tokenizer:
-            raise ConfigError("--tokenizer brings its own vocabulary: leave out the settings of a new one")
+            raise ConfigError("a saved tokenizer has its vocabulary already: leave out the settings of a new one")
         if self.valid and self.training.valid_fraction:
             raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
         if not self.save_every > 0:
