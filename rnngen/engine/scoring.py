@@ -14,9 +14,9 @@ from rnngen.engine.language_model import Ids, LanguageModel, log_softmax_at
 
 BATCH_TOKENS = 1 << 14  # places of a batch of lines, padding included
 MOST_ROWS = 256
-# Of a steady batch. With OpenBLAS a row of a product depends on how many rows there are, and of 5, 12, 16 or more also
-# on where it stands (its kernels for AVX2 take 12 rows, then 4, and add in another order). Of 8 rows every row comes
-# out the same everywhere: on its kernels for SSE, AVX, AVX2 and AVX-512, with 1, 2 and 4 threads.
+# Rows of a steady batch. With OpenBLAS the rounding of a row of a product depends on the number of rows. With 5, 12, 16
+# or more rows it also depends on the row's place (its kernels for AVX2 take 12 rows, then 4, and add in another order).
+# With 8 rows every place rounds alike, in its kernels for SSE, AVX, AVX2 and AVX-512, with 1, 2 and 4 threads.
 STEADY_ROWS = 8
 WINDOW_TOKENS = 1 << 12  # of a text at a time
 
@@ -28,7 +28,7 @@ Scorer = Callable[[Iterable[Ids], int], Iterator[npt.NDArray[np.floating]]]
 
 
 def perplexity(logprob_nats: float, count: int) -> float:
-    """exp(nats / count); NaN where nothing is counted, infinite where it is beyond floats."""
+    """exp(-logprob_nats / count); NaN where count is 0, infinite where a float cannot hold it."""
     if not count:
         return math.nan
     try:
@@ -40,20 +40,21 @@ def perplexity(logprob_nats: float, count: int) -> float:
 def score_lines(
     model: LanguageModel, lines: Sequence[Ids], newline_id: int, bos: bool = True, steady: bool = False
 ) -> list[Array]:
-    """Log-probabilities of lines, each from a line break to a line break, the state reset.
+    """Log-probabilities of lines, each scored by itself from a line break to a line break.
 
-    Lines of like length share a batch; a row is as it would be alone, up to rounding.
+    Lines of similar length share a batch. A line's numbers are as they would be alone, up to rounding.
 
     Args:
-        lines: ids without the line break.
-        bos: else nothing stands before a line, and its first token is context only.
-        steady: not even rounding depends on the other lines: with the same model, machine and number of threads the
-            same line has the same numbers to the last bit. It takes almost twice the time. It holds for the numpy
-            engine; what a GPU's products do has not been measured.
+        lines: ids of each line without its line break.
+        bos: the line follows a line break. Without it nothing stands before the line, and its first token is context
+            only.
+        steady: not even rounding depends on the other lines: with the same model, machine and number of threads a line
+            has the same numbers to the last bit. It takes almost twice the time. It holds for the numpy engine; on a
+            GPU it has not been measured.
 
     Returns:
-        For each line, in order, an array one longer than it (without `bos` as long as it): its tokens and the line
-        break that ends it.
+        For each line, in order, the natural log-probabilities of its tokens (without `bos` all but the first) and of
+        the line break that ends it.
     """
     begin = [newline_id] if bos else []
     sequences = [np.concatenate([begin, ids, [newline_id]]).astype(np.int64) for ids in lines]

@@ -34,7 +34,7 @@ def cache_predictor(static: Predictor, network: LanguageModel, tuning_ids: Ids |
         say: is told how tuning went.
 
     Raises:
-        ConfigError: a network that keeps its outputs to itself (device cuda), or a state that is reset.
+        ConfigError: a network that does not give its outputs (device cuda), or a state that is reset.
     """
     _check_state(static)
     settings = default_settings(network.config)

@@ -1,7 +1,7 @@
 """n-gram models in the ARPA format, read by KenLM, over the words of a word tokenizer.
 
-KenLM (Heafield 2011) gives the probabilities; the list of words, which its Python module does not give, is read from
-the file's 1-grams here. The module `kenlm` is the optional extra `rnngen[arpa]`, imported when a model is loaded.
+KenLM (Heafield 2011) gives the probabilities. Its Python module does not give the list of words, so this file reads
+the words from the 1-grams. The module `kenlm` is the optional extra `rnngen[arpa]`, imported when a model is loaded.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.errors import ConfigError, DataError, brief
-from rnngen.printable import visible
+from rnngen.printable import plural, visible
 from rnngen.tokenizers.symbols import UNK
 from rnngen.tokenizers.word import WordTokenizer
 
 BEGIN, END = "<s>", "</s>"
-_OTHER_UNK = "<UNK>"  # which KenLM takes for <unk>
+_OTHER_UNK = "<UNK>"  # KenLM takes it for <unk>
 _BINARY = b"mmap lm http://kheafield.com/code"
-_BLANKS = re.compile(rb"[ \t\r\n\v\f]+")  # what KenLM separates fields at
+_BLANKS = re.compile(rb"[ \t\r\n\v\f]+")  # these separate fields for KenLM
 _LONGEST_LINE = 1 << 20  # in bytes; a binary file may have no line break for long
 _MOST_COMPRESSED = 1032  # bytes that a byte of a .gz file can stand for
 _LONGEST_REASON = 300  # characters
@@ -37,8 +37,8 @@ class Arpa:
     """A back-off n-gram model.
 
     Attributes:
-        words: its 1-grams, `<s>`, `</s>` and `<unk>` among them; `<UNK>` reads `<unk>`.
-        order: the n of its n-grams.
+        words: its 1-grams, with `<s>`, `</s>` and `<unk>`; `<UNK>` is listed as `<unk>`.
+        order: the n of its longest n-grams.
     """
 
     def __init__(self, path: Path, words: list[str], model: Any) -> None:
@@ -53,11 +53,11 @@ class Arpa:
 
         Raises:
             ConfigError: the module `kenlm` is not installed, or the file lacks `<unk>`, `<s>` or `</s>`.
-            DataError: the file is not there, or is no ARPA file, or KenLM does not take it.
+            DataError: the file is missing, is not an ARPA file, or KenLM rejects it.
         """
         kenlm = _kenlm()
         words = read_words(path)
-        # Without <unk> KenLM would make one up, and say so on stderr.
+        # Without <unk> KenLM adds one of its own, and writes a warning to stderr.
         for sign, how in ((UNK, " (SRILM: ngram-count -unk)"), (BEGIN, ""), (END, "")):
             if sign not in words:
                 raise ConfigError(f"the ARPA file {path} has no {sign}: estimate it with one{how}")
@@ -66,16 +66,16 @@ class Arpa:
         config.arpa_complain = kenlm.ARPALoadComplain.NONE
         try:
             return cls(path, words, kenlm.Model(str(path), config))
-        # The second when a message of KenLM quotes what is not UTF-8.
+        # UnicodeError: a message of KenLM quotes bytes that are not UTF-8.
         except (OSError, RuntimeError, UnicodeError) as error:
             raise DataError(f"cannot read the ARPA file {path}: {_reason(error)}; estimate it anew") from None
 
     def check_vocabulary(self, tokenizer: WordTokenizer) -> None:
-        """See that both give probabilities to the same events: words, the unknown word, the line's end.
+        """Check that both models have the same events: words, the unknown word, the line's end.
 
-        A mixture of two distributions sums to 1 only if they are over the same events. A word that the ARPA lacks
-        would get there the probability of all unknown words together. A word that only the ARPA has reads `<unk>`
-        here: what the ARPA gives to that word would be lost, and the mixture seem worse than it is.
+        A mixture of two distributions sums to 1 only if they are over the same events. The ARPA model would give a word
+        that it lacks the probability of all unknown words together. A word that only the ARPA model has is `<unk>` for
+        the tokenizer: its ARPA probability would be lost, and the mixture would seem worse than it is.
 
         Raises:
             ConfigError: the events differ, or a word of the tokenizer is one of the ARPA format's signs.
@@ -87,22 +87,21 @@ class Arpa:
                     f"the model has the word {sign}, which is a sign of the ARPA format: train it on a text without"
                 )
         text = "estimate it on the text that the model was trained on, as rnngen tokenize prints it with this model"
-        for words, what, advice in (
-            # Where validation takes the end of the text, the cut may go through a word.
-            (_missing(ours, self.words), "lacks of the model's words", f"{text} (and train that with --valid FILE)"),
-            (_missing(self.words, ours), "has beside the model's words", text),
+        for words, found, advice in (
+            # Validation on the end of the training text may cut a word in two.
+            (_missing(ours, self.words), "lacks {} of the model", f"{text} (and train that with --valid FILE)"),
+            (_missing(self.words, ours), "has {} that the model lacks", text),
         ):
             if words:
                 raise ConfigError(
-                    f"{self.path} {what} {len(words):,}, the first {brief(words[0])}; "
+                    f"{self.path} {found.format(plural(len(words), 'word'))}, the first {brief(words[0])}; "
                     f"a mixture needs one vocabulary: {advice}"
                 )
 
     def reader(self, tokenizer: WordTokenizer) -> Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float64]]:
-        """A function from ids to their natural log-probabilities; calls follow one another as the text does.
+        """A function that takes the next ids of a text and gives their natural log-probabilities.
 
-        The text begins after `<s>`; a line break is `</s>`, and after it a line begins after `<s>` anew. The unknown
-        word is asked for as `<unk>`.
+        Every line starts after `<s>`, and its line break is `</s>`. The unknown word is `<unk>`.
 
         Raises:
             ConfigError: see `check_vocabulary`.
@@ -128,7 +127,7 @@ class Arpa:
 
 
 def read_words(path: Path) -> list[str]:
-    """The 1-grams of an ARPA file, in its order; `<UNK>` reads `<unk>`. Raises DataError."""
+    """The 1-grams of an ARPA file, in its order; `<UNK>` is listed as `<unk>`. Raises DataError."""
     try:
         with _open(path) as file:
             return list(_one_grams(path, file))
@@ -148,16 +147,16 @@ def _one_grams(path: Path, file: BinaryIO) -> Iterator[str]:
         raise DataError(f"the ARPA file {path} has no 2-grams: KenLM reads models of order 2 and more")
     most_bytes = path.stat().st_size * (_MOST_COMPRESSED if path.suffix == ".gz" else 1)
     if sum(counts) * _SHORTEST_LINE > most_bytes:
-        # KenLM would ask for the memory first.
+        # KenLM would allocate memory for all of them first.
         raise DataError(f"the ARPA file {path} is too short for the {sum(counts):,} n-grams of its header")
     seen: set[str] = set()
     for line in _lines(file):
-        if line.startswith(b"\\"):  # the next section; a 1-gram begins with a number
+        if line.startswith(b"\\"):  # the next section; a 1-gram starts with a number
             break
         fields = _BLANKS.split(line)
         if len(fields) not in (2, 3):
             raise DataError(
-                f"the ARPA file {path} has a 1-gram that is no number, word and back-off: "
+                f"the ARPA file {path} has a 1-gram that is not a number, a word and a back-off: "
                 f"{line[:60].decode('utf-8', 'replace')!r}"
             )
         word = fields[1].decode()
@@ -170,20 +169,20 @@ def _one_grams(path: Path, file: BinaryIO) -> Iterator[str]:
         yield word
     if len(seen) != counts[0]:
         raise DataError(
-            f"the ARPA file {path} has {len(seen):,} 1-grams where its header says {counts[0]:,}: it is not whole"
+            f"the ARPA file {path} has {len(seen):,} 1-grams where its header says {counts[0]:,}: it is incomplete"
         )
 
 
 def _counts(path: Path, file: BinaryIO) -> list[int]:
-    """How many n-grams of each length the header announces; the lines up to the first section are read."""
+    """How many n-grams of each length the header says there are; reads the lines up to the first section."""
     lines = _lines(file)
     first = next(lines, b"")
     if first.startswith(_BINARY):
         raise DataError(
-            f"{path} is a binary file of KenLM, whose words cannot be listed: name the ARPA file that it was made of"
+            f"{path} is a binary file of KenLM, whose words cannot be listed: name the ARPA file that it was made from"
         )
     if first != b"\\data\\":
-        raise DataError(f"{path} is no ARPA file: its first line is not \\data\\")
+        raise DataError(f"{path} is not an ARPA file: its first line is not \\data\\")
     counts = []
     for line in lines:
         if line == b"\\1-grams:":
@@ -196,7 +195,7 @@ def _counts(path: Path, file: BinaryIO) -> list[int]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines that are not blank, without the blanks around them."""
+    """Lines that are not blank, without white space at both ends."""
     while line := file.readline(_LONGEST_LINE):
         if stripped := line.strip(b" \t\r\n\v\f"):
             yield stripped
@@ -204,19 +203,19 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 def _kenlm() -> Any:
     try:
-        # By name: the module has no types, and may not be there when types are checked.
+        # By name: the module has no types, and may not be installed where types are checked.
         return importlib.import_module("kenlm")
     except ImportError:
         raise ConfigError("reading an ARPA file needs KenLM: pip install 'rnngen[arpa]'") from None
 
 
 def _reason(error: Exception) -> str:
-    """KenLM's own words, without the place in its source that it begins with."""
+    """KenLM's message without the place in KenLM's source at its start."""
     message = " ".join(str(error).split())
     match = re.search(r"\((.*)\)$", message)
     text = match[1] if match else message
     told = re.sub(r"^\S+\.(?:cc|hh):\d+ in .* threw \w+(?: because `.*?')?\. ", "", text).rstrip(".")
-    # It quotes the file.
+    # The message quotes the file.
     return "".join(sign if sign.isprintable() else visible(sign) for sign in told[:_LONGEST_REASON])
 
 

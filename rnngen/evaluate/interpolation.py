@@ -3,7 +3,7 @@
     p(token | before) = (1 - weight) p_model(token | before) + weight p_other(token | before)
 
 Jelinek and Mercer (1980), "Interpolated estimation of Markov source parameters from sparse data". All logarithms are
-natural; what the other model is, is not known here.
+natural. The other model may be of any kind.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from rnngen.engine.scoring import Reader, perplexity
 
 Logprobs = npt.NDArray[np.floating]
 
-TOLERANCE_NATS = 1e-6  # a token, from the best weight there is
+TOLERANCE_NATS = 1e-6  # per token, between the weight found and the best one
 MOST_ITERATIONS = 10_000
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What a model is mixed with, and how much of that.
+    """The other model of a mixture, and its weight.
 
     Attributes:
         weight: of the other model, 0 to 1.
-        reader: makes a reader of the other model for the start of a text.
+        reader: makes a reader of the other model that starts a text. Mixtures that share it are read together.
     """
 
     weight: float
@@ -40,7 +40,7 @@ def mix(logprobs: Logprobs, other: Logprobs, weight: float) -> npt.NDArray[np.fl
     """log((1 - weight) exp(logprobs) + weight exp(other)), float64.
 
     Args:
-        weight: of `other`, 0 to 1; at the ends the one is left out, whatever it says.
+        weight: of `other`, 0 to 1; with 0 or 1 the model without weight is ignored, also where it gives -inf.
     """
     if weight in (0, 1):
         return np.array(other if weight else logprobs, np.float64)
@@ -52,12 +52,12 @@ def mix(logprobs: Logprobs, other: Logprobs, weight: float) -> npt.NDArray[np.fl
 
 @dataclass(frozen=True)
 class Tuned:
-    """The weight that suits a text best.
+    """The weight under which a text is likeliest.
 
     Attributes:
         weight: of the other model.
-        gap_nats: a token; no weight is better than this one by more.
-        perplexity: of the model, of the other one, and of the mixture, on the text.
+        gap_nats: per token; no weight is better than this one by more.
+        perplexity: of the text by the model, by the other model, and by the mixture.
     """
 
     weight: float
@@ -70,9 +70,9 @@ def tune_weight(logprobs: Logprobs, other: Logprobs) -> Tuned:
     """The weight with the highest likelihood, by EM from 1/2.
 
     The likelihood is concave in the weight, and each iteration raises it. With p the mixture, no weight is better than
-    the present one by more than log max(mean(p_model / p), mean(p_other / p)) nats a token (Jensen's inequality);
-    where that is `TOLERANCE_NATS` or less, it ends. So the mixture is no worse than the better of the two alone, which
-    are the weights 0 and 1.
+    the present one by more than log max(mean(p_model / p), mean(p_other / p)) nats per token (Jensen's inequality). EM
+    ends when that is `TOLERANCE_NATS` or less. So the mixture is no worse than either model alone, which is the mixture
+    with weight 0 or 1.
 
     Args:
         logprobs: of a text's tokens, at least one.

@@ -1,17 +1,17 @@
-"""Dynamic evaluation: a model that goes on learning from the text that it is measured on.
+"""Dynamic evaluation: a model learns from the text that it is measured on while it is measured.
 
 Krause, Kahembwe, Murray and Renals 2018, "Dynamic evaluation of neural sequence models", section 4, the variant with
 plain gradient descent. The text comes in segments. A segment is scored first, and then the weights take a step down the
-gradient of its loss, so no token is scored by weights that have seen it; a share of the way back to the trained weights
-keeps what was learnt before from being forgotten:
+gradient of its loss, so no token is scored by weights that have seen it. Then the weights go a share of the way back to
+the trained ones, so that the model does not forget its training:
 
     stepped = theta - learning_rate * gradient;  theta <- stepped + decay * (trained theta - stepped)
 
-The rows of n-grams take steps ROWS_RATE times as long and do not go back: a row is met seldom. On characters they bring
-the gain: at a rate of 6, and all else as it was, 1.385 to 1.215 nats a token on wikitext-2, 1.515 to 1.433 on
-tinyshakespeare; the rest at 0.03 beside them added nothing. The paper's other variant, steps divided by the root mean
-square of the gradients on another text (RMS), did not pay: subwords 3.896 where plain steps reach 3.860, and with the
-rows in motion characters 1.448 where plain steps reach 1.447.
+The rows of n-grams take steps ROWS_RATE times as long and do not go back, because each row is used seldom. They bring
+the gain on characters: at a rate of 6, with everything else unchanged, 1.385 to 1.215 nats per token on wikitext-2 and
+1.515 to 1.433 on tinyshakespeare. A rate of 0.03 for the other weights added nothing to that. The paper's other variant
+divides steps by the root mean square of the gradients on another text (RMS). It brought nothing: subwords 3.896 where
+plain steps reach 3.860, and characters, with the rows learning too, 1.448 where plain steps reach 1.447.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from rnngen.training.network import RNNLM, load_network
 
 ROWS_RATE = 200.0
 
-# What `tune_dynamic` tries, one after another: the best learning rate, and then the best decay with it.
+# `tune_dynamic` looks for the best learning rate first, and then for the best decay with it.
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1)
 DECAYS = (0.001, 0.01)
 
@@ -44,14 +44,14 @@ DECAYS = (0.001, 0.01)
 class DynamicSettings:
     """How the weights follow the text. The defaults suit a text about which nothing is known.
 
-    Measured with GRUs of 128 to 512 on 8,000 tokens, nats a token: characters of tinyshakespeare 1.297 to 1.258, of
-    wikitext-2 1.438 to 1.309, of a drama 1.372 to 1.378, for which the rate is too high; subwords of wikitext-2 4.419
-    to 4.312, words 4.526 to 4.437, which gain more with a rate of 0.03.
+    Measured with GRUs of 128 to 512 on 8,000 tokens, nats per token without and with it. Characters: tinyshakespeare
+    1.297 and 1.258, wikitext-2 1.438 and 1.309, a drama 1.372 and 1.378 (the rate is too high for it). wikitext-2 in
+    subwords 4.419 and 4.312, in words 4.526 and 4.437; both gain more with a rate of 0.03.
 
     Attributes:
-        learning_rate: of plain gradient descent on a segment's mean loss; 0 is the model as it was trained.
+        learning_rate: of plain gradient descent on a segment's mean loss; with 0 the model stays as it was trained.
         decay: the share of the way back to the trained weights after each segment, 0 to 1.
-        bptt: tokens of a segment.
+        bptt: length of a segment in tokens.
     """
 
     learning_rate: float = 0.01
@@ -64,7 +64,8 @@ class DynamicTuning:
     """The settings with the lowest loss on a text.
 
     Attributes:
-        loss_nats: a token, with these settings; static_loss_nats with the weights as they were trained.
+        loss_nats: per token, with these settings.
+        static_loss_nats: per token, with the weights as they were trained.
     """
 
     settings: DynamicSettings
@@ -82,7 +83,7 @@ def dynamic_scorer(config: ModelConfig, weights: Weights, learning_rate: float, 
 
     Raises:
         ConfigError: a value out of range.
-        TrainingError: while scoring, the steps were too long and a loss is not finite.
+        TrainingError: while scoring, where a loss is not finite because the steps are too long.
     """
     _check(learning_rate, decay, bptt)
 
@@ -137,7 +138,9 @@ def _check(learning_rate: float, decay: float, bptt: int) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """A step of one stream is too small to be shared: alone a second thread gains nothing, beside others it harms."""
+    """One thread: a step of one stream is too small for two. On an idle machine a second thread gains nothing, on a
+    busy one it costs time.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -162,7 +165,7 @@ def _step(network: RNNLM, loss: Tensor, trained: list[Tensor], learning_rate: fl
 
 
 def _loss(parts: Iterator[npt.NDArray[np.floating]]) -> float:
-    """Nats a token; infinite where the steps were too long."""
+    """Nats per token; infinite where the steps were too long."""
     try:
         return -float(np.concatenate(list(parts)).mean(dtype=np.float64))
     except TrainingError:

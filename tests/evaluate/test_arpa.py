@@ -77,18 +77,18 @@ def test_a_word_may_be_any_sign_but_white_space(arpa_file):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no ARPA file: its first line is not \\data\\"),
-        ("Haul gently, lads\n", "is no ARPA file: its first line is not \\data\\"),
-        (b"\x93\xff\x00" * 5000, "is no ARPA file: its first line is not \\data\\"),
-        (b"mmap lm http://kheafield.com/code format version 5\n\0", "name the ARPA file that it was made of"),
+        ("", "is not an ARPA file: its first line is not \\data\\"),
+        ("Haul gently, lads\n", "is not an ARPA file: its first line is not \\data\\"),
+        (b"\x93\xff\x00" * 5000, "is not an ARPA file: its first line is not \\data\\"),
+        (b"mmap lm http://kheafield.com/code format version 5\n\0", "name the ARPA file that it was made from"),
         ("\\data\\\nngram 1=many\n", "has a wrong header: 'ngram 1=many'"),
         ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1\ta\n\n\\end\\\n", "has no 2-grams: KenLM reads models of order 2"),
         ("\\data\\\n", "has no 2-grams"),
-        (TRIGRAMS[:90], "has 3 1-grams where its header says 6: it is not whole"),
+        (TRIGRAMS[:90], "has 3 1-grams where its header says 6: it is incomplete"),
         (TRIGRAMS.replace("ngram 1=6", "ngram 1=7"), "has 6 1-grams where its header says 7"),
         (TRIGRAMS.replace("ngram 3=2", "ngram 3=400000000000"), "too short for the 400,000,000,011 n-grams"),
         (TRIGRAMS.replace("\tb\t", "\ta\t"), "has the 1-gram 'a' twice"),
-        (TRIGRAMS.replace("-0.9\tc", "-0.9"), "has a 1-gram that is no number, word and back-off: '-0.9'"),
+        (TRIGRAMS.replace("-0.9\tc", "-0.9"), "has a 1-gram that is not a number, a word and a back-off: '-0.9'"),
         (TRIGRAMS.encode().replace(b"\tc", b"\t\xe9"), "has a word that is not UTF-8"),
     ],
 )
@@ -181,8 +181,8 @@ def test_every_context_of_the_small_estimator_has_probabilities_that_sum_to_one(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a", "b", "c", "zeta", "d"], "lacks of the model's words 2, the first 'zeta'"),
-        (["a"], "has beside the model's words 2, the first 'b'"),
+        (["a", "b", "c", "zeta", "d"], "lacks 2 words of the model, the first 'zeta'"),
+        (["a"], "has 2 words that the model lacks, the first 'b'"),
         (["a", "b", "c", "</s>"], "the model has the word </s>, which is a sign of the ARPA format"),
         (["a", "b", "c", "<UNK>"], "the model has the word <UNK>"),
     ],

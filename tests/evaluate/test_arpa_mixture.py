@@ -147,10 +147,10 @@ def test_models_of_anything_but_split_words_are_refused(network, tokenizer, leve
 
 def test_an_arpa_file_of_other_words_is_refused_before_any_text_is_read(predictors, arpa_path):
     arpa_path.write_text(bigram_arpa([WORDS[:3]], WORDS[:-2]))
-    with pytest.raises(ConfigError, match="lacks of the model's words 2, the first"):
+    with pytest.raises(ConfigError, match="lacks 2 words of the model, the first"):
         predictors(0.5)
     arpa_path.write_text(bigram_arpa([WORDS[:3]], [*WORDS, "windlass-breath"]))
-    with pytest.raises(ConfigError, match="has beside the model's words 1, the first 'windlass-breath'"):
+    with pytest.raises(ConfigError, match="has 1 word that the model lacks, the first 'windlass-breath'"):
         predictors(0.5)
 
 
