@@ -9,9 +9,8 @@ import numpy as np
 
 from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig, OnUnknown
-from rnngen.engine.language_model import LanguageModel
+from rnngen.engine.language_model import Ids, LanguageModel
 from rnngen.errors import ConfigError, DataError
-from rnngen.evaluate.measures import Ids
 from rnngen.evaluate.neural_cache import cached_scorer, default_settings, tune_cache
 from rnngen.evaluate.predictors import Predictor
 from rnngen.printable import plural
@@ -91,7 +90,7 @@ def read_tuning_ids(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, say
     Raises:
         DataError: the text has no tokens.
     """
-    parts: list[Ids] = [np.zeros(0, np.int64)]
+    parts: list[Ids] = []
     unknowns = Unknowns()
     n_tokens = n_chars = 0
     for chunk in text.chunks():

@@ -17,10 +17,9 @@ import numpy.typing as npt
 from rnngen.config import OnUnknown, ScoreState
 from rnngen.errors import ConfigError
 from rnngen.text.word_spans import line_words
-from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers.base import Ids, Tokenizer
 from rnngen.tokenizers.unknowns import Unknowns
 
-Ids = npt.NDArray[np.integer]
 Logprobs = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -109,27 +108,25 @@ def sum_lines(tokenizer: Tokenizer, lines: Sequence[str], ids: Ids, logprobs: Se
     unknown = np.zeros(len(ids), bool) if tokenizer.unk_id is None else ids == tokenizer.unk_id
     for number in np.unique(line_of[unknown]).tolist():
         part = slice(*np.searchsorted(line_of, [number, number + 1]).tolist())
-        is_unknown, is_lost, lost_counts = _unknown_part(tokenizer, lines[number], unknown[part])
+        is_unknown, is_lost, unknown_counts = _unknown_part(tokenizer, lines[number], ids[part])
         for result, own in zip(results, logprobs, strict=True):
             nats = -own[part][: len(is_lost)].astype(np.float64)
-            result[number, 1] -= [*lost_counts, nats[is_unknown].sum(), nats[is_lost].sum()]
+            result[number, 1] -= [*unknown_counts, nats[is_unknown].sum(), nats[is_lost].sum()]
     return results
 
 
-def _unknown_part(tokenizer: Tokenizer, line: str, unknown: Mask) -> tuple[Mask, Mask, list[int]]:
+def _unknown_part(tokenizer: Tokenizer, line: str, ids: Ids) -> tuple[Mask, Mask, list[int]]:
     """What the unknown tokens of a line stand for.
 
-    Args:
-        unknown: whether each token of the line is unknown, its end included.
-
     Returns:
-        Of the tokens without the line's end: which are unknown, and which are lost to the words. And the QUANTITIES
-        that are counts.
+        Two masks of the tokens before the line's end: those that are unknown, and those of words that hold an unknown
+        token. And the unknown part of the QUANTITIES that are counts.
     """
     written = line.removesuffix("\n")
-    spans = tokenizer.spans(written)
+    ids = ids[: len(ids) - line.endswith("\n")]
+    is_unknown = ids == tokenizer.unk_id
+    spans = tokenizer.spans(written, ids)
     words, word_of = line_words(written, spans)
-    is_unknown = unknown[: len(spans)]
     lost_words = np.bincount(word_of[is_unknown], minlength=len(words) + 1) > 0
     lost_words[len(words)] = False  # the line's end stays, also when an unknown space stands before it
     _, n_chars, n_bytes = _counts("".join(written[start:end] for start, end in spans[is_unknown].tolist()))

@@ -19,10 +19,10 @@ from rnngen.engine.scoring import Reader, Scorer, network_scorer
 from rnngen.errors import DataError
 from rnngen.evaluate.comparison import have_same_tokens
 from rnngen.evaluate.interpolation import Mixture, Tuned, mix, tune_weight
-from rnngen.evaluate.measures import Ids, LineSums, Logprobs, Measured, sum_lines
+from rnngen.evaluate.measures import LineSums, Logprobs, Measured, sum_lines
 from rnngen.evaluate.scored_lines import in_blocks
 from rnngen.text.corpus import line_blocks_of
-from rnngen.tokenizers.base import Text, Tokenizer, encode_known
+from rnngen.tokenizers.base import Ids, Text, Tokenizer, encode_known
 from rnngen.tokenizers.unknowns import Unknowns, emptiness
 
 
@@ -197,13 +197,15 @@ def _chunks(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: U
 
 def _whole_lines(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: Unknowns) -> Iterator[_Part]:
     numbers = itertools.count(1)
+    newline = np.array([tokenizer.newline_id], np.int32)
     for block in in_blocks(line_blocks_of(text.chunks())):
-        lines, ids = [], []
+        lines: list[str] = []
+        ids: list[Ids] = []
         for number, line in zip(numbers, block, strict=False):
             encoded = encode_known(tokenizer, line.removesuffix("\n"), on_unknown, f"line {number}")
             unknowns.add(encoded, f" of line {number}")
             lines.append(encoded.known_text + "\n")
-            ids += [encoded.ids, np.array([tokenizer.newline_id])]
+            ids += [encoded.ids, newline]
         yield _Part(lines, np.concatenate(ids))
 
 

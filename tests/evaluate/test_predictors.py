@@ -110,9 +110,14 @@ def test_a_text_is_encoded_once_for_all_predictors_of_the_same_tokens(make_engin
     predictors = [static, other, *mixtures(static, CountingReader())]
     if state == "carry":
         predictors.append(replace(static, scorer=cached_scorer(network.engine, 1.0, 0.1, 20)))
-    measure(predictors, Text(TEXT, TEXT))
-    n_line_ends = 2 * TEXT.count("\n") * (state == "reset")  # they are not encoded with a line that stands alone
-    assert tokenizer.n_encoded == 2 * len(TEXT) - n_line_ends
+    unknown = "☃ a☃"
+    text = TEXT + unknown + "\n"
+    for on_unknown in ("unk", "skip"):
+        tokenizer.n_encoded = 0
+        measure(predictors, Text(text, text), on_unknown)
+        # Line breaks are not encoded with a line that stands alone. The first unknown symbol is looked for once.
+        expected = 3 * len(text) if state == "carry" else 2 * (len(text) - text.count("\n")) + len(unknown)
+        assert tokenizer.n_encoded == expected
 
 
 def test_predictors_of_other_tokens_have_their_own(make_engine, tokenizer, network):
