@@ -23,6 +23,7 @@ ScoreState = Literal["reset", "carry"]
 ScoreFormat = Literal["tsv", "jsonl", "kenlm", "srilm"]
 LogBase = Literal["e", "2", "10"]
 NbestForm = Literal["moses", "srilm", "kaldi"]
+SortKey = Literal["perplexity", "logprob"]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 

@@ -179,6 +179,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             Excludes(f"--base {base}", OTHER_TOOLS, "{other} has logarithms to base 10: leave out {option}")
             for base in ("e", "2")
         ),
+        Needs("--classify", ("--model ...",), "{option} compares models: name two or more, each with -m"),
         Needs("--model ...", ("--classify",), "several models: add --classify, or compare them with rnngen perplexity"),
     ),
     "perplexity": (

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from rnngen.cli.score_formats import LineNumbers, Writer
-from rnngen.evaluate.scored_lines import NO_ID, ScoredLine, Units, token_units, word_units
-
-if TYPE_CHECKING:
-    from rnngen.tokenizers.base import Tokenizer
+from rnngen.cli.score_formats import Writer
+from rnngen.engine.scoring import perplexity
+from rnngen.evaluate.scored_lines import ScoredLine, ScoredToken, ScoredWord
+from rnngen.printable import visible
+from rnngen.tokenizers.base import Tokenizer
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 _LN10 = math.log(10)
+
+_Parts = Sequence[ScoredToken | ScoredWord]
+_PartsOf = Callable[[ScoredLine], _Parts]
 
 
 class KenLM(Writer):
@@ -24,32 +27,28 @@ class KenLM(Writer):
     word of several tokens has the id that follows those of the vocabulary.
 
     Args:
-        words: words that white space separates instead of the model's tokens.
+        words: show words that white space separates instead of the model's tokens.
     """
 
     def __init__(self, tokenizer: Tokenizer, words: bool) -> None:
-        self._tokenizer = tokenizer
-        self._units = word_units if words else token_units
+        self._parts: _PartsOf = ScoredLine.words if words else ScoredLine.tokens
+        self._n_symbols = tokenizer.vocab_size
         self._shift = 0 if tokenizer.unk_id == 0 else 1
         self._total = self._known_total = 0.0
         self._n_tokens = self._n_unknown = 0
 
-    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
-        units = self._units(line, self._tokenizer)
-        names = _names(units)
-        logs = [logprob / _LN10 for logprob in units.logprobs]
-        ids = [
-            0 if unknown else (self._tokenizer.vocab_size if id == NO_ID else id) + self._shift
-            for id, unknown in zip(units.ids, units.unknown, strict=True)
-        ]
-        # Without a begin the first word's context is the word before it, which has no number itself.
+    def line(self, line: ScoredLine) -> str:
+        parts = self._parts(line)
+        logs = [part.logprob_nats / _LN10 for part in parts]
+        ids = [0 if part.unknown else (self._n_symbols if part.id is None else part.id) + self._shift for part in parts]
+        # Without a sentence start the first word's context is the word before it, which has no number itself.
         entries = [
             f"{name}={id} {length} {log:.7g}\t"
-            for length, (name, id, log) in enumerate(zip(names, ids, logs, strict=True), 2)
+            for length, (name, id, log) in enumerate(zip(_names(parts), ids, logs, strict=True), 2)
         ]
-        total, n_unknown = math.fsum(logs), sum(units.unknown)
+        total, n_unknown = math.fsum(logs), sum(part.unknown for part in parts)
         self._total += total
-        self._known_total += _known_log10(units)
+        self._known_total += _known_log10(parts)
         self._n_tokens += len(logs)
         self._n_unknown += n_unknown
         return "".join(entries) + f"Total: {total:.7g} OOV: {n_unknown}\n"
@@ -64,7 +63,7 @@ class KenLM(Writer):
         )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Sums:
     """What SRILM sums: unknown words count as words, and their log-probability does not count."""
 
@@ -96,60 +95,61 @@ class SRILM(Writer):
     Unlike SRILM's own, blank lines are sentences too, so that there is one for each line of the input.
 
     Args:
-        words: words that white space separates instead of the model's tokens.
+        words: show words that white space separates instead of the model's tokens.
         name: of the text, for the sums at the end.
     """
 
-    def __init__(self, tokenizer: Tokenizer, words: bool, name: str) -> None:
-        self._tokenizer, self._name = tokenizer, name
-        self._units = word_units if words else token_units
+    def __init__(self, words: bool, name: str) -> None:
+        self._parts: _PartsOf = ScoredLine.words if words else ScoredLine.tokens
+        self._name = name
         self._sums = _Sums()
 
-    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
-        units = self._units(line, self._tokenizer)
-        names = _names(units)
+    def line(self, line: ScoredLine) -> str:
+        parts = self._parts(line)
+        names = _names(parts)
         rows = []
         before = f"{BEGIN} " if line.boundaries.bos else "... "
-        for name, logprob, unknown in zip(names, units.known_logprobs, units.unknown, strict=True):
-            log10 = logprob / _LN10
-            if unknown:
+        for name, part in zip(names, parts, strict=True):
+            logprob = part.known_logprob_nats
+            if part.unknown:
                 rows.append(f"\tp( {UNKNOWN} | {before}) \t= [OOV] 0 [ -inf ]\n")
+                before = f"{UNKNOWN} ..."
             else:
-                rows.append(f"\tp( {name} | {before}) \t= [RNN] {math.exp(logprob):.6g} [ {log10:.6g} ]\n")
-            before = f"{UNKNOWN if unknown else name} ..."
-        sums = _Sums(1, units.n_words, sum(units.unknown), int(units.has_end), _known_log10(units))
+                rows.append(f"\tp( {name} | {before}) \t= [RNN] {math.exp(logprob):.6g} [ {logprob / _LN10:.6g} ]\n")
+                before = f"{name} ..."
+        n_ends = sum(part.ends_line for part in parts)
+        n_unknown = sum(part.unknown for part in parts)
+        sums = _Sums(
+            n_sentences=1,
+            n_words=len(parts) - n_ends,
+            n_unknown=n_unknown,
+            n_ends=n_ends,
+            log10=_known_log10(parts),
+        )
         self._sums.add(sums)
-        return f"{' '.join(names[: units.n_words])}\n{''.join(rows)}{sums}\n"
+        return f"{' '.join(names[: sums.n_words])}\n{''.join(rows)}{sums}\n"
 
     def end(self) -> str:
         return f"file {self._name}: {self._sums}"
 
 
-def _known_log10(units: Units) -> float:
+def _known_log10(parts: _Parts) -> float:
     """Of what is known: words that are, or hold, an unknown symbol are left out whole."""
-    known = zip(units.known_logprobs, units.unknown, strict=True)
-    return math.fsum(logprob for logprob, unknown in known if not unknown) / _LN10
+    return math.fsum(part.known_logprob_nats for part in parts if not part.unknown) / _LN10
 
 
-def _names(units: Units) -> list[str]:
-    names = list(map(_name, units.surfaces))
-    if units.has_end:
-        names[-1] = END
-    return names
+def _names(parts: _Parts) -> list[str]:
+    return [END if part.ends_line else _name(part.text) for part in parts]
 
 
-def _name(surface: str) -> str:
+def _name(text: str) -> str:
     """As it stands in the text; what would end a field is escaped."""
-    if surface.isprintable() and " " not in surface:
-        return surface
-    from rnngen.printable import visible
-
-    return "".join(c if c.isprintable() and c != " " else visible(c) for c in surface)
+    if text.isprintable() and " " not in text:
+        return text
+    return "".join(c if c.isprintable() and c != " " else visible(c) for c in text)
 
 
 def _perplexity(log10: float, count: int) -> float:
-    from rnngen.engine.scoring import perplexity
-
     return perplexity(log10 * _LN10, count)
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from rnngen import models
 from rnngen.cli.output import json_line
-from rnngen.cli.surprising import alternatives_record, places_of_line
 from rnngen.config import LogBase
-from rnngen.evaluate.scored_lines import ScoredLine, Units, token_units, word_units
-
-if TYPE_CHECKING:
-    from rnngen.tokenizers.base import Tokenizer
+from rnngen.engine.language_model import LanguageModel
+from rnngen.engine.scoring import perplexity
+from rnngen.evaluate.alternatives import SurprisingToken, surprising_tokens
+from rnngen.evaluate.scored_lines import ScoredLine, ScoredWord
+from rnngen.printable import visible
 
 Detail = Literal["line", "token", "word"]
 UNIT_OF_BASE = {"e": "nats", "2": "bits", "10": "log10"}
@@ -31,15 +30,15 @@ class Writer(ABC):
     paints = False
 
     def begin(self) -> str:
-        """What stands before the first line."""
+        """The text before the first line."""
         return ""
 
     @abstractmethod
-    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
-        """All that is written of a line; called for each line that is written, in the order of the output."""
+    def line(self, line: ScoredLine) -> str:
+        """All that is written of a line; called once for each line that is written."""
 
     def end(self) -> str:
-        """What stands after the last line."""
+        """The text after the last line."""
         return ""
 
 
@@ -70,49 +69,12 @@ class Logs:
         return -logprob_nats / NATS_IN_ONE[self.base or "2"]
 
 
-@dataclass(frozen=True)
-class LineNumbers:
-    """The totals of a line, all tokens and without the unknown ones; natural logarithms."""
-
-    logprob_nats: float
-    n_tokens: int
-    n_unknown: int
-    known_logprob_nats: float
-    n_known: int
-
-    @classmethod
-    def of(cls, line: ScoredLine, tokenizer: Tokenizer) -> LineNumbers:
-        import numpy as np
-
-        logprobs = line.logprobs
-        total, n_tokens = float(logprobs.sum(dtype=np.float64)), len(logprobs)
-        if not line.encoded.n_unknown or tokenizer.unk_id is None:
-            return cls(total, n_tokens, 0, total, n_tokens)
-        strange = line.encoded.ids == tokenizer.unk_id
-        if not strange.any():  # they were left out
-            return cls(total, n_tokens, line.encoded.n_unknown, total, n_tokens)
-        strange = strange[line.start :]
-        known = total - float(logprobs[: len(strange)][strange].sum(dtype=np.float64))
-        return cls(total, n_tokens, int(strange.sum()), known, n_tokens - int(strange.sum()))
-
-    @property
-    def perplexity(self) -> float:
-        from rnngen.engine.scoring import perplexity
-
-        return perplexity(self.logprob_nats, self.n_tokens)
-
-    @property
-    def known_perplexity(self) -> float:
-        from rnngen.engine.scoring import perplexity
-
-        return perplexity(self.known_logprob_nats, self.n_known)
-
-
 class Columns(Writer):
     """Tab-separated columns under a header; a row for each line, token or word."""
 
-    def __init__(self, tokenizer: Tokenizer, detail: Detail, logs: Logs, header: bool) -> None:
-        self._tokenizer, self._detail, self._logs, self._header = tokenizer, detail, logs, header
+    def __init__(self, detail: Detail, logs: Logs, header: bool) -> None:
+        self._detail, self._logs, self._header = detail, logs, header
+        self._rows = {"line": self._line_row, "token": self._token_rows, "word": self._word_rows}[detail]
 
     def begin(self) -> str:
         if not self._header:
@@ -126,98 +88,104 @@ class Columns(Writer):
         }  # fmt: skip
         return "\t".join(columns[self._detail]) + "\n"
 
-    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
-        if self._detail == "line":
-            return self._row(line, numbers)
-        return self._token_rows(line) if self._detail == "token" else self._word_rows(line)
+    def line(self, line: ScoredLine) -> str:
+        return self._rows(line)
 
-    def _row(self, line: ScoredLine, numbers: LineNumbers) -> str:
-        logs = self._logs
+    def _line_row(self, line: ScoredLine) -> str:
+        logs, totals = self._logs, line.totals
         return (
-            f"{line.number}\t{logs.of(numbers.logprob_nats):.4f}\t{numbers.n_tokens}\t{numbers.perplexity:.4f}\t"
-            f"{numbers.n_unknown}\t{logs.of(numbers.known_logprob_nats):.4f}\t{numbers.known_perplexity:.4f}\t"
+            f"{line.number}\t{logs.of(totals.logprob_nats):.4f}\t{totals.n_tokens}\t{totals.perplexity:.4f}\t"
+            f"{totals.n_unknown}\t{logs.of(totals.known_logprob_nats):.4f}\t{totals.known_perplexity:.4f}\t"
             f"{line.text}\n"
         )
 
     def _token_rows(self, line: ScoredLine) -> str:
-        from rnngen.printable import visible
-
-        units, name, logs = token_units(line, self._tokenizer), self._tokenizer.token, self._logs
+        symbol, surprisal_of = line.tokenizer.token, self._logs.surprisal_of
         return "".join(
-            f"{line.number}\t{place}\t{visible(name(id))}\t{visible(surface)}\t{logs.surprisal_of(logprob):.4f}\n"
-            for place, id, surface, logprob in zip(
-                units.numbers, units.ids, units.surfaces, units.logprobs, strict=True
-            )
+            f"{line.number}\t{number}\t{visible(symbol(id))}\t{visible(text)}\t{surprisal_of(logprob_nats):.4f}\n"
+            for number, text, id, logprob_nats, _ in line.tokens()
         )
 
     def _word_rows(self, line: ScoredLine) -> str:
-        from rnngen.printable import visible
-
-        units, logs = word_units(line, self._tokenizer), self._logs
+        surprisal_of = self._logs.surprisal_of
         return "".join(
-            f"{line.number}\t{place}\t{visible(surface)}\t{n_tokens}\t{logs.surprisal_of(logprob):.4f}\n"
-            for place, surface, n_tokens, logprob in zip(
-                units.numbers, units.surfaces, units.n_tokens, units.logprobs, strict=True
-            )
+            f"{line.number}\t{word.number}\t{visible(word.text)}\t{word.n_tokens}\t"
+            f"{surprisal_of(word.logprob_nats):.4f}\n"
+            for word in line.words()
         )
 
 
-class Kept(Writer):
+class TextOnly(Writer):
     """The lines themselves."""
 
-    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
+    def line(self, line: ScoredLine) -> str:
         return line.text + "\n"
 
 
 class JsonLines(Writer):
-    """A JSON object a line, with its tokens or words where they are asked for."""
+    """A JSON object a line, with its tokens or words where they are asked for.
 
-    def __init__(self, loaded: models.Model, detail: Detail, logs: Logs, alternatives: int | None) -> None:
-        self._loaded, self._tokenizer = loaded, loaded.tokenizer
-        self._detail, self._logs, self._alternatives = detail, logs, alternatives
+    Args:
+        n_alternatives: how many likelier tokens to give for the most surprising ones; None gives no alternatives.
+    """
 
-    def line(self, line: ScoredLine, numbers: LineNumbers) -> str:
-        logs = self._logs
+    def __init__(self, network: LanguageModel, detail: Detail, logs: Logs, n_alternatives: int | None) -> None:
+        self._network, self._detail, self._logs, self._n_alternatives = network, detail, logs, n_alternatives
+
+    def line(self, line: ScoredLine) -> str:
+        logs, totals = self._logs, line.totals
         record: dict[str, Any] = {
             "line": line.number,
-            logs.logprob: logs.of(numbers.logprob_nats),
-            "n_tokens": numbers.n_tokens,
-            "perplexity": numbers.perplexity,
-            "n_unknown": numbers.n_unknown,
-            f"known_{logs.logprob}": logs.of(numbers.known_logprob_nats),
-            "known_perplexity": numbers.known_perplexity,
+            logs.logprob: logs.of(totals.logprob_nats),
+            "n_tokens": totals.n_tokens,
+            "perplexity": totals.perplexity,
+            "n_unknown": totals.n_unknown,
+            f"known_{logs.logprob}": logs.of(totals.known_logprob_nats),
+            "known_perplexity": totals.known_perplexity,
             "text": line.text,
         }
         if self._detail == "token":
-            record["tokens"] = self._tokens(token_units(line, self._tokenizer))
+            record["tokens"] = self._tokens(line)
         if self._detail == "word":
-            from rnngen.engine.scoring import perplexity
-
-            units = word_units(line, self._tokenizer)
+            words = line.words()
             record |= {
-                "n_words": units.n_words,
-                "perplexity_per_word": perplexity(numbers.logprob_nats, len(units.surfaces)),
-                "words": self._words(units),
+                "n_words": sum(not word.ends_line for word in words),
+                "perplexity_per_word": perplexity(totals.logprob_nats, len(words)),
+                "words": self._words(words),
             }
-        if self._alternatives is not None:
-            places = places_of_line(line, self._loaded, self._alternatives)
-            record["alternatives"] = alternatives_record(places)
+        if self._n_alternatives is not None:
+            surprising = surprising_tokens(self._network, line, self._n_alternatives)
+            record["alternatives"] = list(map(_alternatives_record, surprising))
         return json_line(record)
 
-    def _tokens(self, units: Units) -> list[dict[str, Any]]:
+    def _tokens(self, line: ScoredLine) -> list[dict[str, Any]]:
+        symbol = line.tokenizer.token
         return [
-            {"token": self._tokenizer.token(id), "id": id, "text": surface, **self._logs_of(logprob)}
-            for surface, id, logprob in zip(units.surfaces, units.ids, units.logprobs, strict=True)
+            {"token": symbol(id), "id": id, "text": text, **self._logs_of(logprob_nats)}
+            for _, text, id, logprob_nats, _ in line.tokens()
         ]
 
-    def _words(self, units: Units) -> list[dict[str, Any]]:
+    def _words(self, words: list[ScoredWord]) -> list[dict[str, Any]]:
         return [
-            {"word": surface, "n_tokens": n_tokens, "unknown": unknown, **self._logs_of(logprob)}
-            for surface, n_tokens, unknown, logprob in zip(
-                units.surfaces, units.n_tokens, units.unknown, units.logprobs, strict=True
-            )
+            {
+                "word": word.text,
+                "n_tokens": word.n_tokens,
+                "unknown": word.unknown,
+                **self._logs_of(word.logprob_nats),
+            }
+            for word in words
         ]
 
     def _logs_of(self, logprob_nats: float) -> dict[str, float]:
         logs = self._logs
         return {logs.logprob: logs.of(logprob_nats), logs.surprisal: logs.surprisal_of(logprob_nats)}
+
+
+def _alternatives_record(token: SurprisingToken) -> dict[str, Any]:
+    return {
+        "token_number": token.number,
+        "token": token.token,
+        "text": token.text,
+        "surprisal_bits": token.surprisal_bits,
+        "likelier": [{"token": symbol, "probability": probability} for symbol, probability in token.likelier],
+    }

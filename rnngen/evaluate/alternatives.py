@@ -1,8 +1,10 @@
-"""The surprising places of a line, and what the model would rather have seen there."""
+"""The most surprising tokens of a line, and the tokens that the model finds likelier in their places."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,66 @@ from rnngen.config import SampleConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import LOGITS_AT_A_TIME, Ids, LanguageModel
 from rnngen.engine.sampling import odds
+from rnngen.errors import ConfigError
+from rnngen.evaluate.scored_lines import ScoredLine
+from rnngen.tokenizers.symbols import NEWLINE
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurprisingToken:
+    """A token that the model did not expect, and what is likelier in its place.
+
+    Attributes:
+        number: its place in the line, counted from 1; the line break comes after the line's tokens.
+        start: its place in the text of the line, in characters from 0.
+        token: its symbol in the vocabulary.
+        text: what stands there; differs from the symbol where that is unknown or a byte of a character.
+        likelier: tokens and their probabilities, the most likely first.
+    """
+
+    number: int
+    start: int
+    token: str
+    text: str
+    surprisal_bits: float
+    likelier: tuple[tuple[str, float], ...]
+
+
+def surprising_tokens(network: LanguageModel, line: ScoredLine, n: int) -> list[SurprisingToken]:
+    """The most surprising tokens of a line, and the tokens that the model finds likelier in their places.
+
+    Args:
+        line: scored by itself, after a line break.
+        n: how many tokens to name in each place: the most likely ones, as far as they are likelier than the token that
+            stands there.
+
+    Raises:
+        ConfigError: the line was not scored by itself after a line break.
+    """
+    if not line.boundaries.bos or line.boundaries.state != "reset":
+        raise ConfigError("alternatives are of a line that is scored by itself after a line break")
+    tokenizer = line.tokenizer
+    bits = line.surprisals_bits
+    places = most_surprising(bits)
+    found = alternatives(network, line.encoded.ids, tokenizer.newline_id, places, n, tokenizer.never_drawn)
+    ids = [*line.encoded.ids.tolist(), tokenizer.newline_id]
+    spans = [*line.encoded.spans.tolist(), [len(line.text), len(line.text)]]
+    return [
+        SurprisingToken(
+            number=place + 1,
+            start=spans[place][0],
+            token=tokenizer.token(ids[place]),
+            text=line.text[slice(*spans[place])] or NEWLINE,
+            surprisal_bits=bits[place],
+            likelier=tuple((tokenizer.token(id), probability) for id, probability in _before(ids[place], likely)),
+        )
+        for place, likely in zip(places, found, strict=True)
+    ]
+
+
+def _before(id: int, likely: list[tuple[int, float]]) -> Iterator[tuple[int, float]]:
+    """The tokens that are likelier than one of them."""
+    return takewhile(lambda token: token[0] != id, likely)
 
 
 def most_surprising(surprisals_bits: Sequence[float], most: int = 3, least_bits: float = 2.0) -> list[int]:
@@ -33,7 +95,7 @@ def alternatives(
     n: int,
     never_drawn: Sequence[int] = (),
 ) -> list[list[tuple[int, float]]]:
-    """The most likely tokens at some places of a line, which begins after a line break from a fresh state.
+    """The most likely tokens at some places of a line, which starts after a line break from a fresh state.
 
     Memory does not grow with the line: logits are made for a window of it, and only those of `places` are kept.
 

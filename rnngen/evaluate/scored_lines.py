@@ -1,31 +1,39 @@
-"""Lines as they come in, numbered, encoded and scored: what `score` and `perplexity --state reset` share."""
+"""Lines with their log-probabilities: numbered, encoded and scored in order, and what they are made of.
+
+All logarithms are natural. Nothing here prints.
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
-from rnngen import models
+import numpy as np
+
 from rnngen.config import OnUnknown, ScoreState
-
-if TYPE_CHECKING:
-    from rnngen.engine.cells import Array
-    from rnngen.tokenizers.base import Encoded, Spans, Tokenizer
+from rnngen.engine.cells import Array
+from rnngen.engine.language_model import LanguageModel
+from rnngen.engine.scoring import carry_through, perplexity, score_lines
+from rnngen.text.word_spans import line_words
+from rnngen.tokenizers.base import Encoded, Tokenizer, encode_known
+from rnngen.tokenizers.symbols import NEWLINE
 
 MOST_LINES = 2048  # that are scored together
 MOST_CHARS = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Boundaries:
-    """Where a line begins and ends for the model.
+    """Where a line starts and ends for the model.
 
     Attributes:
         bos: the line follows a line break. Without it nothing stands before the first token, which then is context
             only and has no probability.
-        eos: the line break that ends it is one of its tokens.
+        eos: the line break that ends the line is one of its tokens.
         state: "reset" scores each line by itself; "carry" after all lines before it.
     """
 
@@ -34,175 +42,241 @@ class Boundaries:
     state: ScoreState = "reset"
 
 
-@dataclass(frozen=True)
+class LineTotals(NamedTuple):
+    """The sums of a line's tokens: of all that have a log-probability, and of the known ones among them.
+
+    Attributes:
+        n_unknown: unknown symbols; where they were left out, those that the line had.
+    """
+
+    logprob_nats: float
+    n_tokens: int
+    n_unknown: int
+    known_logprob_nats: float
+    n_known: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats / tokens); NaN where no token has a log-probability."""
+        return perplexity(self.logprob_nats, self.n_tokens)
+
+    @property
+    def known_perplexity(self) -> float:
+        """The same for the known tokens."""
+        return perplexity(self.known_logprob_nats, self.n_known)
+
+
+class ScoredToken(NamedTuple):
+    """A token of a line, or the line break that ends it.
+
+    Attributes:
+        number: its place in the line, counted from 1.
+        text: what stands in the line; differs from the token's symbol where that is unknown or a byte of a character.
+        unknown: it is the unknown symbol.
+    """
+
+    number: int
+    text: str
+    id: int
+    logprob_nats: float
+    unknown: bool
+
+    @property
+    def known_logprob_nats(self) -> float:
+        """0 for an unknown token."""
+        return 0.0 if self.unknown else self.logprob_nats
+
+    @property
+    def ends_line(self) -> bool:
+        """Whether it is the line break that ends the line."""
+        return self.text == NEWLINE
+
+
+class ScoredWord(NamedTuple):
+    """A word of a line with the white space before it, or the end of the line with the white space before that.
+
+    Attributes:
+        number: its place in the line, counted from 1.
+        text: without white space; a line break for the line's end.
+        id: None for a word of several tokens.
+        logprob_nats: the sum of its tokens.
+        known_logprob_nats: the sum of its known tokens.
+        n_tokens: of those that have a log-probability.
+        unknown: it is, or holds, an unknown symbol; a line's end never is.
+    """
+
+    number: int
+    text: str
+    id: int | None
+    logprob_nats: float
+    known_logprob_nats: float
+    n_tokens: int
+    unknown: bool
+
+    @property
+    def ends_line(self) -> bool:
+        """Whether it is the end of the line."""
+        return self.text == NEWLINE
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoredLine:
     """A line and how likely it is.
 
     Attributes:
         number: counted from 1.
-        text: without its line break.
-        encoded: its ids, without the line break.
-        logprobs: natural, one for each token that `boundaries` give it.
+        encoded: its text and ids, without the line break.
+        logprobs: float32, one for each token that `boundaries` give it.
     """
 
     number: int
-    text: str
     encoded: Encoded
     logprobs: Array
     boundaries: Boundaries = Boundaries()
 
     @property
-    def first_unknown(self) -> str | None:
-        """The first unknown symbol with its place, for a note."""
-        found = self.encoded.first_unknown
-        return None if found is None else f"{found} of line {self.number}"
+    def text(self) -> str:
+        """The line without its line break."""
+        return self.encoded.text
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What made its ids."""
+        return self.encoded.tokenizer
 
     @property
     def start(self) -> int:
         """How many of the line's ids come before the first one that has a log-probability."""
         return 0 if self.boundaries.bos else 1
 
-
-NO_ID = -1
-
-
-class Units(NamedTuple):
-    """The tokens or words of a line that have a log-probability.
-
-    Attributes:
-        numbers: their places in the line, counted from 1.
-        surfaces: as they stand in the text; of the line's end a line break.
-        ids: of words that are several tokens NO_ID.
-        logprobs: natural, of all their tokens.
-        known_logprobs: without their unknown tokens.
-        n_tokens: of each, as far as they are scored.
-        unknown: whether it is, or holds, an unknown symbol; a line's end never is.
-        has_end: the last one is the line's end.
-    """
-
-    numbers: list[int]
-    surfaces: list[str]
-    ids: list[int]
-    logprobs: list[float]
-    known_logprobs: list[float]
-    n_tokens: list[int]
-    unknown: list[bool]
-    has_end: bool
-
     @property
-    def n_words(self) -> int:
-        """Without the line's end."""
-        return len(self.surfaces) - self.has_end
+    def surprisals_bits(self) -> list[float]:
+        """Of each token that has a log-probability."""
+        return [-logprob / math.log(2) for logprob in self.logprobs.tolist()]
+
+    @cached_property
+    def totals(self) -> LineTotals:
+        """The sums of the line's tokens."""
+        total, n_tokens = float(self.logprobs.sum(dtype=np.float64)), len(self.logprobs)
+        n_unknown = self.encoded.n_unknown
+        unknown = self.encoded.is_unknown
+        if not n_unknown or len(unknown) > len(self.encoded.ids):  # there are none, or they were left out
+            return LineTotals(total, n_tokens, n_unknown, total, n_tokens)
+        unknown = unknown[self.start :]
+        n_unknown = int(unknown.sum())
+        known = total - float(self.logprobs[: len(unknown)][unknown].sum(dtype=np.float64))
+        return LineTotals(total, n_tokens, n_unknown, known, n_tokens - n_unknown)
+
+    def tokens(self) -> list[ScoredToken]:
+        """The tokens that have a log-probability."""
+        ids: list[int] = self.encoded.ids.tolist()
+        texts = [self.text[start:end] for start, end in self.encoded.spans.tolist()]
+        if self.boundaries.eos:
+            ids.append(self.tokenizer.newline_id)
+            texts.append(NEWLINE)
+        ids, texts = ids[self.start :], texts[self.start :]
+        unk_id = self.tokenizer.unk_id
+        unknown = [id == unk_id for id in ids] if self.encoded.n_unknown else [False] * len(ids)
+        numbers = range(1 + self.start, 1 + self.start + len(ids))
+        columns = zip(numbers, texts, ids, self.logprobs.tolist(), unknown, strict=True)
+        return list(itertools.starmap(ScoredToken, columns))
+
+    def words(self) -> list[ScoredWord]:
+        """The words that have a log-probability: what white space separates (`text/word_spans.py`).
+
+        A symbol that was left out is no part of a word. White space at the end of a line whose end is not scored
+        belongs to the last word; in a line of white space only it is a word by itself.
+        """
+        text = self.encoded.known_text
+        texts, word_of = line_words(text, self.encoded.known_spans)
+        if self.boundaries.eos:
+            return _words_of_tokens(self, [*texts, NEWLINE], np.append(word_of, len(texts)))
+        if not texts:
+            return _words_of_tokens(self, [text], word_of)
+        return _words_of_tokens(self, texts, np.minimum(word_of, len(texts) - 1))
 
 
-def token_units(line: ScoredLine, tokenizer: Tokenizer) -> Units:
-    """The tokens of a line."""
-    ids: list[int] = line.encoded.ids.tolist()
-    surfaces = [line.text[start:end] for start, end in spans_of(line, tokenizer).tolist()]
-    if line.boundaries.eos:
-        ids.append(tokenizer.newline_id)
-        surfaces.append("\n")
-    ids, surfaces = ids[line.start :], surfaces[line.start :]
-    unknown = [id == tokenizer.unk_id for id in ids] if line.encoded.n_unknown else [False] * len(ids)
-    logprobs: list[float] = line.logprobs.tolist()
-    known = [0.0 if strange else logprob for logprob, strange in zip(logprobs, unknown, strict=True)]
-    numbers = list(range(1 + line.start, 1 + line.start + len(ids)))
-    has_end = line.boundaries.eos and bool(ids)
-    return Units(numbers, surfaces, ids, logprobs, known, [1] * len(ids), unknown, has_end)
+def _words_of_tokens(line: ScoredLine, texts: list[str], word_of: Any) -> list[ScoredWord]:
+    """The words of which at least one token has a log-probability.
 
-
-def word_units(line: ScoredLine, tokenizer: Tokenizer) -> Units:
-    """The words of a line: what white space separates, each with the white space before it (`text/words.py`).
-
-    What unknown symbols stand for is not there where they were left out. White space at the end of a line whose end is
-    not scored belongs to its last word, or is one by itself in a line of white space only.
+    Args:
+        texts: of all words, the line's end included where it is scored.
+        word_of: for each id of the line, its end included where it is scored, the place of its word.
     """
-    import numpy as np
-
-    from rnngen.text.word_spans import known_part, line_words
-
-    text, spans = line.text, tokenizer.spans(line.text)
-    ids = line.encoded.ids
-    if len(spans) != len(ids):
-        text, spans = known_part(tokenizer, text)
-    words, word_of = line_words(text, spans)
-    eos = line.boundaries.eos
+    ids, eos = line.encoded.ids, line.boundaries.eos
     if eos:
-        ids, word_of = np.append(ids, tokenizer.newline_id), np.append(word_of, len(words))
-    elif words:
-        word_of = np.minimum(word_of, len(words) - 1)
-    surfaces = [*words, "\n" if eos or words else text]
-    strange, logprobs = ids == tokenizer.unk_id, line.logprobs.astype(np.float64)
-    whole = np.bincount(word_of, minlength=len(surfaces))
-    only_id = dict(zip(word_of.tolist(), ids.tolist(), strict=True))
-    word_of, strange = word_of[line.start :], strange[line.start :]
+        ids = np.append(ids, line.tokenizer.newline_id)
+    unknown, logprobs = ids == line.tokenizer.unk_id, line.logprobs.astype(np.float64)
+    n_all_tokens = np.bincount(word_of, minlength=len(texts)).tolist()
+    last_id = dict(zip(word_of.tolist(), ids.tolist(), strict=True))
+    word_of, unknown = word_of[line.start :], unknown[line.start :]
 
     def sums(amounts: Any = None) -> Any:
-        return np.bincount(word_of, amounts, len(surfaces)).tolist()
+        return np.bincount(word_of, amounts, len(texts)).tolist()
 
-    counts, all_sums, known_sums = sums(), sums(logprobs), sums(logprobs * ~strange)
-    unknown = [count > 0 for count in sums(strange)]
+    n_tokens, all_nats, known_nats, n_unknown = sums(), sums(logprobs), sums(logprobs * ~unknown), sums(unknown)
     if eos:
-        unknown[-1] = False
-    there = [number for number in range(len(surfaces)) if counts[number]]
-    return Units(
-        [number + 1 for number in there],
-        [surfaces[number] for number in there],
-        [only_id[number] if whole[number] == 1 else NO_ID for number in there],
-        [all_sums[number] for number in there],
-        [known_sums[number] for number in there],
-        [counts[number] for number in there],
-        [unknown[number] for number in there],
-        eos and bool(there),
-    )
-
-
-def spans_of(line: ScoredLine, tokenizer: Tokenizer) -> Spans:
-    """Where the line's ids stand in its text: [n, 2]."""
-    spans = tokenizer.spans(line.text)
-    if len(spans) != len(line.encoded.ids):  # unknown symbols were left out
-        spans = spans[tokenizer.encode(line.text) != tokenizer.unk_id]
-    return spans
+        n_unknown[-1] = 0
+    return [
+        ScoredWord(
+            place + 1,
+            texts[place],
+            last_id[place] if n_all_tokens[place] == 1 else None,
+            all_nats[place],
+            known_nats[place],
+            n_tokens[place],
+            n_unknown[place] > 0,
+        )
+        for place in range(len(texts))
+        if n_tokens[place]
+    ]
 
 
 def score_in_blocks(
-    loaded: models.Model,
-    arriving: Iterator[list[str]],
-    on_unknown: OnUnknown,
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    arriving: Iterable[list[str]],
+    on_unknown: OnUnknown = "unk",
     boundaries: Boundaries = Boundaries(),
 ) -> Iterator[list[ScoredLine]]:
-    """Score lines in order.
+    """Score lines in order, as they arrive.
 
     Args:
-        arriving: lines with their line breaks, those together that came together.
-    """
-    from rnngen.tokenizers.base import encode_known
+        arriving: lines with their line breaks; those that arrived together stand together.
 
-    tokenizer = loaded.tokenizer
+    Yields:
+        The lines that were scored together, 1 to `MOST_LINES`.
+
+    Raises:
+        TokenizerError: a symbol is unknown and `on_unknown` is "error".
+        CheckpointError: the model's logits are not finite.
+    """
     numbers = itertools.count(1)
-    score = _scorer(loaded, boundaries)
+    score = _scorer(network, tokenizer.newline_id, boundaries)
     for block in in_blocks(arriving):
         numbered = [(next(numbers), line.removesuffix("\n")) for line in block]
         encoded = [encode_known(tokenizer, line, on_unknown, f"line {number}") for number, line in numbered]
         scored = score([line.ids for line in encoded])
         yield [
-            ScoredLine(number, line, ids, logprobs if boundaries.eos else logprobs[:-1], boundaries)
-            for (number, line), ids, logprobs in zip(numbered, encoded, scored, strict=True)
+            ScoredLine(
+                number=number,
+                encoded=ids,
+                logprobs=logprobs if boundaries.eos else logprobs[:-1],
+                boundaries=boundaries,
+            )
+            for (number, _), ids, logprobs in zip(numbered, encoded, scored, strict=True)
         ]
 
 
-def _scorer(loaded: models.Model, boundaries: Boundaries) -> Callable[[Sequence[Any]], list[Array]]:
-    """Ids of lines to log-probabilities, the line break's included."""
-    from rnngen.engine.scoring import carry_through, score_lines
-
-    model, newline_id = loaded.network, loaded.tokenizer.newline_id
+def _scorer(network: LanguageModel, newline_id: int, boundaries: Boundaries) -> Callable[[Sequence[Any]], list[Array]]:
+    """Ids of lines to log-probabilities, those of their line breaks included."""
     if boundaries.state == "carry":
-        return carry_through(model, newline_id)
-    return lambda lines: score_lines(model, lines, newline_id, boundaries.bos)
+        return carry_through(network, newline_id)
+    return lambda lines: score_lines(network, lines, newline_id, boundaries.bos)
 
 
 def in_blocks(arriving: Iterable[list[str]]) -> Iterator[list[str]]:
-    """Lines that came together, in parts that are scored together."""
+    """Lines that arrived together, in parts that are small enough to be scored together."""
     for arrived in arriving:
         block: list[str] = []
         size = 0

@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.tokenizers.base import Spans, Tokenizer, encode_known
-
-
-def known_part(tokenizer: Tokenizer, text: str) -> tuple[str, Spans]:
-    """A text without what the unknown symbols in it stand for, and where the tokens that are left stand in that."""
-    encoded = encode_known(tokenizer, text, "skip", "the text")
-    return encoded.known_text, encoded.known_spans
+from rnngen.tokenizers.base import Spans
 
 
 def line_words(text: str, spans: Spans) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -10,10 +10,9 @@ import pytest
 from small_arpa import BackOff
 
 from rnngen.cli.field_formats import SRILM, KenLM
-from rnngen.cli.score_formats import LineNumbers
 from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
 from rnngen.tokenizers.base import encode_known
-from rnngen.tokenizers.char import CharTokenizer
+from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 from rnngen.tokenizers.word import WordTokenizer
 
 WHOLE = Boundaries()
@@ -23,18 +22,18 @@ WORDS = WordTokenizer(["i've", "got", "a", "bad", "feeling"], "whitespace")  # i
 def scored(tokenizer, text, log10s, boundaries=WHOLE) -> ScoredLine:
     encoded = encode_known(tokenizer, text, "unk", "the line")
     logprobs = np.array(log10s, np.float32) * np.float32(math.log(10))
-    return ScoredLine(1, text, encoded, logprobs, boundaries)
+    return ScoredLine(number=1, encoded=encoded, logprobs=logprobs, boundaries=boundaries)
 
 
 def written(writer, *lines) -> str:
-    return writer.begin() + "".join(writer.line(line, LineNumbers.of(line, WORDS)) for line in lines) + writer.end()
+    return writer.begin() + "".join(writer.line(line) for line in lines) + writer.end()
 
 
 def test_srilm_shows_a_sentence_its_words_and_its_sums():
     # 10^(15/6) and 10^(15/5): five words, one end.
     line = scored(WORDS, "i've got a bad feeling", [-3, -1, -2, -4, -3, -2])
     sums = "1 sentences, 5 words, 0 OOVs\n0 zeroprobs, logprob= -15 ppl= 316.228 ppl1= 1000\n"
-    assert written(SRILM(WORDS, False, "film.txt"), line) == (
+    assert written(SRILM(False, "film.txt"), line) == (
         "i've got a bad feeling\n"
         "\tp( i've | <s> ) \t= [RNN] 0.001 [ -3 ]\n"
         "\tp( got | i've ...) \t= [RNN] 0.1 [ -1 ]\n"
@@ -48,7 +47,7 @@ def test_srilm_shows_a_sentence_its_words_and_its_sums():
 
 def test_srilm_leaves_unknown_words_out_of_the_sums_but_counts_them():
     line = scored(WORDS, "got milk a", [-1, -5, -2, -3])
-    out = written(SRILM(WORDS, False, "-"), line)
+    out = written(SRILM(False, "-"), line)
     assert "\tp( <unk> | got ...) \t= [OOV] 0 [ -inf ]\n\tp( a | <unk> ...) \t= [RNN] 0.01 [ -2 ]\n" in out
     # -6 over two known words and an end, and over the two words.
     assert "1 sentences, 3 words, 1 OOVs\n0 zeroprobs, logprob= -6 ppl= 100 ppl1= 1000\n" in out
@@ -56,14 +55,14 @@ def test_srilm_leaves_unknown_words_out_of_the_sums_but_counts_them():
 
 def test_srilm_has_a_sentence_for_every_line_and_sums_all_of_them():
     lines = [scored(WORDS, "a", [-1, -2]), scored(WORDS, "", [-3])]
-    out = written(SRILM(WORDS, False, "x"), *lines)
+    out = written(SRILM(False, "x"), *lines)
     assert "\n\n\tp( </s> | <s> ) \t= [RNN] 0.001 [ -3 ]\n1 sentences, 0 words, 0 OOVs\n" in out
     assert "logprob= -3 ppl= 1000 ppl1= undefined\n" in out
     assert out.endswith("file x: 2 sentences, 1 words, 0 OOVs\n0 zeroprobs, logprob= -6 ppl= 100 ppl1= 1e+06\n")
 
 
 def test_srilm_lines_are_those_that_compute_best_mix_looks_for():
-    out = written(SRILM(WORDS, False, "x"), scored(WORDS, "got milk", [-1, -5, -2]))
+    out = written(SRILM(False, "x"), scored(WORDS, "got milk", [-1, -5, -2]))
     found = re.findall(r"^\s+p\( (\S+) \|.*\)\s*=\s*\[\S+\]\s+(\S+) \[ (\S+) \]$", out, re.M)
     assert found == [("got", "0.1", "-1"), ("<unk>", "0", "-inf"), ("</s>", "0.01", "-2")]
 
@@ -163,10 +162,22 @@ def test_words_of_characters_are_sums_and_white_space_cannot_break_a_field():
 def test_what_is_not_scored_is_not_shown(boundaries, log10s, n_tokens):
     line = scored(WORDS, "got a", log10s, boundaries)
     kenlm = written(KenLM(WORDS, False), line)
-    srilm = written(SRILM(WORDS, False, "x"), line)
+    srilm = written(SRILM(False, "x"), line)
     assert f"Tokens:\t{n_tokens}\n" in kenlm
     assert ("</s>" in kenlm, "</s>" in srilm) == (boundaries.eos,) * 2
     assert ("got=3" in kenlm, "p( got" in srilm) == (boundaries.bos,) * 2
     if not boundaries.eos:
         count = 2 if boundaries.bos else 1
         assert f"ppl= {10 ** (-sum(log10s) / count):.6g} ppl1= {10 ** (-sum(log10s) / count):.6g}" in srilm
+
+
+def test_a_backslash_stands_as_it_is():
+    line = scored(ByteTokenizer(), r"a\b", [-1] * 4)
+    assert written(KenLM(ByteTokenizer(), True), line).startswith(r"a\b=")
+    assert r"p( a\b | <s> )" in written(SRILM(True, "x"), line)
+
+
+def test_a_word_of_several_tokens_has_an_id_beyond_the_vocabulary():
+    tokenizer = CharTokenizer("abc ")
+    line = scored(tokenizer, "ab c", [-1] * 4, Boundaries(bos=False))
+    assert written(KenLM(tokenizer, True), line).startswith(f"ab={tokenizer.vocab_size} 2 ")

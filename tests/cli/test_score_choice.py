@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
-
-from rnngen.evaluate import selection
 
 LINES = ["Haul gently, lads", "qqq zzz", "", "She is no load of hay", "Haul gently, lads", "xyzzyx"]
 TEXT = "\n".join(LINES).encode()
@@ -57,20 +53,6 @@ def test_sorting_puts_the_best_first_and_equal_ones_in_their_order(score, key):
     assert score("--json", "--sort", key, "--top", 99).records == sorted(records, key=best)
 
 
-def test_more_records_than_fit_into_memory_are_sorted_all_the_same(score, monkeypatch):
-    wanted = score("--sort", "perplexity").out
-    monkeypatch.setattr(selection, "CHARS_IN_MEMORY", 2 * selection.RECORD_CHARS)
-    assert score("--sort", "perplexity").out == wanted
-
-
-def test_lines_of_which_nothing_was_scored_come_last_and_pass_no_limit(score):
-    records = score("--json", "--no-bos", "--no-eos", "--sort", "perplexity").records
-    assert records[-1]["text"] == ""
-    assert "" not in [
-        record["text"] for record in score("--json", "--no-bos", "--no-eos", "--max-perplexity", "1e99").records
-    ]
-
-
 def test_a_format_sums_up_the_lines_that_it_shows(score):
     limit = sorted(record["perplexity"] for record in score("--json").records)[3]
     records = score("--json", "--max-perplexity", limit).records
@@ -93,8 +75,6 @@ def test_unknown_symbols_of_lines_that_are_not_written_are_counted_too(score):
 
 @pytest.mark.parametrize(("arguments", "said"), [
     ("--max-perplexity nan", "max_perplexity is nan"),
-    ("--max-perplexity 0.5", "max_perplexity is 0.5: it must be a number from 1 on"),
-    ("--min-logprob 3", "min_logprob is out of range"),
     ("--nbest kaldi --best --weight 1", "weight is 1: a Kaldi list"),
     ("--tokens --words", "--tokens and --words contradict"),
     ("--top 0", "greater than or equal to 1"),
@@ -104,12 +84,3 @@ def test_options_that_cannot_be_meant_are_refused_before_anything_is_written(rnn
     result = rnngen("score", "-", "-m", models["char"], *arguments.split(), stdin=TEXT)
     assert (result.code, result.out) == (2, "")
     assert said in result.err
-
-
-def test_many_parts_are_sorted_with_few_open_files(monkeypatch):
-    monkeypatch.setattr(selection, "CHARS_IN_MEMORY", 1)
-    monkeypatch.setattr(selection, "MOST_FILES", 3)
-    numbers = list(range(50))
-    random.Random(1).shuffle(numbers)
-    found = list(selection.sorted_texts((float(key), key, str(key)) for key in numbers))
-    assert found == list(map(str, range(50)))

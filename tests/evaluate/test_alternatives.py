@@ -1,4 +1,4 @@
-"""Likelier alternatives: with biases that are known by hand, and by the probabilities that scoring finds."""
+"""Likelier tokens: from biases known by hand, and by the probabilities that scoring finds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from rnngen.engine.scoring import score_lines
-from rnngen.errors import CheckpointError
+from rnngen.errors import CheckpointError, ConfigError
 from rnngen.evaluate import alternatives as module
-from rnngen.evaluate.alternatives import alternatives, most_surprising
+from rnngen.evaluate.alternatives import SurprisingToken, alternatives, most_surprising, surprising_tokens
+from rnngen.evaluate.scored_lines import Boundaries, score_in_blocks
+from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 
 NEWLINE, V = 0, 7
 
@@ -119,3 +121,55 @@ def test_a_token_that_cannot_be_has_probability_0(known_engine):
 )
 def test_the_most_surprising_places_are_at_most_three_above_two_bits_in_the_order_of_the_line(surprisals, places):
     assert most_surprising(surprisals) == places
+
+
+LETTERS = CharTokenizer("abc")  # ids: unknown 0, line break 1, then a, b, c
+PROBABILITIES = [0.4, 0.06, 0.3, 0.2, 0.04]
+
+
+@pytest.fixture
+def surprising(known_engine):
+    """A function: a line to its surprising tokens, by a model that finds PROBABILITIES everywhere."""
+    engine = known_engine(np.log(PROBABILITIES))
+
+    def find(text, n, on_unknown="unk", boundaries=Boundaries()):  # noqa: B008
+        [[line]] = score_in_blocks(engine, LETTERS, [[text]], on_unknown, boundaries)
+        return surprising_tokens(engine, line, n)
+
+    return find
+
+
+def test_likelier_tokens_are_those_above_the_one_that_stands_there(surprising):
+    # 0.2 is 2.3 bits, 0.06 is 4.1, 0.04 is 4.6; 0.3 is below two bits, and the unknown symbol is not offered.
+    found = surprising("abc", 3)
+    assert [(token.number, token.start, token.token, token.text) for token in found] == [
+        (2, 1, "b", "b"), (3, 2, "c", "c"), (4, 3, "\n", "\n")
+    ]  # fmt: skip
+    assert [token.surprisal_bits for token in found] == pytest.approx([-np.log2(p) for p in (0.2, 0.04, 0.06)])
+    assert [[symbol for symbol, _ in token.likelier] for token in found] == [["a"], ["a", "b", "\n"], ["a", "b"]]
+    assert dict(found[1].likelier) == pytest.approx({"a": 0.3, "b": 0.2, "\n": 0.06})
+    assert [len(token.likelier) for token in surprising("abc", 1)] == [1, 1, 1]
+
+
+def test_an_unsurprising_line_has_its_line_break_only(surprising):
+    assert [token.number for token in surprising("aaaa", 3)] == [5]
+    assert surprising("aaaa", 3, boundaries=Boundaries(eos=False)) == []
+
+
+def test_left_out_symbols_take_no_number_and_keep_the_places_of_the_others(surprising):
+    assert [(token.number, token.start) for token in surprising("☃c", 1, on_unknown="skip")] == [(1, 1), (2, 2)]
+
+
+def test_a_byte_stands_for_its_whole_character(known_engine):
+    engine = known_engine(np.zeros(256))
+    [[line]] = score_in_blocks(engine, ByteTokenizer(), [["漢"]])
+    first, *_ = surprising_tokens(engine, line, 1)
+    assert first == SurprisingToken(
+        number=1, start=0, token="<0xE6>", text="漢", surprisal_bits=pytest.approx(8), likelier=first.likelier
+    )
+
+
+@pytest.mark.parametrize("boundaries", [Boundaries(bos=False), Boundaries(state="carry")])
+def test_a_line_that_was_not_scored_by_itself_is_refused(surprising, boundaries):
+    with pytest.raises(ConfigError, match="scored by itself after a line break"):
+        surprising("abc", 1, boundaries=boundaries)

@@ -1,68 +1,82 @@
-"""n-best lists with rnngen's numbers in them, and the best hypothesis of each."""
+"""n-best lists with new scores in them, and the best hypothesis of each."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
-from pathlib import Path
 
+import numpy as np
 import pytest
+from small_tokenizers import CONFIGS, build
 
-from rnngen.cli.output import Console
+from rnngen.engine.scoring import score_lines
 from rnngen.errors import ConfigError, DataError, TokenizerError
-from rnngen.evaluate.rescoring import nbest
-from rnngen.models import Model
+from rnngen.evaluate.rescoring import best_hypotheses, rescore
+from rnngen.tokenizers.char import CharTokenizer
+from rnngen.tokenizers.unknowns import Unknowns
+
+CHARS = CharTokenizer("abcdefghijklmnopqrstuvwxyz .")
 
 
 @pytest.fixture
-def loaded(models):
-    """A function: name of a model to that model, ready to run."""
-    from rnngen import checkpoint
-    from rnngen.engine.language_model import Engine
+def network_for(make_engine):
+    """A function: a tokenizer to a network with random weights, which finds the letters j, q, x and z unlikely."""
 
-    def load(name: str = "char") -> Model:
-        found = checkpoint.load(Path(models[name]))
-        return Model(Path(models[name]), found, Engine(found.config, found.weights))
+    def make(tokenizer):
+        bias = np.zeros(tokenizer.vocab_size, np.float32)
+        if tokenizer is CHARS:
+            bias[tokenizer.encode("jqxz")] = -5
+        return make_engine({"output.bias": bias}, vocab_size=tokenizer.vocab_size)
 
-    return load
+    return make
 
 
 @pytest.fixture
-def call(loaded, capsys):
+def rescored(network_for):
+    """A function: blocks of lines and their form to the rescored lines."""
+
+    def call(arriving, form, tokenizer=CHARS, on_unknown="unk", unknowns=None):
+        blocks = rescore(network_for(tokenizer), tokenizer, arriving, form, on_unknown, unknowns)
+        return itertools.chain.from_iterable(blocks)
+
+    return call
+
+
+@pytest.fixture
+def call(rescored):
     """A function: a list as one string, its form and more to what is written."""
 
-    def score(content: str, form: str, best=False, weight=None, on_unknown="unk", model="char") -> str:
+    def written(content: str, form: str, best=False, weight=None, tokenizer=CHARS) -> str:
         lines = content.splitlines(keepends=True)
-        arriving = iter([lines[:2], lines[2:]] if len(lines) > 2 else [lines] if lines else [])
-        capsys.readouterr()
-        nbest(loaded(model), arriving, form, best, weight, on_unknown, Console(False))
-        return capsys.readouterr().out
+        arriving = [lines[:2], lines[2:]] if len(lines) > 2 else [lines] if lines else []
+        found = rescored(arriving, form, tokenizer)
+        texts = [one.if_best for one in best_hypotheses(found, form, weight)] if best else [one.line for one in found]
+        return "".join(f"{text}\n" for text in texts)
 
-    return score
+    return written
 
 
 @pytest.fixture
-def nats(loaded):
+def nats(network_for):
     """A function: a line to its log-probability, by the plain way."""
-    from rnngen.engine.scoring import score_lines
 
-    def measure(text: str, model: str = "char") -> float:
-        one = loaded(model)
-        tokenizer = one.tokenizer
-        (found,) = score_lines(one.model, [tokenizer.encode(text)], tokenizer.newline_id)
+    def measure(text: str, tokenizer=CHARS) -> float:
+        (found,) = score_lines(network_for(tokenizer), [tokenizer.encode(text)], tokenizer.newline_id)
         return float(found.sum(dtype="float64"))
 
     return measure
 
 
-GOOD, BAD = "The bell shall ring again.", "Zzq xjkw bell the qqv."
+GOOD, BAD = "be bell shall ring again.", "zqjkw bell the qqv zq."
 KALDI = f"u-1 {BAD}\nu-2 {GOOD}\nv-1\n"
 
 
-@pytest.mark.parametrize("model", ["char", "word", "subword", "byte"])
-def test_the_number_is_that_of_the_line_and_its_end(call, nats, model):
-    costs = [float(line.split()[1]) for line in call(KALDI, "kaldi", model=model).splitlines()]
-    wanted = [-nats(BAD, model), -nats(GOOD, model), -nats("", model)]
+@pytest.mark.parametrize("level", ["char", "word", "bpe", "byte"])
+def test_the_score_is_that_of_the_line_and_its_end(call, nats, level):
+    tokenizer = build(CONFIGS[level])
+    costs = [float(line.split()[1]) for line in call(KALDI, "kaldi", tokenizer=tokenizer).splitlines()]
+    wanted = [-nats(BAD, tokenizer), -nats(GOOD, tokenizer), -nats("", tokenizer)]
     assert costs == pytest.approx(wanted, abs=1e-4)
 
 
@@ -77,7 +91,7 @@ def test_moses_and_srilm_have_logarithms_to_base_ten(call, nats):
     assert float(value) == wanted
 
 
-def test_identical_hypotheses_have_identical_numbers_in_any_order_and_list(call):
+def test_identical_hypotheses_have_identical_scores_in_any_order_and_list(call):
     generator = random.Random(1)
     words = GOOD.split() + BAD.split()
     texts = [" ".join(generator.choices(words, k=generator.randrange(9))) for _ in range(40)] * 2
@@ -92,7 +106,7 @@ def listed(texts: list[str]) -> str:
     return "".join(f"u-{number} {text}\n" for number, text in enumerate(texts, 1))
 
 
-def test_the_best_of_moses_has_the_highest_total_and_weighted_number(call):
+def test_the_best_of_moses_has_the_highest_total_and_weighted_score(call):
     content = f"0 ||| {BAD} ||| F= 1 ||| -1\n0 ||| {GOOD} ||| F= 1 ||| -1.5\n1 ||| a ||| F= 1 ||| 0\n"
     assert call(content, "moses", best=True) == f"{GOOD}\na\n"
     assert call(content, "moses", best=True, weight=0.0) == f"{BAD}\na\n"
@@ -119,25 +133,31 @@ def test_of_equals_the_first_is_the_best(call):
     assert call(same, "moses", best=True, weight=0.0) == "b\n"
 
 
-def test_what_comes_before_a_malformed_line_is_written(loaded, capsys):
+def test_what_comes_before_a_malformed_line_is_yielded(rescored):
+    arriving = [[*KALDI.splitlines(True), "\n", "w-1\n"]]
     for best, wanted in ((False, ["u-1", "u-2", "v-1"]), (True, ["u"])):
+        found = rescored(arriving, "kaldi")
+        texts = (one.if_best for one in best_hypotheses(found, "kaldi")) if best else (one.line for one in found)
+        for uttid in wanted:
+            assert next(texts).split()[0] == uttid
         with pytest.raises(DataError, match="line 4 is blank"):
-            nbest(loaded(), iter([[*KALDI.splitlines(True), "\n", "w-1\n"]]), "kaldi", best, None, "unk", Console(True))
-        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == wanted
+            next(texts)
 
 
-def test_an_unknown_symbol_that_must_not_be_ends_the_list_with_its_line(loaded, capsys):
+def test_an_unknown_symbol_that_must_not_be_ends_the_list_with_its_line(rescored):
+    found = rescored([["u-1 a\n", "u-2 漢\n"]], "kaldi", on_unknown="error")
+    assert next(found).line.startswith("u-1 ")
     with pytest.raises(TokenizerError, match="the hypothesis in line 2 has a symbol"):
-        nbest(loaded(), iter([["u-1 a\n", "u-2 漢\n"]]), "kaldi", False, None, "error", Console(True))
-    assert capsys.readouterr().out.startswith("u-1 ")
+        next(found)
 
 
-def test_unknown_symbols_are_counted_in_every_line_and_the_first_is_named(loaded, capsys):
-    nbest(loaded(), iter([["u-1 a\n"], ["u-2 b漢\n", "u-3 b漢"]]), "kaldi", False, None, "skip", Console(False))
-    out, err = capsys.readouterr()
-    assert "the list has 2 unknown symbols, left out; the first is '漢'" in err
-    assert "at character 2 of the hypothesis in line 2" in err
-    assert len(out.splitlines()) == 3
+def test_unknown_symbols_are_counted_in_every_line_and_the_first_is_named(rescored):
+    unknowns = Unknowns()
+    lines = list(rescored([["u-1 a\n"], ["u-2 b漢\n", "u-3 b漢"]], "kaldi", on_unknown="skip", unknowns=unknowns))
+    said = unknowns.note("the list", "skip")
+    assert said.startswith("the list has 2 unknown symbols, left out; the first is '漢'")
+    assert said.endswith("at character 2 of the hypothesis in line 2")
+    assert len(lines) == 3
 
 
 def test_nul_characters_and_very_long_lines_are_lines_like_others(call):
@@ -153,16 +173,15 @@ def test_blocks_of_any_size_give_the_same(call, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("form", "best", "weight", "message"),
+    ("form", "weight", "message"),
     [
-        ("kaldi", True, 2.0, "weight is 2: a Kaldi list has no other score"),
-        ("moses", True, math.nan, "weight is nan: it must be a finite number"),
-        ("srilm", False, 8.0, "weight is 8: it is for choosing the best hypothesis; add --best"),
+        ("kaldi", 2.0, "weight is 2: a Kaldi list has no other score"),
+        ("moses", math.nan, "weight is nan: it must be a finite number"),
     ],
 )
-def test_a_weight_that_weighs_nothing_is_refused(call, form, best, weight, message):
+def test_a_weight_that_weighs_nothing_is_refused_before_anything_is_read(form, weight, message):
     with pytest.raises(ConfigError, match=message):
-        call("u-1 a\n", form, best=best, weight=weight)
+        best_hypotheses(iter(()), form, weight)
 
 
 def test_an_empty_list_is_an_error(call):

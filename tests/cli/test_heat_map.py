@@ -1,4 +1,4 @@
-"""Painted surprisal: examples to check by eye; and no text gets out of line or takes the terminal over."""
+"""The heat map: examples to check by eye; and no text gets out of line or injects escape sequences."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from rnngen.cli import painting
-from rnngen.cli.painting import cells_of, legend, paint, surfaces_of, wants_colors
-from rnngen.cli.surprising import Place, alternatives_record, places_of, show_alternatives
-from rnngen.engine.scoring import score_lines
+from rnngen.cli import heat_map
+from rnngen.cli.heat_map import cells_of, legend, paint, pieces_of, wants_colors
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 from rnngen.tokenizers.word import WordTokenizer
 
@@ -75,7 +73,7 @@ def test_tokens_of_one_class_share_their_escape_codes():
         (math.inf, "█"),
     ],
 )
-def test_a_class_begins_with_its_lower_border(bits, mark):
+def test_a_class_starts_at_its_lower_border(bits, mark):
     assert rows(paint(1, ["x"], [bits], 80, colors=False)) == (["x"], [mark])
 
 
@@ -111,7 +109,7 @@ def test_a_long_line_folds_with_its_marks_under_it():
     )  # fmt: skip
 
 
-def test_a_wide_character_or_an_escape_that_does_not_fit_begins_the_next_row():
+def test_a_wide_character_or_an_escape_that_does_not_fit_starts_the_next_row():
     text, marks = rows(paint(1, ["a" * 9, "漢", "\x1b"], [0, 3, 14], 18, colors=False))
     assert (text, marks) == (["aaaaaaaaa", "漢\\x1b"], ["▁▁▁▁▁▁▁▁▁", "▃▃████"])
 
@@ -189,10 +187,10 @@ def luminance(color: int) -> float:
 
 
 def test_letters_can_be_read_on_every_background():
-    backgrounds = [color for color in painting._BACKGROUNDS if color is not None]
-    assert len(set(backgrounds)) == len(painting._MARKS) - 1
+    backgrounds = [color for color in heat_map._BACKGROUNDS if color is not None]
+    assert len(set(backgrounds)) == len(heat_map._MARKS) - 1
     for color in backgrounds:
-        contrast = (luminance(color) + 0.05) / (luminance(painting._BLACK) + 0.05)
+        contrast = (luminance(color) + 0.05) / (luminance(heat_map._BLACK) + 0.05)
         assert contrast >= 4.5, color
 
 
@@ -235,7 +233,7 @@ def test_the_width_is_that_of_columns_or_of_any_terminal_there_is_or_80(columns,
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, stderr_columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     done = subprocess.run(
-        [sys.executable, "-c", "from rnngen.cli.painting import terminal_width; print(terminal_width())"],
+        [sys.executable, "-c", "from rnngen.cli.heat_map import terminal_width; print(terminal_width())"],
         env=environment | ({"COLUMNS": columns} if columns else {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -247,14 +245,14 @@ def test_the_width_is_that_of_columns_or_of_any_terminal_there_is_or_80(columns,
     assert int(done.stdout) == width
 
 
-def pieces_of(tokenizer, text: str, bits=None) -> list[tuple[str, float]]:
+def pieces_by(tokenizer, text: str, bits=None) -> list[tuple[str, float]]:
     spans = tokenizer.spans(text)
-    return list(zip(*surfaces_of(text, spans, bits or [1.0] * (len(spans) + 1)), strict=True))
+    return list(zip(*pieces_of(text, spans, bits or [1.0] * (len(spans) + 1)), strict=True))
 
 
 def test_the_space_that_two_words_imply_is_not_scored():
     words = WordTokenizer(["a", "b", "￭,"], "punctuation")
-    assert pieces_of(words, "a, b", [1, 2, 3, 4]) == [
+    assert pieces_by(words, "a, b", [1, 2, 3, 4]) == [
         ("a", 1),
         (",", 2),
         (" ", pytest.approx(math.nan, nan_ok=True)),
@@ -264,80 +262,27 @@ def test_the_space_that_two_words_imply_is_not_scored():
 
 
 def test_the_bytes_of_a_character_are_one_piece_with_their_sum():
-    assert pieces_of(ByteTokenizer(), "aé漢", [1, 2, 3, 4, 5, 6, 7]) == [("a", 1), ("é", 5), ("漢", 15), ("\n", 7)]
+    assert pieces_by(ByteTokenizer(), "aé漢", [1, 2, 3, 4, 5, 6, 7]) == [("a", 1), ("é", 5), ("漢", 15), ("\n", 7)]
 
 
 def test_symbols_left_out_and_tokens_before_the_first_scored_one_stand_there_unscored():
-    pieces, bits = surfaces_of("xaxbx", np.array([[1, 2], [3, 4]]), [5.0, 6.0])
+    pieces, bits = pieces_of("xaxbx", np.array([[1, 2], [3, 4]]), [5.0, 6.0])
     assert pieces == ["x", "a", "x", "b", "x"]
     np.testing.assert_equal(bits, [math.nan, 5, math.nan, 6, math.nan])
 
 
 def test_an_empty_line_has_no_piece_or_its_line_break():
     nothing = np.zeros((0, 2), np.int64)
-    assert surfaces_of("", nothing, []) == ([], [])
-    assert surfaces_of("", nothing, [2.5]) == (["\n"], [2.5])
+    assert pieces_of("", nothing, []) == ([], [])
+    assert pieces_of("", nothing, [2.5]) == (["\n"], [2.5])
 
 
 @pytest.mark.parametrize("tokenizer", [ByteTokenizer(), CharTokenizer("ab"), WordTokenizer(["a", "￭b"], "punctuation")])
 @given(text=texts)
 def test_pieces_are_the_line_and_have_all_its_bits(tokenizer, text):
-    pieces = pieces_of(tokenizer, text)
+    pieces = pieces_by(tokenizer, text)
     assert "".join(surface for surface, _ in pieces) == text + "\n"
     assert sum(bits for _, bits in pieces if not math.isnan(bits)) == len(tokenizer.encode(text)) + 1
-
-
-LETTERS = CharTokenizer("abc")  # ids: unknown 0, line break 1, then a, b, c
-PROBABILITIES = [0.4, 0.06, 0.3, 0.2, 0.04]
-
-
-def places_in(make_engine, text: str, n: int) -> list[Place]:
-    engine = make_engine(
-        {"output.weight": np.zeros((5, 6), np.float32), "output.bias": np.log(PROBABILITIES).astype(np.float32)},
-        vocab_size=5,
-    )
-    ids = LETTERS.encode(text)
-    [logprobs] = score_lines(engine, [ids], LETTERS.newline_id)
-    return places_of(engine, LETTERS, text, ids, LETTERS.spans(text), (-logprobs / math.log(2)).tolist(), n)
-
-
-def test_below_a_line_stands_what_would_have_been_likelier(make_engine):
-    # 0.2 is 2.3 bits, 0.06 is 4.1, 0.04 is 4.6; 0.3 is below two bits, and the unknown symbol is not offered.
-    assert show_alternatives(places_in(make_engine, "abc", 3)) == (
-        "      2            a 'b' 2.3 bits: rather 'a' 30 %\n"
-        "      3           ab 'c' 4.6 bits: rather 'a' 30 %, 'b' 20 %, '\\n' 6.0 %\n"
-        "      4          abc '\\n' 4.1 bits: rather 'a' 30 %, 'b' 20 %\n"
-    )  # fmt: skip
-
-
-def test_a_line_without_surprise_has_nothing_below_it_but_its_line_break(make_engine):
-    assert [place.token_number for place in places_in(make_engine, "aaaa", 3)] == [5]
-
-
-def test_alternatives_as_json_say_the_same(make_engine):
-    assert alternatives_record(places_in(make_engine, "b", 1)) == [
-        {"token_number": 1, "token": "b", "text": "b", "surprisal_bits": pytest.approx(math.log2(5)),
-         "rather": [{"token": "a", "probability": pytest.approx(0.3)}]},
-        {"token_number": 2, "token": "\n", "text": "\n", "surprisal_bits": pytest.approx(-math.log2(0.06)),
-         "rather": [{"token": "a", "probability": pytest.approx(0.3)}]},
-    ]  # fmt: skip
-
-
-def test_tokens_and_what_is_before_them_are_shown_on_one_line_and_an_unknown_symbol_as_it_stands_in_the_text():
-    place = Place(12, "漢\x1b\t字", "<unk>", "猫", 9.34, [(" ", 0.9951), ("\x07", 0.0996), ("e", 0.00099)])
-    assert show_alternatives([place]) == (
-        "     12   漢\\x1b\\t字 '猫' 9.3 bits: rather '▁' 100 %, '\\x07' 10 %, 'e' <0.1 %\n"
-    )
-
-
-def test_a_combining_mark_does_not_stand_on_its_quotation_mark():
-    shown = show_alternatives([Place(1, "e", "\u0301", "\u0301", 3.0, [("\u0308", 0.5)])])
-    assert shown == "      1            e '◌\u0301' 3.0 bits: rather '◌\u0308' 50 %\n"
-
-
-def test_a_byte_is_shown_as_a_byte_and_a_likeliest_token_as_such():
-    shown = show_alternatives([Place(1, "", "<0xE6>", "漢", 4.0, [])])
-    assert shown == "      1              '<0xE6>' 4.0 bits: nothing is likelier\n"
 
 
 def test_marks_without_an_end_stand_on_signs_of_their_own():

@@ -1,4 +1,4 @@
-"""Surprisal painted on a terminal: each token's background, and a mark under it that says the same without colour.
+"""Surprisal as a heat map on a terminal: each token's background, and a mark below that says the same without colour.
 
 Without a terminal, and with NO_COLOR, legend and marks are written without escape codes; FORCE_COLOR and CLICOLOR_FORCE
 ask for them all the same (`| less -R`). The text itself can never move the cursor: what is not printable is escaped.
@@ -22,7 +22,7 @@ from rnngen.tokenizers.symbols import NEWLINE
 if TYPE_CHECKING:
     from rnngen.tokenizers.base import Spans
 
-# Bits at which the classes begin. Fine below, where characters are (2 bits on average), wide above, where words are.
+# Bits at which the classes start. Fine below, where characters are (2 bits on average), wide above, where words are.
 _BORDERS = (1, 2, 4, 6, 9, 13)
 _MARKS = "▁▂▃▄▅▆█"
 # Of 256 colours: grey, blue, yellow, orange, red, magenta. All are light enough for black letters, which so can be read
@@ -88,7 +88,7 @@ def legend(colors: bool) -> str:
     )
 
 
-def surfaces_of(text: str, spans: Spans, surprisals_bits: Sequence[float]) -> tuple[list[str], list[float]]:
+def pieces_of(text: str, spans: Spans, surprisals_bits: Sequence[float]) -> tuple[list[str], list[float]]:
     """Scored tokens of a line as pieces that together are the line, for `paint`.
 
     Args:
@@ -123,7 +123,7 @@ def surfaces_of(text: str, spans: Spans, surprisals_bits: Sequence[float]) -> tu
     return pieces, bits
 
 
-def paint(number: int, surfaces: list[str], surprisals_bits: list[float], width: int, colors: bool) -> str:
+def paint(number: int, pieces: list[str], surprisals_bits: list[float], width: int, colors: bool) -> str:
     """A line of text with marks under it, folded together at the terminal's width.
 
     In front of the first row stands the line's number, in front of its marks the line's bits. White space stands as it
@@ -131,7 +131,7 @@ def paint(number: int, surfaces: list[str], surprisals_bits: list[float], width:
     on a dotted circle.
 
     Args:
-        surfaces: of the tokens or words, in order; `"\\n"` for the line break that ends the line.
+        pieces: of the text, in order; `"\\n"` for the line break that ends the line.
         surprisals_bits: of each; one that is not a number leaves its text unpainted and without a mark.
         width: of the terminal, in columns.
         colors: whether escape codes may be written.
@@ -140,8 +140,8 @@ def paint(number: int, surfaces: list[str], surprisals_bits: list[float], width:
     gutter = max(LEAST_GUTTER, len(str(number)), len(total))
     cells = [
         cell
-        for surface, bits in zip(surfaces, surprisals_bits, strict=True)
-        for cell in cells_of(surface, None if math.isnan(bits) else bisect_right(_BORDERS, bits))
+        for piece, bits in zip(pieces, surprisals_bits, strict=True)
+        for cell in cells_of(piece, None if math.isnan(bits) else bisect_right(_BORDERS, bits))
     ]
     lines: list[str] = []
     names = [str(number), total]
@@ -170,12 +170,12 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def cells_of(surface: str, level: int | None) -> list[Cell]:
+def cells_of(text: str, level: int | None) -> list[Cell]:
     """A token's characters as a terminal shows them, of a class of surprisal or of none."""
     from rich.cells import cell_len
 
     cells: list[Cell] = []
-    for character in surface:
+    for character in text:
         shown = _shown(character)
         width = cell_len(shown)
         if width == 0 and cells and len(cells[-1].shown) < _MOST_ON_ONE:

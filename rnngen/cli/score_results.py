@@ -1,0 +1,154 @@
+"""What `score` prints, block by block as it comes: scored lines, n-best lists, classified lines."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from rnngen.cli.output import Console, json_line
+from rnngen.cli.score_formats import Writer
+from rnngen.cli.terminal import unguarded
+from rnngen.config import NbestForm, OnUnknown
+from rnngen.errors import ConfigError, DataError
+from rnngen.evaluate.classification import UNKNOWN_NATS, ClassifiedLine, classify
+from rnngen.evaluate.rescoring import best_hypotheses, rescore
+from rnngen.evaluate.scored_lines import ScoredLine
+from rnngen.evaluate.selection import Choice, choose_texts
+from rnngen.models import Model
+from rnngen.printable import plural
+from rnngen.tokenizers.unknowns import Unknowns
+
+CLASSIFIED_COLUMNS = ("line", "model", "posterior", "margin_nats", "text")
+
+
+def write_lines(
+    blocks: Iterator[list[ScoredLine]], writer: Writer, choice: Choice, on_unknown: OnUnknown, console: Console
+) -> None:
+    """Write the chosen lines to standard output, block by block where they keep their order.
+
+    Raises:
+        DataError: there is no line at all.
+    """
+    first = next(blocks, None)
+    if first is None:
+        raise DataError("the text is empty: there is nothing to score")
+    unknowns = Unknowns()
+    counted = _counted(itertools.chain([first], blocks), unknowns)
+    out = unguarded(sys.stdout) if writer.paints else sys.stdout
+    # Not before a block is scored: an error leaves standard output empty.
+    out.write(writer.begin())
+    for texts in choose_texts(counted, choice, writer.line):
+        out.writelines(texts)
+        out.flush()
+    out.write(writer.end())
+    _note(unknowns, "the text", on_unknown, console)
+
+
+def _counted(blocks: Iterable[list[ScoredLine]], unknowns: Unknowns) -> Iterator[list[ScoredLine]]:
+    """The same blocks; unknown symbols are counted in every line, whether it is chosen or not."""
+    for block in blocks:
+        for line in block:
+            unknowns.add(line.encoded, f" of line {line.number}")
+        yield block
+
+
+def _note(unknowns: Unknowns, where: str, on_unknown: OnUnknown, console: Console) -> None:
+    said = unknowns.note(where, on_unknown)
+    if said:
+        console.note(said)
+
+
+def write_nbest(
+    model: Model,
+    arriving: Iterable[list[str]],
+    form: NbestForm,
+    *,
+    best: bool,
+    weight: float | None,
+    on_unknown: OnUnknown,
+    console: Console,
+) -> None:
+    """Write n-best lists with new scores, or the best hypothesis of each list.
+
+    Args:
+        arriving: lines with their line breaks; those that arrived together stand together.
+
+    Raises:
+        ConfigError: the weight is not one for this form.
+        DataError, TokenizerError: a line cannot be scored; those before it have been written.
+    """
+    unknowns = Unknowns()
+    blocks = rescore(model.network, model.tokenizer, arriving, form, on_unknown, unknowns)
+    if best:
+        for hypothesis in best_hypotheses(itertools.chain.from_iterable(blocks), form, weight):
+            sys.stdout.write(f"{hypothesis.if_best}\n")
+            sys.stdout.flush()
+    else:
+        for block in blocks:
+            sys.stdout.writelines(f"{rescored.line}\n" for rescored in block)
+            sys.stdout.flush()
+    _note(unknowns, "the list", on_unknown, console)
+
+
+def write_classified(
+    models: list[Model],
+    arriving: Iterable[list[str]],
+    on_unknown: OnUnknown,
+    *,
+    json: bool,
+    header: bool,
+    console: Console,
+) -> None:
+    """Write for every line the model that explains it best, its posterior and its margin over the second best.
+
+    Args:
+        arriving: lines with their line breaks; those that arrived together stand together.
+
+    Raises:
+        ConfigError: a model is named twice, or unknown symbols are to be left out.
+        DataError: there are no lines.
+    """
+    named = {name: (one.network, one.tokenizer) for name, one in zip(_names(models), models, strict=True)}
+    n_lines = n_charged = 0
+    for block in classify(named, arriving, on_unknown):
+        if header and not json and not n_lines:
+            sys.stdout.write("\t".join(CLASSIFIED_COLUMNS) + "\n")
+        n_lines += len(block)
+        n_charged += sum(line.is_charged for line in block)
+        sys.stdout.writelines(map(_classified_record if json else _classified_row, block))
+        sys.stdout.flush()
+    if not n_lines:
+        raise DataError("the text is empty: there is nothing to classify")
+    if n_charged:
+        console.note(
+            f"{plural(n_charged, 'line')} of {n_lines:,} with symbols that a model does not know: each such symbol is "
+            f"charged {UNKNOWN_NATS:.2f} nats for each of its characters, and a word as much for its end"
+        )
+
+
+def _names(models: list[Model]) -> list[str]:
+    """The stems of the models' files; the whole paths of those whose stems are equal."""
+    twice = [path for path, count in Counter(one.path.resolve() for one in models).items() if count > 1]
+    if twice:
+        raise ConfigError(f"--classify has the model {twice[0]} twice: name it once")
+    stems = Counter(one.path.stem for one in models)
+    return [one.path.stem if stems[one.path.stem] == 1 else str(one.path) for one in models]
+
+
+def _classified_row(line: ClassifiedLine) -> str:
+    return f"{line.number}\t{line.model}\t{line.posterior:.6f}\t{line.margin_nats:.4f}\t{line.text}\n"
+
+
+def _classified_record(line: ClassifiedLine) -> str:
+    return json_line(
+        {
+            "line": line.number,
+            "model": line.model,
+            "posterior": line.posterior,
+            "margin_nats": line.margin_nats,
+            "logprobs_nats": line.logprobs_nats,
+            "text": line.text,
+        }
+    )
