@@ -1,14 +1,15 @@
 """Truncated backpropagation through time: parallel streams, windows, carried state.
 
-A running text is a ring that B readers walk along, each B-th of the way ahead of the next:
+B readers walk along a running text as along a ring, with equal distances between them:
 
     ids     a b c d e f g h i j k l        B = 3, bptt = 2
     reader  0: a b | c d | e f | ...       inputs of a window: [bptt, B]
             1: e f | g h | i j | ...       targets: the ids that follow
             2: i j | k l | a b | ...
 
-So every reader carries its state along the whole text, an epoch sees every token about once, and its windows fall
-elsewhere in the next. Lines that are examples of their own are padded to batches of like length, the state reset.
+So every reader carries its state along the whole text. An epoch sees every token about once, and the windows of the
+next epoch lie elsewhere. Lines that are examples of their own are padded to batches of similar length, and each starts
+with a state of zeros.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ import numpy.typing as npt
 from rnngen.text.ids_on_disk import release
 
 IGNORED = -100  # the target of a padded place, torch's own number for it
-RESET_PROBABILITY = 0.01  # of a reader at a window (Melis et al. 2018), so that a state of zeros is known too
+RESET_PROBABILITY = (
+    0.01  # of a reader's state at a window (Melis et al. 2018), so that the model also learns to start from zeros
+)
 _POOL = 32  # batches of lines that are sorted by length together
-_MOST_SHUFFLED = 1 << 22  # lines of which each has a place in an array; products of larger numbers stay below 2^63
+_MOST_SHUFFLED = 1 << 22  # lines that are shuffled in an array; the products for larger numbers stay below 2^63
 _PIECE = 1 << 22  # ids that are searched for line breaks together
 _RELEASE_EVERY = 100  # windows; the readers take up about 16 MB of a mapped file in that time
 
@@ -56,7 +59,7 @@ def text_windows(
     """Windows of a running text, without end.
 
     Args:
-        skip: windows that a run before this one has had: the first window is the one after them.
+        skip: number of windows to leave out at the start, because an earlier run has used them.
     """
     places = np.arange(batch_size) * len(ids) // batch_size + int(generator.integers(len(ids))) + skip * bptt
     steps = np.arange(bptt + 1)[:, None]
@@ -103,7 +106,7 @@ def line_windows(
 def _batches(
     bounds: npt.NDArray[np.integer], batch_size: int, generator: np.random.Generator
 ) -> Iterator[npt.NDArray[np.integer]]:
-    """The numbers of all lines, shuffled, in batches of like length."""
+    """The numbers of all lines, shuffled, in batches of similar length."""
     n_lines = len(bounds) - 1
     order = _shuffled(n_lines, generator)
     for start in range(0, n_lines, _POOL * batch_size):
@@ -115,9 +118,9 @@ def _batches(
 
 
 def _shuffled(n: int, generator: np.random.Generator) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.integer]]:
-    """Numbers below n in another order: which stand at some places of it.
+    """Numbers at some places of a permutation of the numbers below n.
 
-    Of very many a x + b modulo n, with a and n coprime, is an order that takes no memory.
+    For a large n the permutation is a x + b modulo n, with a and n coprime, which takes no memory.
     """
     if n <= _MOST_SHUFFLED:
         order = np.arange(n, dtype=np.uint32)
@@ -131,7 +134,7 @@ def _shuffled(n: int, generator: np.random.Generator) -> Callable[[npt.NDArray[n
 
 
 def _line_bounds(ids: npt.NDArray[np.integer], newline_id: int) -> npt.NDArray[np.integer]:
-    """Where each line begins, and where the last one ends: one array, made once, for a gigabyte's 30 million lines."""
+    """Where each line starts, and where the last one ends, as one array: a gigabyte can have 30 million lines."""
     pieces = range(0, len(ids), _PIECE)
     n_lines = 0
     for start in pieces:

@@ -1,4 +1,4 @@
-"""New training from old weights."""
+"""Starting the training of a model with the weights of another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def carry_over(network: RNNLM, weights: Weights, old_ids: npt.NDArray[np.int64],
 
     Args:
         old_ids: [V], of each symbol in the old vocabulary; -1 for a new one.
-        with_ngrams: their rows are found by ids, so those of another vocabulary mean nothing, and are left at zero.
+        with_ngrams: whether to copy the rows of n-grams. They are found by ids, so they fit the same vocabulary only.
     """
     shared = old_ids >= 0
     for name, parameter in network.named_parameters():

@@ -57,7 +57,7 @@ class Diverged:
 
 @dataclass(frozen=True)
 class Resumable:
-    """The run can go on from here as if it had never stopped, if somebody keeps the state before the next event."""
+    """A state from which the run can go on. A consumer must save it before the next event, which changes it."""
 
     step: int
     state: RunState
@@ -68,9 +68,9 @@ class Finished:
     """The end of the run.
 
     Attributes:
-        reason: "budget", "patience", "stopped", or "overdue": the machine slowed down, and the time was well over.
+        reason: "budget", "patience", "stopped", or "overdue": the machine slowed down and the time was far exceeded.
         steps: the length of the schedule: `--steps` with this number repeats a run that ended by budget or patience.
-        valid_loss_nats: of the weights kept, in one exact pass; None for a run that was stopped, or kept none.
+        valid_loss_nats: of the best weights, in one exact pass; None for a run that was stopped or has no best weights.
     """
 
     step: int

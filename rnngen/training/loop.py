@@ -1,4 +1,4 @@
-"""The training loop: a generator of events. It never prints and never saves; who consumes the events does."""
+"""The training loop: a generator of events. It never prints and never saves; the consumer of the events does."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
-FIRST_VALIDATION = 6  # of the steps between two validations one part, where they are not few
-LEARNT_AFTER = 2  # validations without a better one: a time budget's level phase ends early
-NGRAM_LEARNING_RATE = 0.15  # peak; the schedule is the network's without its way up
+FIRST_VALIDATION = 6  # the first validation comes after this part of the steps between two, where these are many
+LEARNT_AFTER = 2  # validations without a lower loss: then the level phase of a time budget ends early
+NGRAM_LEARNING_RATE = 0.15  # peak; the schedule is the network's without its warm-up
 SMOOTHING = 0.98  # of the training loss that events carry
 
 
@@ -57,16 +57,16 @@ def train(
     Args:
         plan: every setting, none left open.
         should_stop: asked after every step; when it says yes, the run validates once more and ends.
-        save_every: seconds between two Resumable events; the first one comes before the first step, and one when the
-            run is asked to stop. None: there are none.
-        start: of a run with the same plan and data, which goes on; None begins a new one.
-        prepare: of a new run, may change the first weights.
+        save_every: seconds between two Resumable events. The first one comes before the first step, and another one
+            when the run is asked to stop. None gives none of them.
+        start: the state of a run with the same plan and data, to go on from; None starts a new run.
+        prepare: is called with the network of a new run, and may change its first weights.
 
     Yields:
         What happens. The weights worth keeping are in the Validated events.
 
     Raises:
-        TrainingError: the loss stays not finite, or the memory does not suffice.
+        TrainingError: the loss is still not finite after several attempts, or there is not enough memory.
         CheckpointError: `start` is not the state of such a run.
     """
     try:
@@ -179,7 +179,7 @@ class _Run:
 
     def _is_time_to_validate(self) -> bool:
         every = self._plan.validate_every
-        # The first time early: a person wants to see that it learns.
+        # The first time early, so that a person sees that the model learns.
         return self._step % every == 0 or (self._step == every // FIRST_VALIDATION and self._step >= FEWEST_BETWEEN)
 
     def _seconds(self) -> float:
@@ -193,7 +193,7 @@ class _Run:
         return Schedule.of_steps(self._peak, self._plan.steps)
 
     def _make_step(self, schedule: Schedule) -> float | None:
-        """One optimizer step; its loss, or None where that or a gradient is not finite (nothing has changed then)."""
+        """One optimizer step. Returns its loss, or None if that or a gradient is not finite: nothing has changed then."""
         network, window = self._network, next(self._windows)
         self._n_windows += 1
         network.train()
@@ -202,7 +202,7 @@ class _Run:
         loss, state = network.loss(inputs, targets, self._fresh(window))
         network.zero_grad(set_to_none=True)
         loss.backward()
-        # Gradients explode where they go back through time, which those of n-grams do not.
+        # Only gradients that go back through time can explode. Those of n-grams do not.
         norm = torch.nn.utils.clip_grad_norm_(self._dense, self._plan.grad_clip)
         value = loss.item()
         if not math.isfinite(value) or not math.isfinite(norm.item()):
@@ -211,7 +211,7 @@ class _Run:
             self._keep_as_good()
         self._dense_optimizer.step(schedule.rate(self._step) / self._plan.learning_rate)
         if self._row_optimizer is not None:
-            # A sum of rows is no deep network: without the way up it learns in 105 steps what took 130.
+            # A sum of rows is not a deep network: without a warm-up it learns in 105 steps what took 130.
             self._row_optimizer.step(schedule.rate_at_once(self._step) / self._plan.learning_rate)
         self._state = state
         self._step += 1
@@ -258,7 +258,7 @@ class _Run:
         )
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        """What a step changes, as it stands: the weights and what the optimizers have gathered."""
+        """What a step changes: the weights and the averages of the optimizers. Not copies."""
         tensors = {f"weights/{name}": weight.data for name, weight in self._network.named_parameters()}
         parts = {"dense": self._dense_optimizer, "rows": self._row_optimizer}
         for name, optimizer in parts.items():
@@ -270,11 +270,11 @@ class _Run:
         return {"step": self._step, "n_tokens": self._n_tokens, "smooth": self._smooth}
 
     def _copy(self) -> RunState:
-        """Where to go back to when a loss is not finite."""
+        """The state to go back to when a loss is not finite."""
         return RunState(self._counters(), {name: part.copy() for name, part in to_arrays(self._tensors()).items()})
 
     def _keep_as_good(self) -> None:
-        """Copy what has just given a finite loss over what did so before."""
+        """Make the present state, which has just given a finite loss, the one to go back to."""
         for name, part in to_arrays(self._tensors()).items():
             np.copyto(self._good.arrays[name], part)
         self._good = RunState(self._counters(), self._good.arrays)
@@ -284,7 +284,7 @@ class _Run:
         self._step, self._n_tokens, self._smooth = state.count("step"), state.count("n_tokens"), state.pair("smooth")
 
     def _go_back(self) -> Diverged:
-        """Go back, halve the learning rate, and go on with other windows. Raises TrainingError after too many times."""
+        """Go back, and go on with half the learning rate. Raises TrainingError after too many attempts."""
         at = self._step + 1
         self._retries += 1
         if self._retries > MOST_RETRIES:
@@ -299,7 +299,7 @@ class _Run:
         return Diverged(at, self._step, self._peak)
 
     def _run_state(self) -> RunState:
-        """All that `_go_to` needs, at the top of the loop: whatever is done there is done again after it."""
+        """All that `_go_to` needs, at the top of the loop: what is done there is done again after it."""
         numbers = {
             **self._counters(),
             "seconds": self._seconds(),

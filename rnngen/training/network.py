@@ -1,4 +1,4 @@
-"""RNNLM: the language model as a torch module, and the same through numpy's eyes.
+"""RNNLM: the language model as a torch module, and the same with numpy arrays in and out.
 
 The modules are torch.nn's own and only hold the weights, under torch.nn's names; on a CPU the recurrent layers run
 through `recurrent.py`, elsewhere through torch.nn.
@@ -28,7 +28,7 @@ from rnngen.training.softmax import softmax_loss, target_logprobs
 # Up to this vocabulary the embedding and the input weights of the first layer are multiplied as a whole, once a
 # window, and the gates are looked up: cheaper than multiplying every row of the window.
 LOOKED_UP_VOCABULARY = 1024
-# From this vocabulary on the softmax's product is worth rounding to bfloat16.
+# From this vocabulary on, rounding the softmax's product to bfloat16 saves time.
 LARGE_VOCABULARY = 1024
 
 
@@ -106,7 +106,7 @@ class RNNLM(nn.Module):
         return logits + direct, (*after, history)
 
     def loss(self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """What a training step descends.
+        """The loss of a training step.
 
         Args:
             ids: [T, B].

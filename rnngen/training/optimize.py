@@ -48,26 +48,26 @@ class TimeBudget:
     """Finds the number of steps that fit into a time, while the steps are being made.
 
     As long as the rate is level, the schedules of all lengths are the same. So the number is fixed only when the
-    descent must begin, from the time that the steps took until then; from there on the run is one of `steps` steps,
-    and can be repeated as such. On a machine that slows down after that the run ends a little late, or, when it would
-    be much too late, before its last step (`is_overdue`).
-    A small text is learnt before the time is over: then the descent begins early (`begin_descent`).
+    descent must start, from the time that the steps took until then. From there on the run has a number of steps, and
+    can be repeated with it. If the machine slows down after that, the run ends a little late. If it would be much too
+    late, the run ends before its last step (`is_overdue`).
+    A small text is learnt before the time is over: then the descent starts early (`begin_descent`).
 
     Args:
-        seconds: the budget, counted from now.
+        seconds: the budget, starting now.
         peak: the learning rate.
-        reserve: what must be done at the end, in steps.
-        ending: and in seconds.
-        spent: seconds of the budget that a run before this one has used.
+        reserve: the work at the end, in the time of steps.
+        ending: further work at the end, in seconds.
+        spent: seconds of the budget that an earlier run has used.
     """
 
     def __init__(self, seconds: float, peak: float, reserve: float, ending: float = 0.0, spent: float = 0.0) -> None:
         self._seconds = seconds
-        self._start = time.monotonic() - spent  # no clock that a person, or the network, sets
+        self._start = time.monotonic() - spent  # a clock that neither a person nor the network can set
         self._deadline = seconds - ending
         self._peak = peak
         self._reserve = reserve
-        self._marks: list[tuple[int, float]] = []  # steps made, and when
+        self._marks: list[tuple[int, float]] = []  # numbers of steps, and when they were made
         self._fixed: Schedule | None = None
 
     def _now(self) -> float:
@@ -85,7 +85,7 @@ class TimeBudget:
         expected = self._expected_steps(step, now)
         if step < HOLD * expected - 1:
             return Schedule(self._peak, hold=step + 1, steps=step + 2)
-        # Never so few that a step already made would have belonged to the descent.
+        # Never so few that a step which is already made would belong to the descent.
         fewest = math.ceil((step - 1) / HOLD)
         self._fixed = Schedule.of_steps(self._peak, max(round(expected), fewest, 1))
         return self._fixed
@@ -96,7 +96,7 @@ class TimeBudget:
             return math.inf
         # By the later half of the steps: the first ones are slower than the rest.
         half_step, half_time = next(mark for mark in self._marks if mark[0] >= (step - 1) // 2)
-        # None was made since only where a run has just gone on.
+        # There are none only after a run has just gone on.
         per_step = (now - half_time) / (step - half_step) if step > half_step else now / step
         return step + max(0.0, left / per_step - self._reserve)
 
@@ -106,7 +106,7 @@ class TimeBudget:
         return {"marks": self._marks, "fixed": fixed}
 
     def go_to(self, state: object) -> None:
-        """Go on from the state of a run before this one. Raises CheckpointError when it is none."""
+        """Go on from the state of an earlier run. Raises CheckpointError for anything else."""
         match state:
             case {"marks": list(marks), "fixed": None} if all(map(_is_mark, marks)):
                 self._marks = [(step, seconds) for step, seconds in marks]
@@ -116,7 +116,7 @@ class TimeBudget:
                 raise CheckpointError("the resume file is broken: its time budget has another form")
 
     def begin_descent(self, step: int) -> None:
-        """Let the descent begin at this step, counted from 0, though there is time left."""
+        """Start the descent at this step, counted from 0, although there is time left."""
         if self._fixed is None:
             self._fixed = Schedule.of_steps(self._peak, math.ceil(step / HOLD))
 

@@ -18,8 +18,8 @@ EPSILON = 1e-8
 class DenseOptimizer:
     """AdamW, RMSprop, or gradient descent with Nesterov's momentum, as torch.optim has them.
 
-    Weight decay falls on matrices only, not on biases; that of adamw is decoupled (Loshchilov and Hutter 2019), that of
-    the others a part of the gradient.
+    Weight decay applies to matrices only, not to biases. That of adamw is decoupled (Loshchilov and Hutter 2019); that
+    of the others is a part of the gradient.
 
     Args:
         learning_rate: at its peak.
@@ -36,7 +36,7 @@ class DenseOptimizer:
             for weights, _ in self._groups
             for weight in weights
         }
-        self._steps = torch.zeros(())  # float32, as the fused operation wants it
+        self._steps = torch.zeros(())  # float32, as the fused operation needs it
 
     @torch.no_grad()
     def step(self, share: float = 1.0) -> None:
@@ -77,7 +77,7 @@ class DenseOptimizer:
             weight.add_(gradient.add(velocity, alpha=MOMENTUM), alpha=-lr)
 
     def tensors(self) -> list[Tensor]:
-        """What has been gathered, as it stands: to be copied, and written into to go back."""
+        """The averages that the optimizer keeps. Not copies: write into them to go back."""
         return [self._steps, *(part for parts in self._state.values() for part in parts)]
 
 

@@ -1,4 +1,4 @@
-"""From what a person asked for to settings with nothing left open: sizes that fit the text, the budget, the machine."""
+"""Chooses every setting that a person left open: sizes that fit the text, the budget and the machine."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from rnngen.training.products import product
 BATCH_SIZE = 32
 BPTT = 64
 DROPOUT = 0.1
-# Measured (CONTRIBUTING.md, "Defaults"): of a text that is read more often than so, wider networks learn it by heart.
+# Measured (docs/defaults.md): a text that is read more often than this is learnt by heart by wider networks.
 MANY_EPOCHS, WIDE, DROPOUT_OF_MANY = 15.0, 192, 0.3
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
-SMALL_VOCABULARY = 1024  # up to this one, a model has n-grams and a narrow embedding unless others are asked for
+SMALL_VOCABULARY = 1024  # up to this one, a model has n-grams and a narrow embedding by default
 NGRAM_ORDERS = (2, 3, 4)
 NGRAM_BITS = 14
-MOST_NGRAM_LOGITS = 1 << 23  # unasked: 16 MiB of a checkpoint
+MOST_NGRAM_LOGITS = 1 << 23  # by default: 16 MiB of a checkpoint
 LARGEST_NGRAM_LOGITS = 1 << 27  # asked for: 256 MiB of a checkpoint, and 2 GiB in training
 NARROW_EMBEDDING = 128  # of a small vocabulary
 VALIDATE_AFTER = 15  # tokens trained on for each token of the validation text: a tenth of the time or less
 FEWEST_BETWEEN = 25  # steps between two validations
 HIDDEN_SIZES = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 
-# Measured (CONTRIBUTING.md, "Defaults"): below this many tokens a weight, a smaller model ends better.
+# Measured (docs/defaults.md): with fewer tokens a weight, a smaller model ends better.
 TOKENS_PER_WEIGHT = 7.0
-# Above this many weights a token of text, a model learns the text by heart before it has learnt the language.
+# With more weights a token of text, a model learns the text by heart before it has learnt the language.
 WEIGHTS_PER_TRAINING_TOKEN = 8.0
-# Of the speed of the bare product, what a whole step reaches.
+# The part of the bare product's speed that a whole step reaches.
 EFFICIENCY = 0.4
 
 
@@ -46,7 +46,7 @@ class Plan:
     """Every setting of a run. One of `seconds` and `steps` is set.
 
     Attributes:
-        slower: why the run does not get the speed that it might, as sentences for a person.
+        slower: reasons why the run is slower than it could be, as sentences for a person.
     """
 
     model: ModelConfig
@@ -69,7 +69,7 @@ class Plan:
 
 
 def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan:
-    """Choose what was left open.
+    """Choose every setting that was left open.
 
     Raises:
         ConfigError: bptt or the batch does not fit the text, or the device is not there.
@@ -190,7 +190,7 @@ def _model_config(
 
 
 def _ngram_bits(vocab_size: int, orders: tuple[int, ...]) -> int:
-    """As many as keep all rows together small."""
+    """The most bits that keep all rows together small."""
     bits = NGRAM_BITS
     while bits > 1 and len(orders) * vocab_size << bits > MOST_NGRAM_LOGITS:
         bits -= 1
@@ -227,12 +227,12 @@ def measured_flops(precision: Literal["float32", "bfloat16"], device: Device = "
 
 
 def flops_per_token(options: ModelOptions, vocab_size: int, hidden: int) -> float:
-    """Of a training step: two for each weight that a token meets going forward, four going back."""
+    """Floating point operations of a training step: two for each weight going forward, four going back."""
     return 6.0 * (recurrent_weights(options, hidden) + vocab_size * hidden)
 
 
 def recurrent_weights(options: ModelOptions, hidden: int) -> int:
-    """Of all layers, and between them; those of the input and the softmax, few or seldom met, do not count."""
+    """Weights in all layers, and between them. Those of the input and the softmax are few or seldom used."""
     gates = ModelConfig(vocab_size=1, embedding_dim=1, hidden_size=1, cell=options.cell).num_gates
     return gates * hidden * hidden * (2 * options.num_layers - 1)
 
@@ -244,8 +244,8 @@ def choose_hidden_size(
 
     Args:
         n_train: tokens of the text.
-        n_tokens: that the run will train on, or
-        flops: that it can spend.
+        n_tokens: that the run will train on; or None with `flops`.
+        flops: that the run can spend.
     """
     best = HIDDEN_SIZES[0]
     for hidden in HIDDEN_SIZES:
@@ -266,11 +266,11 @@ def _tokens_of(
 
 
 def choose_dropout(hidden: int, n_epochs: float) -> float:
-    """More where a wide network reads its text often."""
+    """Dropout: more where a wide network reads its text often."""
     return DROPOUT_OF_MANY if n_epochs > MANY_EPOCHS and hidden >= WIDE else DROPOUT
 
 
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:
-    """Peak rates that were the best, or near it, on the texts of CONTRIBUTING.md, "Defaults"."""
+    """Peak learning rates that were the best, or near it, on the texts of docs/defaults.md."""
     base = {"adamw": 3e-3, "rmsprop": 1.5e-3, "sgd": 0.5}[optimizer]
     return base * (0.5 if model.cell == "rnn" else 1.0)

@@ -1,16 +1,16 @@
 """The recurrent layers as autograd functions with a backward pass through time written by hand.
 
-torch.nn.GRU and RNN on a CPU go through autograd once an operation and a time step. Here a layer is one node of the
-graph: the loop keeps only what must be in it, every array has its place before the loop starts, and the gradient of the
-recurrent weights is one product over all B x T rows. The values are those of torch.nn (`tests/training` holds them
-together); with `low` = bfloat16 only the operands of the recurrent products are rounded.
+torch.nn.GRU and RNN on a CPU make a node of the autograd graph for each operation of each time step. Here a layer is
+one node. The loop does only what depends on the step before, all arrays exist before it starts, and the gradient of the
+recurrent weights is one product over all B x T rows. The values equal torch.nn's (`tests/training` compares them). With
+`low` = bfloat16 only the operands of the recurrent products are rounded.
 
-Arrays are time-major. `gates`, the input's share of the gates with all biases that can be added before the loop, stand
-gate by gate: [G, T, B, H]. So the arrays of a step are blocks without gaps: in [T, B, G*H] each of the elementwise
-operations, which are as much work as the products, takes twice as long.
+Arrays are time-major. `gates` is the input's share of the gates, with all biases that can be added before the loop, in
+the order [G, T, B, H]. So the arrays of a step are blocks without gaps. In [T, B, G*H] each elementwise operation takes
+twice as long, and these are as much work as the products.
 
-The hyperbolic tangent is taken as tanh(a) = 2 sigmoid(2 a) - 1: torch's vectorised sigmoid takes a third of the time of
-its tanh, and 1e-7 of absolute error is that of float32 itself.
+The hyperbolic tangent is computed as tanh(a) = 2 sigmoid(2 a) - 1: torch's vectorised sigmoid takes a third of the time
+of its tanh. The absolute error of 1e-7 is that of float32 itself.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _tanh_(a: Tensor) -> Tensor:
 
 
 def _states(T: int, h0: Tensor, low: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Room for h before and after every step, [T + 1, B, H], and the same in `low` (one array if that is float32)."""
+    """Empty arrays for h before and after every step, [T + 1, B, H], in float32 and in `low` (the same if equal)."""
     hs = h0.new_empty(T + 1, *h0.shape)
     hs[0] = h0
     if low == hs.dtype:
@@ -87,7 +87,7 @@ class _Gates:
         self.gates = torch.empty(GH // H, B, H)
 
     def __call__(self, h: Tensor) -> Tensor:
-        # A mixed sum would convert too, and into memory of its own.
+        # A sum of mixed types would convert too, and allocate memory for it.
         return self.gates.copy_(self._product(h).view(self._shape).transpose(0, 1))
 
 

@@ -1,6 +1,6 @@
-"""Where a run stands, as arrays and numbers: what the loop hands out to be kept, and goes on from.
+"""The state of a run as arrays and numbers: the training loop yields it, and goes on from it.
 
-Nothing here writes a file (`resume.py` does); what it reads may come from a stranger, so all of it is checked.
+Nothing here writes a file (`runs/resume_file.py` does). What is read may be untrusted, so all of it is checked.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class RunState:
 
     Attributes:
         numbers: counts, sums and the time budget's; ready for JSON.
-        arrays: weights, what the optimizers have gathered, the recurrent state, the best weights so far, random states;
-            those that are on the processor are views of what the run is working with.
+        arrays: weights, the averages of the optimizers, the recurrent state, the best weights so far, random states.
+            Those in the memory of the processor are views of the arrays that the run works with.
     """
 
     numbers: dict[str, Any]
@@ -57,7 +57,7 @@ class RunState:
         return [RunState({name: part}, {}).number(name) for part in value]
 
     def part(self, name: str) -> RunState:
-        """The state that stands under a name in this one."""
+        """A part of this state, by its name."""
         numbers = self.numbers.get(name)
         if not isinstance(numbers, dict):
             raise _broken(name, numbers)
@@ -70,7 +70,7 @@ def under(name: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
 
 
 def named(name: str, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
-    """What `under` takes apart."""
+    """The inverse of `under`."""
     return {f"{name}/{key}": array for key, array in arrays.items()}
 
 
@@ -80,7 +80,7 @@ def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
 
 
 def copy_into(tensors: Mapping[str, Tensor], arrays: Arrays) -> None:
-    """Write saved values into the tensors of a run. Raises CheckpointError when one is missing or another."""
+    """Write saved values into the tensors of a run. Raises CheckpointError if one is missing or does not fit."""
     for name in sorted(set(tensors) ^ set(arrays)):
         which = "missing" if name in tensors else "no part of such a run"
         raise CheckpointError(f"the resume file is broken: {name} is {which}")
@@ -94,7 +94,7 @@ def copy_into(tensors: Mapping[str, Tensor], arrays: Arrays) -> None:
 
 
 def are_finite(*tensors: Tensor) -> bool:
-    """Whether a step has not just made numbers that the next one will go back from."""
+    """Whether the numbers are finite: otherwise the next step will go back."""
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 

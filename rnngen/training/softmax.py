@@ -1,8 +1,8 @@
 """The softmax over a large vocabulary and its cross-entropy, a few rows of logits at a time, on a CPU.
 
-Of a window of 2,048 tokens and a vocabulary of 100,000 all logits are 819 MB, and the plain way has them, their
-logarithms, their gradient and its rounded copy at once. Here the gradients are made together with the loss, while a
-chunk's logits are still at hand, and the next chunk takes the same memory.
+For a window of 2,048 tokens and a vocabulary of 100,000, all logits take 819 MB. The plain way holds them, their
+logarithms, their gradient and its rounded copy at once. Here the gradients are computed together with the loss, while
+the logits of a chunk exist, and the next chunk uses the same memory.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.nn import functional
 from rnngen.training.bptt import IGNORED
 from rnngen.training.products import add_sum_of_products, product
 
-# Fewer at a time, and adding up the gradient of the weights, which is once a chunk, takes the time; more, and they
-# fall out of the cache. A loss of 2,048 x 100,000, 256 units: 1.8 s with 2^22, 1.3 with 2^23, 1.6 with 2^25.
+# With fewer at a time, adding up the gradient of the weights, once a chunk, takes most of the time. More do not fit
+# into the cache. A loss of 2,048 x 100,000, 256 units: 1.8 s with 2^22, 1.3 with 2^23, 1.6 with 2^25.
 LOGITS_AT_A_TIME = 1 << 23
 
 
@@ -80,7 +80,7 @@ class _SoftmaxLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        # Scaled where they stand, as a copy would be another array of the weights' size.
+        # Scaled in place: a copy would be another array of the weights' size.
         gradients, ctx.gradients = ctx.gradients, None
         scale = grads[0] / max(1, len(gradients[0]))
         return *(gradient.mul_(scale) for gradient in gradients), None, None

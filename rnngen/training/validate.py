@@ -1,4 +1,4 @@
-"""The loss over the whole of the validation text: again and again while training, and once exactly at its end."""
+"""The loss over the whole validation text: quickly and often during training, and once exactly at its end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIECE_TOKENS = 1 << 18  # of the text in memory at a time
 
 
 def validation_loss(model: LanguageModel, data: Dataset) -> float:
-    """Nats a token over all of the validation text: with carried state, or of lines each by itself."""
+    """Nats a token over the whole validation text: with carried state, or each line by itself."""
     ids, newline_id = data.valid.ids, data.tokenizer.newline_id
     if data.lines:
         return _mean(part for lines in _lines(ids, newline_id) for part in score_lines(model, lines, newline_id))
@@ -34,13 +34,13 @@ def validation_loss(model: LanguageModel, data: Dataset) -> float:
 
 
 def _lines(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[list[npt.NDArray[np.integer]]]:
-    """The lines without their breaks, those of a piece of the text at a time."""
-    begin = 0
+    """The lines without their line breaks; those of one piece of the text together."""
+    start = 0
     for start in range(0, len(ids), PIECE_TOKENS):
         ends = start + np.flatnonzero(ids[start : start + PIECE_TOKENS] == newline_id)
         if ends.size:
-            yield [line[:-1] for line in np.split(ids[begin : ends[-1] + 1], ends[:-1] + 1 - begin)]
-            begin = ends[-1] + 1
+            yield [line[:-1] for line in np.split(ids[start : ends[-1] + 1], ends[:-1] + 1 - start)]
+            start = ends[-1] + 1
 
 
 def _side_by_side(
@@ -48,12 +48,12 @@ def _side_by_side(
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Log-probabilities of segments that run in one batch, each after a run-up over the end of the one before it.
 
-    One pass over a text of n tokens must take n steps one after another; this one takes n / segments. Of a trained
-    GRU some units remember for over a thousand tokens, so the states at the segments' begins are not quite those of
-    the one pass; its loss over the last tenth of tinyshakespeare, 1.47450, came out within 0.0001.
+    One pass over a text of n tokens must take n steps one after another; this one takes n / segments. Some
+    units of a trained GRU remember for over a thousand tokens. So the states at the starts of the segments are not
+    quite those of the one pass. The loss over the last tenth of tinyshakespeare, 1.47450, came out within 0.0001.
     """
     length = len(ids) // segments
-    targets = ids[: segments * length].reshape(segments, length)  # on the disk: only a window of it is read at a time
+    targets = ids[: segments * length].reshape(segments, length)  # on the disk: it is read one window at a time
     run_up = np.asarray(targets[:-1, -RUN_UP - 1 : -1], np.int64)
     _, ready = model.logprobs(run_up, run_up, model.initial_state(segments - 1))
     state = tuple(
@@ -73,12 +73,12 @@ def _side_by_side(
 
 
 def _inputs(before: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """What stands before each target: [B] and [B, T] -> [B, T]."""
+    """The id before each target: [B] and [B, T] -> [B, T]."""
     return np.concatenate([before[:, None], targets[:, :-1]], axis=1)
 
 
 def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> float:
-    """Nats a token over all of the validation text, in one pass with carried state; of lines each by itself."""
+    """Nats a token over the whole validation text, in one pass with carried state; or each line by itself."""
     engine = Engine(config, weights)
     if data.lines:
         return validation_loss(engine, data)
