@@ -25,9 +25,8 @@ import numpy.typing as npt
 from rnngen.text.ids_on_disk import release
 
 IGNORED = -100  # the target of a padded place, torch's own number for it
-RESET_PROBABILITY = (
-    0.01  # of a reader's state at a window (Melis et al. 2018), so that the model also learns to start from zeros
-)
+# Of a reader's state at a window (Melis et al. 2018), so that the model also learns to start from zeros.
+RESET_PROBABILITY = 0.01
 _POOL = 32  # batches of lines that are sorted by length together
 _MOST_SHUFFLED = 1 << 22  # lines that are shuffled in an array; the products for larger numbers stay below 2^63
 _PIECE = 1 << 22  # ids that are searched for line breaks together

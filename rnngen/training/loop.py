@@ -193,7 +193,7 @@ class _Run:
         return Schedule.of_steps(self._peak, self._plan.steps)
 
     def _make_step(self, schedule: Schedule) -> float | None:
-        """One optimizer step. Returns its loss, or None if that or a gradient is not finite: nothing has changed then."""
+        """One optimizer step. Returns its loss, or None and no change if that or a gradient is not finite."""
         network, window = self._network, next(self._windows)
         self._n_windows += 1
         network.train()
