@@ -35,12 +35,12 @@ def validation_loss(model: LanguageModel, data: Dataset) -> float:
 
 def _lines(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[list[npt.NDArray[np.integer]]]:
     """The lines without their line breaks; those of one piece of the text together."""
-    start = 0
+    first = 0
     for start in range(0, len(ids), PIECE_TOKENS):
         ends = start + np.flatnonzero(ids[start : start + PIECE_TOKENS] == newline_id)
         if ends.size:
-            yield [line[:-1] for line in np.split(ids[start : ends[-1] + 1], ends[:-1] + 1 - start)]
-            start = ends[-1] + 1
+            yield [line[:-1] for line in np.split(ids[first : ends[-1] + 1], ends[:-1] + 1 - first)]
+            first = ends[-1] + 1
 
 
 def _side_by_side(
