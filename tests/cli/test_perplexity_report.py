@@ -6,18 +6,14 @@ import json
 import sys
 
 import pytest
+from chunks import Chunks
 
 from rnngen.cli.perplexity_report import write_report
 from rnngen.evaluate.measures import MEASURES
 from rnngen.evaluate.predictors import measure_text
 from rnngen.tokenizers.char import CharTokenizer
 
-CHARS = CharTokenizer(" abc")
-
-
-class Text:
-    def chunks(self):
-        return iter(["ab c\n\n☃ca\n a \nabba\n"])
+CHARS, TEXT = CharTokenizer(" abc"), Chunks("ab c\n\n☃ca\n a \nabba\n")
 
 
 @pytest.fixture
@@ -25,7 +21,9 @@ def on_a_terminal(make_engine, monkeypatch, capsys):
     """A function: labels to the report on as many equal models, as text and as records."""
 
     def call(*labels, state="carry", on_unknown="unk"):
-        measured = [measure_text(make_engine(), CHARS, Text(), state=state, on_unknown=on_unknown)] * len(labels)
+        measured = [
+            measure_text(make_engine(), CHARS, Chunks("ab c\n\n☃ca\n a \nabba\n"), state=state, on_unknown=on_unknown)
+        ] * len(labels)
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         write_report(labels, measured, json=False)
         shown = capsys.readouterr().out

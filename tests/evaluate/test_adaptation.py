@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from chunks import Chunks
 
 from rnngen.config import ModelConfig
 from rnngen.engine.language_model import Engine
@@ -15,16 +16,6 @@ from rnngen.tokenizers.char import CharTokenizer
 
 SONG = "Haul gently, lads.\n"
 TOKENIZER = CharTokenizer("".join(sorted(set(SONG) - {"\n"})))
-
-
-class Text:
-    """A text of one chunk."""
-
-    def __init__(self, text):
-        self._text = text
-
-    def chunks(self):
-        return iter([self._text] if self._text else [])
 
 
 class Adaptive:
@@ -46,7 +37,7 @@ class Adaptive:
         return dynamic_predictor(self.static, self.config, self.weights, ids, self.notes.append)
 
     def losses(self, *predictors, text=SONG * 12):
-        return [one.estimate("loss_nats").value for one in measure([self.static, *predictors], Text(text))]
+        return [one.estimate("loss_nats").value for one in measure([self.static, *predictors], Chunks(text))]
 
 
 @pytest.fixture
@@ -91,7 +82,7 @@ def test_where_nothing_helps_adaptation_is_left_off_and_that_is_said(adaptive):
 def test_only_the_start_of_a_long_text_is_tuned_on(adaptive, monkeypatch):
     monkeypatch.setattr(adaptation, "CACHE_TOKENS", 60)
     monkeypatch.setattr(adaptation, "DYNAMIC_TOKENS", 40)
-    ids = read_tuning_ids(TOKENIZER, Text(SONG * 30), "unk", adaptive.notes.append)
+    ids = read_tuning_ids(TOKENIZER, Chunks(SONG * 30), "unk", adaptive.notes.append)
     adaptive.cache(ids)
     adaptive.dynamic(ids)
     assert ["tuned on the first 60 tokens" in note for note in adaptive.notes] == [True, False, False]
@@ -110,7 +101,7 @@ def test_no_more_of_the_text_is_read_than_can_be_tuned_on(monkeypatch):
 
 
 def test_unknown_symbols_of_the_text_to_tune_on_are_told(adaptive):
-    ids = read_tuning_ids(TOKENIZER, Text(SONG + "☃\n"), "skip", adaptive.notes.append)
+    ids = read_tuning_ids(TOKENIZER, Chunks(SONG + "☃\n"), "skip", adaptive.notes.append)
     assert len(ids) == len(SONG) + 1
     [note] = adaptive.notes
     assert "the text to tune on, as far as it was read, has 1 unknown symbol, left out" in note
@@ -119,7 +110,7 @@ def test_unknown_symbols_of_the_text_to_tune_on_are_told(adaptive):
 @pytest.mark.parametrize(("content", "words"), [("", "is empty"), ("☃", "has unknown symbols only, all left out")])
 def test_a_text_to_tune_on_with_nothing_in_it_is_refused(content, words):
     with pytest.raises(DataError, match=f"the text to tune on {words}: name another with --tune"):
-        read_tuning_ids(TOKENIZER, Text(content), "skip", print)
+        read_tuning_ids(TOKENIZER, Chunks(content), "skip", print)
 
 
 def test_what_adapts_needs_the_state_carried(adaptive):

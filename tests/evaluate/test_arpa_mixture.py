@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chunks import Chunks
 from small_arpa import BackOff, bigram_arpa
 
 from rnngen.engine.scoring import score_text
@@ -22,16 +23,6 @@ WORDS = ["the", "bell", "shall", "ring", "again", "hay"]
 TOKENIZER = WordTokenizer(WORDS, "whitespace")
 LEARNT = ["the bell shall ring again", "ring again the bell", "shall the bell ring"]
 HELD_OUT = "the bell shall\n\nring the sooner again\nbell bell hay\n"
-
-
-class Text:
-    """A text of one chunk."""
-
-    def __init__(self, text):
-        self._text = text
-
-    def chunks(self):
-        return iter([self._text] if self._text else [])
 
 
 @pytest.fixture
@@ -72,7 +63,7 @@ def test_the_mixture_is_that_of_the_back_off_formula(network, predictors, arpa_p
     ids = TOKENIZER.encode(HELD_OUT)
     words = ["<unk>", "</s>", *TOKENIZER.words[2:]]
     other = np.array(BackOff(arpa_path.read_text("utf-8")).logprobs([words[id] for id in ids]))
-    alone, mixed = measure(predictors(0.3), Text(HELD_OUT))
+    alone, mixed = measure(predictors(0.3), Chunks(HELD_OUT))
     assert alone.unknowns.count == 1
     expected = mix(logprobs_of(network, ids), other, 0.3)
     for measured, logprobs in ((alone, other), (mixed, expected)):
@@ -80,7 +71,7 @@ def test_the_mixture_is_that_of_the_back_off_formula(network, predictors, arpa_p
 
 
 def test_an_arpa_file_sees_the_same_text_whether_the_state_is_carried_or_reset(predictors):
-    carried, reset = (measure(predictors(0.5, state=state), Text(HELD_OUT))[0] for state in ("carry", "reset"))
+    carried, reset = (measure(predictors(0.5, state=state), Chunks(HELD_OUT))[0] for state in ("carry", "reset"))
     assert carried.sums.units("nats").tolist() == reset.sums.units("nats").tolist()
 
 
@@ -93,7 +84,7 @@ def test_the_labels_name_the_file_and_its_weight(predictors, arpa_path):
 @pytest.mark.parametrize("state", ["carry", "reset"])
 def test_on_the_text_it_is_tuned_on_the_mixture_is_no_worse_than_either(network, predictors, state):
     notes = []
-    found = predictors(tune=Text(HELD_OUT), state=state, say=notes.append)
+    found = predictors(tune=Chunks(HELD_OUT), state=state, say=notes.append)
     form = (
         r"tuned: weight (\S+) of the ARPA file after (\d+) iterations? of EM; perplexity on that text (\S+) of the "
         r"model, (\S+) of the ARPA file, (\S+) of the mixture"
@@ -103,12 +94,12 @@ def test_on_the_text_it_is_tuned_on_the_mixture_is_no_worse_than_either(network,
     assert n_iterations > 1
     assert both <= min(model, arpa) * np.exp(TOLERANCE_NATS) + 1e-4
     assert 0 < weight < 1
-    measured = measure([network_predictor("net", network, TOKENIZER, state), *found], Text(HELD_OUT))
+    measured = measure([network_predictor("net", network, TOKENIZER, state), *found], Chunks(HELD_OUT))
     assert [one.estimate("perplexity").value for one in measured] == pytest.approx([model, arpa, both], abs=1e-4)
 
 
 def test_unknown_words_that_are_left_out_are_left_out_of_both(predictors):
-    kept, left_out = (predictors(tune=Text(HELD_OUT), on_unknown=how)[1] for how in ("unk", "skip"))
+    kept, left_out = (predictors(tune=Chunks(HELD_OUT), on_unknown=how)[1] for how in ("unk", "skip"))
     assert kept.mixture.weight != left_out.mixture.weight
 
 
@@ -128,7 +119,7 @@ def test_a_weight_out_of_range_is_refused(network, weight):
 
 def test_a_weight_and_a_text_to_tune_it_on_exclude_each_other(network):
     with pytest.raises(ConfigError, match="exclude each other"):
-        arpa_predictors(network_predictor("net", network, TOKENIZER), Path("lm.arpa"), 0.5, tune=Text(HELD_OUT))
+        arpa_predictors(network_predictor("net", network, TOKENIZER), Path("lm.arpa"), 0.5, tune=Chunks(HELD_OUT))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +148,7 @@ def test_an_arpa_file_of_other_words_is_refused_before_any_text_is_read(predicto
 @pytest.mark.parametrize("state", ["carry", "reset"])
 def test_an_empty_text_to_tune_on_is_refused(predictors, state):
     with pytest.raises(DataError, match="the text to tune on is empty"):
-        predictors(tune=Text(""), state=state)
+        predictors(tune=Chunks(""), state=state)
 
 
 def test_without_kenlm_it_says_what_to_install(network, monkeypatch):

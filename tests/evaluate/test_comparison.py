@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from chunks import Chunks
 
 from rnngen.evaluate import comparison
 from rnngen.evaluate.comparison import compare, paired_bootstrap, unit_of_comparison
@@ -17,18 +18,8 @@ CHARS, MORE_CHARS = CharTokenizer(" abc"), CharTokenizer(" abc☃")
 RUNNING, SPLIT = WordTokenizer(["a", "b"], "punctuation"), WordTokenizer(["a", "b"], "whitespace")
 
 
-class Lines:
-    """A text of one chunk."""
-
-    def __init__(self, text):
-        self._text = text
-
-    def chunks(self):
-        return iter([self._text])
-
-
 def measured(engine, tokenizer=CHARS, text="ab c\nb\n☃ca\nabba\n\nac\n" * 20):
-    return measure_text(engine, tokenizer, Lines(text))
+    return measure_text(engine, tokenizer, Chunks(text))
 
 
 def random_units(m, seed=0):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from chunks import Chunks
 
 from rnngen.engine.scoring import score_text
 from rnngen.errors import ConfigError, DataError
@@ -119,19 +120,9 @@ def test_what_cannot_be_measured_is_refused(make_engine):
 # Of a text.
 
 
-class Text:
-    """A text of two chunks."""
-
-    def __init__(self, text):
-        self._text = text
-
-    def chunks(self):
-        return filter(None, (self._text[:5], self._text[5:]))
-
-
 def test_the_contexts_of_a_text_are_those_of_its_tokens(make_engine):
     engine, notes, text = make_engine(), [], "ab ca\n☃ bac\n" * 5
-    losses = measure_contexts(engine, CHARS, Text(text), 4, say=notes.append)
+    losses = measure_contexts(engine, CHARS, Chunks(text[:5], text[5:]), 4, say=notes.append)
     assert losses == context_losses(engine, CHARS.encode(text), CHARS.newline_id, 4)
     assert "the text has 5 unknown symbols" in notes[0]
     assert "60 tokens of 60 predicted, evenly spaced" in notes[1]
@@ -140,4 +131,4 @@ def test_the_contexts_of_a_text_are_those_of_its_tokens(make_engine):
 @pytest.mark.parametrize(("content", "words"), [("", "is empty"), ("☃", "has unknown symbols only, all left out")])
 def test_a_text_without_tokens_has_no_contexts(make_engine, content, words):
     with pytest.raises(DataError, match=f"the text {words}: there is nothing to measure"):
-        measure_contexts(make_engine(), CHARS, Text(content), 4, on_unknown="skip")
+        measure_contexts(make_engine(), CHARS, Chunks(content), 4, on_unknown="skip")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from chunks import Chunks
 
 from rnngen.engine.scoring import in_windows
 from rnngen.errors import ConfigError
@@ -18,16 +19,6 @@ from rnngen.tokenizers.word import WordTokenizer
 CHARS = CharTokenizer(" abc")
 WORDS = WordTokenizer(["i've", "got", "a", "bad", "feeling"], "whitespace")
 RUNNING = WordTokenizer(["so", "it", "is", "￭,"], "punctuation")
-
-
-class Chunks:
-    """A text that comes in the pieces given."""
-
-    def __init__(self, *chunks):
-        self._chunks = chunks
-
-    def chunks(self):
-        return iter(self._chunks)
 
 
 def given(logprobs, window):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from chunks import Chunks
 
 from rnngen.engine import scoring
 from rnngen.engine.scoring import score_lines, score_text
@@ -17,17 +18,6 @@ from rnngen.evaluate.predictors import Predictor, measure, measure_text, network
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 
 TEXT = "ab ca\n\nbac\n c\nabba ab\ncab\n"
-V = 5
-
-
-class Text:
-    """A text that comes in the chunks given."""
-
-    def __init__(self, *chunks):
-        self._chunks = chunks
-
-    def chunks(self):
-        return iter(self._chunks)
 
 
 class CountingTokenizer(CharTokenizer):
@@ -93,13 +83,11 @@ def mixtures(static, reader):
 @pytest.mark.parametrize("state", ["carry", "reset"])
 def test_a_network_and_its_mixtures_cost_one_run_of_the_network_and_one_of_the_other_model(tokenizer, network, state):
     static, reader = network_predictor("net", network, tokenizer, state), CountingReader()
-    measured = measure([static, *mixtures(static, reader)], Text(TEXT, TEXT))
+    measure([static], Chunks(TEXT, TEXT))
+    n_alone, network.n_predicted = network.n_predicted, 0
+    measured = measure([static, *mixtures(static, reader)], Chunks(TEXT, TEXT))
+    assert network.n_predicted == n_alone
     assert [one.sums.count("n_tokens") for one in measured] == [2 * len(TEXT)] * 3
-    assert reader.n_read == 2 * len(TEXT)
-    # In a batch of lines, short ones are padded.
-    assert network.n_predicted == 2 * len(TEXT) if state == "carry" else network.n_predicted < 4 * len(TEXT)
-    network.n_predicted = 0
-    measure([static], Text(TEXT, TEXT))
     assert reader.n_read == 2 * len(TEXT)
 
 
@@ -114,7 +102,7 @@ def test_a_text_is_encoded_once_for_all_predictors_of_the_same_tokens(make_engin
     text = TEXT + unknown + "\n"
     for on_unknown in ("unk", "skip"):
         tokenizer.n_encoded = 0
-        measure(predictors, Text(text, text), on_unknown)
+        measure(predictors, Chunks(text, text), on_unknown)
         # Line breaks are not encoded with a line that stands alone. The first unknown symbol is looked for once.
         expected = 3 * len(text) if state == "carry" else 2 * (len(text) - text.count("\n")) + len(unknown)
         assert tokenizer.n_encoded == expected
@@ -126,7 +114,7 @@ def test_predictors_of_other_tokens_have_their_own(make_engine, tokenizer, netwo
         network_predictor("byte", make_engine(vocab_size=byte.vocab_size), byte),
         network_predictor("char", network, tokenizer),
     ]
-    text = Text("a☃ ü\n")
+    text = Chunks("a☃ ü\n")
     first, second = measure(predictors, text)
     assert (first.sums.count("n_tokens"), second.sums.count("n_tokens")) == (8, 5)
     assert (first.tokenizer, second.tokenizer) == (byte, tokenizer)
@@ -134,14 +122,14 @@ def test_predictors_of_other_tokens_have_their_own(make_engine, tokenizer, netwo
 
 
 def test_with_the_state_carried_the_numbers_are_those_of_the_whole_text(tokenizer, network):
-    measured = measure_text(network, tokenizer, Text(TEXT[:9], TEXT[9:]))
+    measured = measure_text(network, tokenizer, Chunks(TEXT[:9], TEXT[9:]))
     logprobs = np.concatenate(list(score_text(network, tokenizer.encode(TEXT), tokenizer.newline_id)))
     assert measured.sums.units("nats").sum() == pytest.approx(-logprobs.sum())
     assert measured.state == "carry"
 
 
 def test_with_the_state_reset_they_are_those_of_the_lines(tokenizer, network):
-    measured = measure_text(network, tokenizer, Text(TEXT[:9], TEXT[9:-1]), state="reset")
+    measured = measure_text(network, tokenizer, Chunks(TEXT[:9], TEXT[9:-1]), state="reset")
     lines = [tokenizer.encode(line) for line in TEXT.split("\n")[:-1]]
     scored = score_lines(network, lines, tokenizer.newline_id)
     assert nats(measured) == pytest.approx([-logprobs.sum() for logprobs in scored], rel=1e-5)
@@ -154,7 +142,7 @@ def test_with_the_state_reset_they_are_those_of_the_lines(tokenizer, network):
 def test_a_mixture_is_that_of_the_log_probabilities(tokenizer, network, monkeypatch, window, state):
     monkeypatch.setattr(scoring, "WINDOW_TOKENS", window)
     static = network_predictor("net", network, tokenizer, state)
-    alone, mixed = measure(mixtures(static, CountingReader(1 / 4)), Text(TEXT))
+    alone, mixed = measure(mixtures(static, CountingReader(1 / 4)), Chunks(TEXT))
     assert alone.sums.units("nats").sum() == pytest.approx(len(TEXT) * math.log(4))
     if state == "carry":
         logprobs = np.concatenate(list(score_text(network, tokenizer.encode(TEXT), tokenizer.newline_id)))
@@ -167,7 +155,7 @@ def test_a_mixture_is_that_of_the_log_probabilities(tokenizer, network, monkeypa
 
 def test_each_text_starts_anew(tokenizer, network):
     static = network_predictor("net", network, tokenizer)
-    first, second = (measure([static, *mixtures(static, CountingReader())], Text(TEXT)) for _ in range(2))
+    first, second = (measure([static, *mixtures(static, CountingReader())], Chunks(TEXT)) for _ in range(2))
     assert list(map(nats, first)) == list(map(nats, second))
 
 
@@ -177,7 +165,7 @@ def test_a_predictor_may_have_a_scorer_of_its_own(tokenizer, network):
             yield np.full(len(ids), -1.0)
 
     own = Predictor(label="own", tokenizer=tokenizer, scorer=uniform)
-    static, measured = measure([network_predictor("net", network, tokenizer), own], Text(TEXT))
+    static, measured = measure([network_predictor("net", network, tokenizer), own], Chunks(TEXT))
     assert nats(measured) == [len(line) + 1 for line in TEXT.split("\n")[:-1]]
     assert nats(static) != nats(measured)
 
@@ -185,12 +173,12 @@ def test_a_predictor_may_have_a_scorer_of_its_own(tokenizer, network):
 def test_a_scorer_that_stops_early_is_found_out(tokenizer):
     own = Predictor(label="own", tokenizer=tokenizer, scorer=lambda arrays, newline_id: iter(()))
     with pytest.raises(ValueError, match="fewer log-probabilities"):
-        measure([own], Text("ab\n"))
+        measure([own], Chunks("ab\n"))
 
 
 @pytest.mark.parametrize("state", ["carry", "reset"])
 def test_unknown_symbols_are_counted_and_left_out_when_asked(tokenizer, network, state):
-    text = Text("a☃ b\n", "b☃☃\n")
+    text = Chunks("a☃ b\n", "b☃☃\n")
     kept, left_out = (measure_text(network, tokenizer, text, state=state, on_unknown=how) for how in ("unk", "skip"))
     assert (kept.unknowns.count, left_out.unknowns.count) == (3, 3)
     assert "U+2603 SNOWMAN" in kept.unknowns.note("the text", "unk")
@@ -203,17 +191,17 @@ def test_unknown_symbols_are_counted_and_left_out_when_asked(tokenizer, network,
 @pytest.mark.parametrize(("chunks", "words"), [((), "is empty"), (("☃",), "has unknown symbols only, all left out")])
 def test_a_text_without_tokens_is_refused(tokenizer, network, chunks, words):
     with pytest.raises(DataError, match=f"the text {words}: there is nothing to measure"):
-        measure_text(network, tokenizer, Text(*chunks), on_unknown="skip")
+        measure_text(network, tokenizer, Chunks(*chunks), on_unknown="skip")
 
 
 @pytest.mark.parametrize("state", ["carry", "reset"])
 def test_the_tuned_weight_is_the_best_on_the_text(tokenizer, network, state):
     static, mixture = network_predictor("net", network, tokenizer, state), Mixture(1.0, CountingReader(1 / 4))
-    tuned = tune_mixture(static, mixture, Text(TEXT[:9], TEXT[9:]))
+    tuned = tune_mixture(static, mixture, Chunks(TEXT[:9], TEXT[9:]))
     weights = [tuned.weight, 0.0, 0.25, 0.5, 0.75, 1.0]
     losses = [
         one.estimate("perplexity").value
-        for one in measure([replace(static, mixture=replace(mixture, weight=w)) for w in weights], Text(TEXT))
+        for one in measure([replace(static, mixture=replace(mixture, weight=w)) for w in weights], Chunks(TEXT))
     ]
     assert tuned.perplexity == pytest.approx((losses[1], losses[5], losses[0]), rel=1e-5)
     assert min(losses) == pytest.approx(losses[0], rel=1e-5)
@@ -221,4 +209,4 @@ def test_the_tuned_weight_is_the_best_on_the_text(tokenizer, network, state):
 
 def test_a_text_to_tune_on_without_tokens_is_refused(tokenizer, network):
     with pytest.raises(DataError, match="the text to tune on is empty"):
-        tune_mixture(network_predictor("net", network, tokenizer), Mixture(1.0, CountingReader()), Text())
+        tune_mixture(network_predictor("net", network, tokenizer), Mixture(1.0, CountingReader()), Chunks())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from chunks import Chunks
 
 from rnngen.evaluate.comparison import compare
 from rnngen.evaluate.measures import MEASURES
@@ -13,16 +14,12 @@ from rnngen.evaluate.report import model_record, pair_records
 from rnngen.tokenizers.char import CharTokenizer
 
 CHARS, MORE_CHARS = CharTokenizer(" abc"), CharTokenizer(" abc☃")
-
-
-class Text:
-    def chunks(self):
-        return iter(["ab c\n\n☃ca\nabba\n"])
+TEXT = Chunks("ab c\n\n☃ca\nabba\n")
 
 
 @pytest.fixture
 def measured(uniform_engine):
-    return [measure_text(uniform_engine(V), one, Text()) for V, one in ((8, CHARS), (16, CHARS), (9, MORE_CHARS))]
+    return [measure_text(uniform_engine(V), one, TEXT) for V, one in ((8, CHARS), (16, CHARS), (9, MORE_CHARS))]
 
 
 def test_a_record_has_every_measure_with_and_without_unknown_symbols_and_how_the_text_was_read(measured):
