@@ -151,19 +151,6 @@ def in_windows(arrays: Iterable[Ids], length: int) -> Iterator[Ids]:
         yield rest
 
 
-def carry_through(model: LanguageModel, newline_id: int) -> Callable[[Sequence[Ids]], list[Array]]:
-    """A function that scores lines as `score_lines` does, but each after all lines before it, also those of its
-    earlier calls.
-    """
-    read = network_reader(model, newline_id, "carry")
-
-    def score(lines: Sequence[Ids]) -> list[Array]:
-        ids = np.concatenate([part for line in lines for part in (line, [newline_id])])
-        return np.split(read(ids), np.cumsum([len(line) + 1 for line in lines])[:-1])
-
-    return score
-
-
 def _carried(model: LanguageModel, newline_id: int) -> Callable[[Ids], Array]:
     """Ids that follow those of the call before -> their log-probabilities."""
     previous = newline_id

@@ -17,7 +17,7 @@ import numpy as np
 from rnngen.config import OnUnknown, ScoreState
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import LanguageModel
-from rnngen.engine.scoring import carry_through, perplexity, score_lines
+from rnngen.engine.scoring import network_reader, perplexity
 from rnngen.text.word_spans import line_words
 from rnngen.tokenizers.base import Encoded, Tokenizer, encode_known
 from rnngen.tokenizers.symbols import NEWLINE
@@ -270,9 +270,14 @@ def score_in_blocks(
 
 def _scorer(network: LanguageModel, newline_id: int, boundaries: Boundaries) -> Callable[[Sequence[Any]], list[Array]]:
     """Ids of lines to log-probabilities, those of their line breaks included."""
-    if boundaries.state == "carry":
-        return carry_through(network, newline_id)
-    return lambda lines: score_lines(network, lines, newline_id, boundaries.bos)
+    read = network_reader(network, newline_id, boundaries.state, boundaries.bos)
+
+    def score(lines: Sequence[Any]) -> list[Array]:
+        logprobs = read(np.concatenate([np.append(line, newline_id) for line in lines]))
+        ends = np.cumsum([len(line) + boundaries.bos for line in lines])
+        return np.split(logprobs, ends[:-1])
+
+    return score
 
 
 def in_blocks(arriving: Iterable[list[str]]) -> Iterator[list[str]]:

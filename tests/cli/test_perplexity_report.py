@@ -21,9 +21,7 @@ def on_a_terminal(make_engine, monkeypatch, capsys):
     """A function: labels to the report on as many equal models, as text and as records."""
 
     def call(*labels, state="carry", on_unknown="unk"):
-        measured = [
-            measure_text(make_engine(), CHARS, Chunks("ab c\n\n☃ca\n a \nabba\n"), state=state, on_unknown=on_unknown)
-        ] * len(labels)
+        measured = [measure_text(make_engine(), CHARS, TEXT, state=state, on_unknown=on_unknown)] * len(labels)
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         write_report(labels, measured, json=False)
         shown = capsys.readouterr().out

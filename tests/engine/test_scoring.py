@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnngen.engine import scoring
-from rnngen.engine.scoring import perplexity, score_lines, score_text
+from rnngen.engine.scoring import in_windows, network_reader, network_scorer, perplexity, score_lines, score_text
 
 NEWLINE, V = 0, 7
 
@@ -77,6 +77,43 @@ def test_a_text_in_windows_scores_as_one_pass(make_engine, cell_options, monkeyp
 
 def test_an_empty_text_yields_nothing(make_engine):
     assert list(score_text(make_engine(), random_ids(0), NEWLINE)) == []
+
+
+@pytest.mark.parametrize("cut", [1, 7, 40])
+def test_with_the_state_carried_a_reader_takes_a_text_cut_anywhere(make_engine, monkeypatch, cut):
+    monkeypatch.setattr(scoring, "WINDOW_TOKENS", 16)
+    engine, ids = make_engine(), random_ids(100)
+    parts = [ids[start : start + cut] for start in range(0, 100, cut)]
+    read = network_reader(engine, NEWLINE, "carry")
+    found = [read(part) for part in parts]
+    assert [len(part) for part in found] == [len(part) for part in parts]
+    np.testing.assert_allclose(np.concatenate(found), one_pass(engine, ids), atol=2e-5)
+    for _ in range(2):  # each time from the start of the text
+        again = list(network_scorer(engine)(parts, NEWLINE))
+        np.testing.assert_array_equal(np.concatenate(again), np.concatenate(found))
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_with_the_state_reset_a_reader_scores_each_line_by_itself(make_engine, bos):
+    engine, lines = make_engine(), [np.array(line, np.uint16) for line in ([3, 5], [], [1, 2, 6], [4])]
+    read = network_reader(engine, NEWLINE, "reset", bos)
+    found = [read(np.concatenate([np.append(line, NEWLINE) for line in part])) for part in (lines[:3], lines[3:])]
+    expected = score_lines(engine, lines, NEWLINE, bos)
+    np.testing.assert_allclose(np.concatenate(found), np.concatenate(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("state", ["carry", "reset"])
+def test_a_reader_of_no_ids_gives_nothing(make_engine, state):
+    assert len(network_reader(make_engine(), NEWLINE, state)(random_ids(0))) == 0
+
+
+@pytest.mark.parametrize("lengths", [[0], [3], [4], [9], [1, 1, 1, 1, 1], [5, 0, 2, 7], [8, 4]])
+def test_windows_are_the_same_ids_in_arrays_of_one_length(lengths):
+    ids = np.arange(sum(lengths))
+    windows = list(in_windows(np.split(ids, np.cumsum(lengths)[:-1]), 4))
+    assert np.concatenate([np.zeros(0), *windows]).tolist() == ids.tolist()
+    assert [len(window) for window in windows[:-1]] == [4] * (len(windows) - 1)
+    assert all(1 <= len(window) <= 4 for window in windows)
 
 
 MANY = [random_ids(n % 13 + 1) for n in range(45)]
