@@ -21,10 +21,10 @@ from rnngen.errors import CheckpointError, DataError
 ROOT = Path(__file__).parents[1]
 HERE = "tests.test_fuzz" if (ROOT / "tests" / "__init__.py").exists() else "test_fuzz"
 KINDS = {
-    "read_checkpoint": (fuzz_seeds.write_checkpoints, 300),
-    "read_tokenizer_file": (fuzz_seeds.write_tokenizers, 150),
-    "read_nbest_list": (fuzz_seeds.write_nbest_lists, 300),
-    "read_arpa": (fuzz_seeds.write_arpa, 80),
+    "read_checkpoint": (fuzz_seeds.write_checkpoints, 150),
+    "read_tokenizer_file": (fuzz_seeds.write_tokenizers, 80),
+    "read_nbest_list": (fuzz_seeds.write_nbest_lists, 150),
+    "read_arpa": (fuzz_seeds.write_arpa, 40),
 }
 
 
@@ -76,7 +76,7 @@ def read_badly(seed: Path, path: Path, random: Random) -> str:
 def test_every_way_to_be_lost_is_seen_and_the_campaign_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     endings: Counter[str] = Counter()
-    outcome = fuzz.fuzz("bad", f"{HERE}:read_badly", write_nothing, 9, 1, 4.0, endings)
+    outcome = fuzz.fuzz("bad", f"{HERE}:read_badly", write_nothing, 9, 1, 2.0, endings)
     assert outcome.tried == 9
     assert outcome.survived == 2 == endings["loaded"]
     reasons = [sentence.split(": ", 1)[1] for sentence in outcome.lost]

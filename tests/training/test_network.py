@@ -266,9 +266,9 @@ def learn_hello(model_options, shape: tuple[int, int]) -> np.ndarray:
     """
     torch.manual_seed(0)
     network = RNNLM(ModelConfig(vocab_size=4, embedding_dim=4, hidden_size=8, **model_options)).train()
-    optimizer = DenseOptimizer("adamw", network.dense_parameters(), 0.02, 0.0)
+    optimizer = DenseOptimizer("adamw", network.dense_parameters(), 0.05, 0.0)
     inputs, targets = torch.tensor(INPUTS).view(shape), torch.tensor(TARGETS)
-    for _ in range(120):
+    for _ in range(35):
         logits, _ = network(inputs, network.initial_state(shape[1]))
         network.zero_grad()
         functional.cross_entropy(logits.flatten(0, 1), targets).backward()
