@@ -18,7 +18,7 @@ from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training import loop, optimize
-from rnngen.training.events import Diverged, Event, Finished, Stepped, Validated
+from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
 from rnngen.training.loop import train
 from rnngen.training.network import RNNLM
 from rnngen.training.optimize import HOLD, Schedule
@@ -58,7 +58,7 @@ def random_letters(n: int, seed: int) -> str:
 
 
 def test_ab_ab_ab_is_learned_by_heart(make_dataset, cell_options):
-    events = run_of(make_dataset("ab" * 1500), steps=150, **cell_options)
+    events = run_of(make_dataset("ab" * 500), steps=60, validate_every=60, learning_rate=0.05, **cell_options)
     assert only(Stepped, events)[0].train_loss_nats > 1
     assert only(Validated, events)[-1].valid_loss_nats < 0.1
 
@@ -75,7 +75,7 @@ def test_hello_is_learned_letter_by_letter_to_the_end_of_its_line(make_dataset):
 @pytest.mark.parametrize("lines", [False, True], ids=["text", "lines"])
 def test_the_same_seed_and_steps_make_bit_identical_weights_and_another_seed_others(make_dataset, lines, precision):
     data = make_dataset(NAMES, lines=lines)
-    options = {"steps": 30, "dropout": 0.3, "precision": precision, "num_layers": 2}
+    options = {"steps": 10, "dropout": 0.3, "precision": precision, "num_layers": 2}
     once = run_of(data, **options)
     torch.rand(7)  # what happened before in the process must not matter
     np.random.rand(7)
@@ -93,7 +93,7 @@ def test_the_same_seed_and_steps_make_bit_identical_weights_and_another_seed_oth
 def test_a_timed_run_tells_the_steps_that_repeat_it(make_dataset, monkeypatch, lines):
     monkeypatch.setattr(optimize, "OVERRUN", 100)  # a busy machine is no reason to end early here
     data = make_dataset(NAMES, lines=lines)
-    timed = run_of(data, steps=None, seconds=0.5, dropout=0.2)
+    timed = run_of(data, steps=None, seconds=0.3, dropout=0.2)
     end = timed[-1]
     assert end.reason == "budget"
     assert end.step == end.steps
@@ -245,14 +245,15 @@ def poison(monkeypatch, calls: set[int], value: float = math.nan) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_sends_the_run_back_with_half_the_rate(make_dataset, monkeypatch, value):
-    poison(monkeypatch, {150}, value)
-    events = run_of(make_dataset(NAMES), steps=220, validate_every=50)
-    assert only(Diverged, events) == [Diverged(step=150, back_to=100, learning_rate=0.01)]
+    poison(monkeypatch, {30}, value)
+    monkeypatch.setattr(loop, "GOOD_STATE_EVERY", 20)
+    events = run_of(make_dataset(NAMES), steps=45, validate_every=10)
+    assert only(Diverged, events) == [Diverged(step=30, back_to=20, learning_rate=0.01)]
     steps = only(Stepped, events)
-    assert [event.step for event in steps] == [*range(1, 150), *range(101, 221)]
-    schedule = Schedule.of_steps(0.01, 220)
-    assert [event.learning_rate for event in steps[149:]] == [schedule.rate(step) for step in range(100, 220)]
-    assert (events[-1].step, events[-1].n_tokens) == (220, 220 * 32)
+    assert [event.step for event in steps] == [*range(1, 30), *range(21, 46)]
+    schedule = Schedule.of_steps(0.01, 45)
+    assert [event.learning_rate for event in steps[29:]] == [schedule.rate(step) for step in range(20, 45)]
+    assert (events[-1].step, events[-1].n_tokens) == (45, 45 * 32)
     assert all(np.isfinite(weight).all() for weight in best(events).values())
 
 
@@ -271,13 +272,14 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(make_dataset, monkeypat
 
 def test_going_back_twice_leads_to_the_same_place(make_dataset, monkeypatch):
     data = make_dataset(NAMES)
-    # Both runs fail twice after step 100, and go on from there with the third choice of windows: one of them fails
+    monkeypatch.setattr(loop, "GOOD_STATE_EVERY", 20)
+    # Both runs fail twice after step 20, and go on from there with the third choice of windows: one of them fails
     # nearly at once, the other after many steps.
-    poison(monkeypatch, {102, 103})
-    at_once = run_of(data, steps=160, validate_every=160)
-    poison(monkeypatch, {150, 190})
-    later = run_of(data, steps=160, validate_every=160)
-    assert [event.back_to for event in only(Diverged, at_once) + only(Diverged, later)] == [100] * 4
+    poison(monkeypatch, {22, 23})
+    at_once = run_of(data, steps=45, validate_every=45)
+    poison(monkeypatch, {38, 54})
+    later = run_of(data, steps=45, validate_every=45)
+    assert [event.back_to for event in only(Diverged, at_once) + only(Diverged, later)] == [20] * 4
     for name, weight in best(at_once).items():
         np.testing.assert_array_equal(weight, best(later)[name])
 
@@ -300,17 +302,19 @@ def test_the_best_weights_come_before_the_error(make_dataset, monkeypatch):
 
 
 def test_a_state_that_already_gives_a_loss_that_is_not_finite_is_not_one_to_go_back_to(make_dataset, monkeypatch):
-    step, made = loop.DenseOptimizer.step, iter(range(1, 10**9))
+    monkeypatch.setattr(loop, "GOOD_STATE_EVERY", 20)
+    tried = iter(range(1, 10**9))
 
-    def step_with_accident(optimizer: Any, share: float) -> None:
-        step(optimizer, share)
-        if next(made) == 100:
-            list(optimizer._state)[-1].data.fill_(math.inf)
+    def loss_with_accident(network: RNNLM, *args: Any) -> Any:
+        found = LOSS(network, *args)
+        if next(tried) == 40:
+            network.output.bias.data.fill_(math.inf)
+        return found
 
-    monkeypatch.setattr(loop.DenseOptimizer, "step", step_with_accident)
-    events = run_of(make_dataset(NAMES), steps=120)
-    assert len(only(Diverged, events)) == 1
-    assert events[-1].step == 120
+    monkeypatch.setattr(RNNLM, "loss", loss_with_accident)
+    events = run_of(make_dataset(NAMES), steps=50)
+    assert only(Diverged, events) == [Diverged(step=41, back_to=20, learning_rate=0.01)]
+    assert events[-1].step == 50
 
 
 def test_one_validation_that_is_not_a_number_does_not_hide_the_better_ones_after_it(make_dataset, monkeypatch):
@@ -341,21 +345,17 @@ def test_a_reader_that_starts_afresh_has_no_ids_before_it(make_dataset, monkeypa
 
 
 def test_going_back_takes_the_rows_of_ngrams_and_their_sums_along(make_dataset, monkeypatch):
-    poison(monkeypatch, {110})
-    monkeypatch.setattr(loop, "MOST_RETRIES", 1)
-    kept, go_back = [], loop._Run._go_back
-
-    def watch(run: loop._Run) -> Diverged:
-        event = go_back(run)
-        assert np.array_equal(run._network.ngram.weight.detach().numpy(), run._good.arrays["weights/ngram.weight"])
-        (sums,) = run._row_optimizer.tensors()
-        assert np.array_equal(sums.numpy(), run._good.arrays["rows/0"])
-        kept.append(bool(sums.any()))
-        return event
-
-    monkeypatch.setattr(loop._Run, "_go_back", watch)
-    assert only(Diverged, run_of(make_dataset(NAMES), steps=120, ngram_orders=(2,)))
-    assert kept == [True]
+    monkeypatch.setattr(loop, "GOOD_STATE_EVERY", 20)
+    poison(monkeypatch, {30})
+    data = make_dataset(NAMES)
+    rows = []
+    for event in train(plan_of(data, steps=40, ngram_orders=(2,)), data, save_every=0.0):
+        if isinstance(event, Resumable) and event.step == 20:
+            rows.append([event.state.arrays[name].copy() for name in ("now/weights/ngram.weight", "now/rows/0")])
+    (weights, sums), (weights_again, sums_again) = rows  # at step 20, and after going back to it
+    assert sums.any()
+    np.testing.assert_array_equal(weights_again, weights)
+    np.testing.assert_array_equal(sums_again, sums)
 
 
 def test_the_rows_of_ngrams_follow_the_schedule_at_a_rate_of_their_own_and_at_once(make_dataset, monkeypatch):
@@ -373,6 +373,7 @@ def test_the_rows_of_ngrams_follow_the_schedule_at_a_rate_of_their_own_and_at_on
 
 
 def test_the_first_validation_comes_early_where_validations_are_far_apart(make_dataset):
-    for every, steps in ((150, [25, 150, 160]), (149, [149, 160])):
-        events = run_of(make_dataset(NAMES), steps=160, validate_every=every)
-        assert [event.step for event in only(Validated, events)] == steps
+    data = make_dataset(NAMES)
+    for every, first in ((150, 25), (149, 149)):
+        events = train(plan_of(data, steps=160, validate_every=every), data)
+        assert next(event.step for event in events if isinstance(event, Validated)) == first
