@@ -32,7 +32,7 @@ MOST_LAYERS = 1024
 MOST_SYMBOLS = 1 << 31  # ids are int32
 MOST_ORDER = 16
 MOST_NGRAM_BITS = 24
-DEFAULT_SECONDS = 180.0  # of a training run for which no budget is given
+DEFAULT_SECONDS = 180.0  # of a training run without a given budget
 ENCODING = "utf-8"  # of texts
 
 
@@ -61,7 +61,7 @@ def _is_number(value: object) -> bool:
 
 
 class _Settings:
-    """What all the frozen dataclasses below share: to a dictionary and back, refusing strangers."""
+    """Conversion of the frozen dataclasses below to a dictionary and back, which refuses unknown fields."""
 
     def to_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
@@ -89,7 +89,7 @@ class TokenizerConfig(_Settings):
 
     Attributes:
         vocab_size: an upper bound on the number of symbols, the special ones included.
-        min_count: symbols that the text has fewer times are left out of a char or word vocabulary.
+        min_count: symbols that occur fewer times in the text are left out of a char or word vocabulary.
     """
 
     level: Level = "char"
@@ -125,7 +125,7 @@ class ModelConfig(_Settings):
         nonlinearity: of the `rnn` cell; the other cells do not use it.
         dropout: probability, applied after every recurrent layer, while training only.
         tie_weights: the softmax uses the embedding matrix; needs embedding_dim == hidden_size.
-        ngram_orders: lengths of the contexts that have logits of their own (`ngrams.py`); none for a plain network.
+        ngram_orders: lengths of the contexts that have logits of their own (`engine/ngrams.py`); empty for none.
         ngram_bits: an order has at most 2^bits rows of logits.
     """
 
@@ -158,7 +158,7 @@ class ModelConfig(_Settings):
 
     @property
     def num_gates(self) -> int:
-        """How many blocks of H rows a layer's weight matrices have."""
+        """Number of blocks of H rows in a layer's weight matrices."""
         return {"rnn": 1, "gru": 3, "lstm": 4}[self.cell]
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -179,12 +179,12 @@ class ModelConfig(_Settings):
 
     @property
     def ngram_rows(self) -> tuple[int, ...]:
-        """How many rows of logits each order has."""
+        """Number of rows of logits of each order."""
         return tuple(min(self.vocab_size**order, 1 << self.ngram_bits) for order in self.ngram_orders)
 
     @property
     def ngram_history(self) -> int:
-        """How many ids before the present one the longest context has."""
+        """Number of ids before the present one in the longest context."""
         return max(self.ngram_orders, default=1) - 1
 
     @property
@@ -193,7 +193,7 @@ class ModelConfig(_Settings):
 
 
 def weight_dtype(name: str) -> Literal["float32", "float16"]:
-    """The type of a weight in a checkpoint: those of n-grams are many, and small numbers."""
+    """The type of a weight in a checkpoint. The weights of n-grams are many, and small numbers."""
     return "float16" if name == NGRAM_WEIGHT else "float32"
 
 
@@ -213,7 +213,7 @@ def _check_ngrams(orders: object, bits: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(_Settings):
-    """What a person may ask of the model; what is None is chosen by `training/plan.py`."""
+    """The sizes that a person may ask for. `training/plan.py` chooses those that are None."""
 
     cell: Cell = "gru"
     hidden_size: int | None = None
@@ -248,7 +248,7 @@ class TrainConfig(_Settings):
         bptt: window length in tokens (truncated backpropagation through time).
         batch_size: parallel streams, or lines with `lines`.
         learning_rate: the peak of the schedule.
-        patience: stop after this many validations without a better one; None: never.
+        patience: stop after this many validations without a lower loss; None never stops.
         valid_fraction: the part of the text, at its end, that is kept for validation.
         lines: every line is an example of its own.
         precision: of the matrix products; "auto" takes bfloat16 where the processor has it.

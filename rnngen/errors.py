@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions that know their exit code.
+"""The exceptions of rnngen, with their exit codes.
 
     RnngenError             exit 1
     ├── ConfigError         exit 2: an option out of range, or options that contradict each other
@@ -21,12 +21,12 @@ _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 60
 
 
 def brief(value: object) -> str:
-    """A value of a stranger's file as a message shows it: like `repr`, but short."""
+    """A value from an untrusted file for a message: like `repr`, but short."""
     return _BRIEF.repr(value)
 
 
 class RnngenError(Exception):
-    """The base of every error that a user can cause or mend."""
+    """The base of every error that a user can cause or correct."""
 
     exit_code = 1
 
@@ -46,7 +46,7 @@ class TokenizerError(RnngenError):
 
 
 class CheckpointError(RnngenError):
-    """A checkpoint that is missing, broken or not ours."""
+    """A checkpoint that is missing, broken or not one of rnngen."""
 
 
 class OutputError(RnngenError):
@@ -58,4 +58,4 @@ class TrainingError(RnngenError):
 
 
 class DivergenceError(TrainingError):
-    """The loss is not finite, however small the steps: the run would end so again."""
+    """The loss is not finite, even with small steps. The run would end in the same way again."""

@@ -1,6 +1,6 @@
 """Files, standard input and .gz as one text in bounded memory.
 
-A text is read as many times as it is needed, in chunks; nothing here knows of tokens.
+A text is read in chunks, as many times as it is needed. Nothing here knows of tokens.
 Line breaks are `\\n` whatever the file has (LF, CRLF, CR); a byte order mark is dropped.
 """
 
@@ -25,24 +25,24 @@ from rnngen.tokenizers.base import Text
 
 READ_BYTES = 1 << 18  # with 1 << 20, byte ids of 100 MB took twice as long, char ids a fifth longer
 LONGEST_CHUNK = 1 << 18  # characters of several lines
-# Characters; where lines are taken one by one, score --tokens --json holds almost a kilobyte of each. Where they are
-# not, a longer one is cut at a space, or anywhere.
+# Characters, where lines are taken one by one: score --tokens --json holds almost a kilobyte for each. Elsewhere a
+# longer line is cut at a space, or anywhere.
 LONGEST_LINE = 1 << 20
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class FileText:
-    """One or several files, one after another. Each starts on a line of its own.
+    """One file, or several one after another. Each file starts on a new line.
 
-    Whoever reads it several times reads the same text, or gets an error: size and time of every file are compared.
+    Every reading gives the same text or an error: the size and time of every file are compared.
 
     Args:
-        paths: file names; `-` is standard input, `.gz` is uncompressed.
+        paths: file names. `-` is standard input; `.gz` files are decompressed.
         encoding: any that Python knows.
 
     Raises:
-        DataError: a file is not there or cannot be read; while reading, it cannot be decoded, or is not what it was
-            when it was opened first.
+        DataError: a file does not exist or cannot be read; while reading, it cannot be decoded, or has changed since
+            it was first opened.
         ConfigError: there is no such encoding.
     """
 
@@ -65,12 +65,12 @@ class FileText:
         return _cut_in_fixed_places(self._pieces())
 
     def lines(self) -> Iterator[str]:
-        """Every line with the line break that ends it; an unterminated last line has none."""
+        """Every line with its line break; an unterminated last line has none."""
         for block in self.line_blocks():
             yield from block
 
     def line_blocks(self) -> Iterator[list[str]]:
-        """The lines, those together that were read together."""
+        """The lines, in the blocks that were read together."""
         return line_blocks_of(self._pieces())
 
     def _pieces(self) -> Iterator[str]:
@@ -103,7 +103,7 @@ class FileText:
             raise DataError(f"cannot read {path}: {error.strerror}") from None
 
     def _check_same(self, index: int) -> None:
-        """See that a file is still what it was at the first call. What is no file is read once, and kept."""
+        """Check that a file has not changed since the first call. A pipe is read once, and its content kept."""
         path = self.paths[index]
         if path == "-" or (index not in self._first_seen and not os.path.isfile(path)):
             return
@@ -138,10 +138,10 @@ class FileText:
 
 
 class StringText:
-    """A string, read as a file that holds it: the same line breaks, the same chunks.
+    """A string, read like a file that holds it: with the same line breaks and the same chunks.
 
     Raises:
-        DataError: it holds a surrogate, which no file can hold.
+        DataError: it holds a surrogate, which cannot be written as UTF-8.
     """
 
     def __init__(self, text: str) -> None:
@@ -158,13 +158,13 @@ class StringText:
 
 
 def stream_lines(paths: Sequence[str], encoding: str = "utf-8") -> Iterator[list[str]]:
-    """The lines of texts, read once, as they come in, those together that came together."""
+    """The lines of texts as they arrive, read once; those that arrived together form a block."""
     return _StreamedText(paths, encoding).line_blocks()
 
 
 class _StreamedText(FileText):
     def _check_same(self, index: int) -> None:
-        """A file that grows while it is read once gives what it has."""
+        """A file that grows while it is read once gives what it has at its end."""
 
     def _reread(self, index: int, stream: BinaryIO | None) -> BinaryIO:
         if stream is None:
@@ -241,19 +241,19 @@ def _cut_in_fixed_places(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _end_of_chunk(text: str, start: int) -> int:
-    """Where the chunk ends that begins at `start`, whatever follows the text; 0 when that depends on what follows.
+    """Where the chunk that starts at `start` ends, whatever follows the text; 0 if that depends on what follows.
 
-    After the last line that ends within `LONGEST_CHUNK`, or else the first one; before the last space of a line that is
-    too long.
+    A chunk ends after the last line that ends within `LONGEST_CHUNK`, or after the first line. A line that is too long
+    is cut before its last space.
     """
     if len(text) - start <= LONGEST_CHUNK:
         return 0
-    # One character more, where the line break itself may be.
+    # One character more, because that may be the line break.
     ended = start + LONGEST_CHUNK + 1
     end = text.rfind("\n", start, ended) + 1 or text.find("\n", ended, start + LONGEST_LINE + 1) + 1
     if end or len(text) - start <= LONGEST_LINE:
         return end
-    # The space stays with the word behind it, as SentencePiece has it.
+    # The space stays with the word after it, as in SentencePiece.
     return max(text.rfind(" ", start + 1, start + LONGEST_LINE), 0) or start + LONGEST_LINE
 
 
@@ -261,11 +261,11 @@ def line_blocks_of(chunks: Iterator[str]) -> Iterator[list[str]]:
     """Whole lines with their line breaks, however the chunks are cut.
 
     Raises:
-        DataError: a line is longer than `LONGEST_LINE`; said before the rest of it is read, and after the lines
-            before it have been given.
+        DataError: a line is longer than `LONGEST_LINE`. It is raised before the rest of the line is read, and after
+            the lines before it have been given.
     """
     parts: list[str] = []
-    n_lines = n_chars = 0  # lines that have ended, characters of the one that has not
+    n_lines = n_chars = 0  # complete lines, and characters of the incomplete one
     for chunk in chunks:
         lines = [line + "\n" for line in chunk.split("\n")]
         parts.append(lines.pop()[:-1])
@@ -283,7 +283,7 @@ def line_blocks_of(chunks: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _short_enough(lines: list[str], n_before: int) -> Iterator[list[str]]:
-    """The lines in one block. Raises DataError after those before one that is too long."""
+    """The lines in one block. Raises DataError for one that is too long, after giving those before it."""
     if max(map(len, lines)) <= LONGEST_LINE + 1:  # with its line break
         yield lines
         return
@@ -302,10 +302,10 @@ def _too_long(number: int) -> DataError:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one reading of a text tells.
+    """Counts and the hash of a text, from one reading.
 
     Attributes:
-        sha256: of the text in UTF-8 with `\\n` line breaks, in hexadecimal.
+        sha256: hexadecimal, of the text in UTF-8 with `\\n` line breaks.
         n_lines: lines that are not blank.
     """
 
@@ -317,7 +317,7 @@ class Survey:
 def survey(text: Text, name: str = "the text") -> Survey:
     """Count and hash a text. Raises DataError when it is empty, or holds NUL characters as binary files do."""
     n_chars = n_lines = 0
-    ended = True  # whether the line before this chunk has ended, or was blank so far
+    ended = True  # whether the line before this chunk is complete, or has been blank so far
     digest = hashlib.sha256()
     for chunk in text.chunks():
         if "\0" in chunk:

@@ -14,7 +14,7 @@ from rnngen.text.splits import TRAIN, LineSplit, Unchanged, split_by_characters,
 from rnngen.tokenizers.base import Text, Tokenizer
 
 VALID_FRACTION = 0.1
-MOST_VALID_CHARS = 250_000  # of the default fraction: more takes time from the training, and tells little more
+MOST_VALID_CHARS = 250_000  # of the default fraction: more would take time from the training and add little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +22,8 @@ class Dataset:
     """Token ids to train and to validate on, on disk.
 
     Attributes:
-        lines: every line is an example of its own, ended by the line break.
-        survey: of the text that was given (without a separate validation text).
+        lines: every line is an example of its own, which ends with the line break.
+        survey: of the given text (without a separate validation text).
         valid_chars: characters of the validation part, for losses per character.
         valid_sha256: of a separate validation text, as in `Survey`; None without one.
     """
@@ -52,12 +52,12 @@ def prepare(
 ) -> Dataset:
     """Split the text, build the tokenizer from the part to train on, and encode both parts.
 
-    A text is read once for its hash, once to build a tokenizer, and once to encode both parts; what the cache has
-    already needs no reading.
+    A text is read once for its hash, once to build a tokenizer, and once to encode both parts. The last two are not
+    needed if the cache has the result.
 
     Args:
-        valid: a text of its own to validate on; None takes it from the end of `text`.
-        tokenizer: one that exists already; None builds what is `wanted`.
+        valid: a separate text to validate on; None takes it from the end of `text`.
+        tokenizer: an existing one; None builds the one that is `wanted`.
         folder: of the cache; None for `default_folder()`.
 
     Raises:

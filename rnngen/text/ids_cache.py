@@ -1,11 +1,11 @@
-"""The cache folder: ids and tokenizers that a text was made into before, found by the hash of what they are made of.
+"""The cache folder: token ids and tokenizers of earlier texts, found by a hash of the text and the settings.
 
 An entry is a file `KEY.ids` or `KEY.tokenizer`: a header of `HEADER_BYTES`, then the content.
 
     JSON, filled up with spaces | hexadecimal SHA-256 of the content and the JSON | content
 
-An entry is taken only if it is whole, and written by this user; any other is written anew. It comes to its name by a
-rename, so two processes may write the same one: the last stays, and both go on with the file that they have open.
+An entry is used only if it is whole and was written by this user; any other is written again. An entry gets its name by
+a rename. So two processes may write the same one: the last one stays, and both use the file that they have open.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from rnngen.tokenizers.base import Text, Tokenizer
 from rnngen.tokenizers.symbols import Unknown
 
 FORMAT = "rnngen-cache"
-VERSION = 2  # to be raised when a text would be split, a tokenizer built or a text encoded in another way
+VERSION = 2  # raise it with every change to how a text is split or encoded, or a tokenizer built
 HEADER_BYTES = 4096
-LEFT_OVER_SECONDS = 3600  # a temporary file this old was left by a process that was killed
+LEFT_OVER_SECONDS = 3600  # a temporary file this old was left by a killed process
 
 _DIGEST_BYTES = 64
 _READ_BYTES = 1 << 20
 _LARGEST_TOKENIZER = 1 << 28
 _ENTRY = re.compile(r"[0-9a-f]{64}\.(?:ids|tokenizer)")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{64}\.(?:ids|tokenizer)\.[0-9a-f]{16}\.tmp")
-# Windows has no links in the way, and no named pipes as files.
+# Windows does not need these: its folders hold no such links or named pipes.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
 class KeyedText:
-    """A text in parts, and what tells each of them from any other.
+    """A text in parts, with a key for each part.
 
     Attributes:
         sha256: of the whole text.
-        keys: for each part, how it was made of the text.
+        keys: for each part, how it is made from the text.
     """
 
     split: SplitText
@@ -65,14 +65,14 @@ class KeyedText:
 
     @classmethod
     def whole(cls, text: Text, sha256: str, key: tuple[str | int, ...] = ("whole",)) -> KeyedText:
-        """A text that is one part."""
+        """A text with a single part."""
         return cls(Whole(text), sha256, (key,))
 
 
 def default_folder() -> Path:
     """`rnngen` in `$XDG_CACHE_HOME`, else in `~/.cache`. Raises DataError when there is no home folder."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # others are to be ignored, says the XDG Base Directory Specification
+    if os.path.isabs(base):  # the XDG Base Directory Specification says to ignore others
         return Path(base) / "rnngen"
     try:
         return Path.home() / ".cache" / "rnngen"
@@ -87,11 +87,11 @@ class IdsCache:
         self.folder = folder
 
     def ids(self, text: KeyedText, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> list[IdsOnDisk]:
-        """The ids of each part of a text; those that are not here are encoded in one reading of the text.
+        """The ids of each part of a text. Those that are not in the cache are encoded in one reading of the text.
 
         Raises:
             DataError: the folder cannot be written, or the disk is full.
-            TokenizerError: the text has unknown symbols, which are an error.
+            TokenizerError: the text has unknown symbols, and they are an error.
         """
         made_by = [_sha256_of(tokenizer.to_dict()), on_unknown]
         names = [f"{_key(text, part, 'ids', tokenizer.level, made_by)}.ids" for part in range(len(text.keys))]
@@ -127,7 +127,7 @@ class IdsCache:
             return {part: map_ids(files[part], HEADER_BYTES, dtype, writers[part].counts) for part in names}
 
     def tokenizer(self, text: KeyedText, config: TokenizerConfig) -> Tokenizer:
-        """The tokenizer that `config` asks for out of the first part of a text, built unless it is here already.
+        """The tokenizer that `config` asks for, from the first part of a text. It is built if it is not in the cache.
 
         Raises:
             DataError: the folder cannot be written, or the disk is full.
@@ -139,7 +139,7 @@ class IdsCache:
                 known = entry and _read_tokenizer(entry[0])
             if known:
                 return known
-            # The file first: SentencePiece may take minutes, and a folder that cannot be written is known at once.
+            # The file is opened first: SentencePiece may take minutes, and an unusable folder should fail at once.
             with self._new(name) as file:
                 built = levels.build(config, PartOfText(text.split, 0))
                 content = json.dumps(built.to_dict()).encode()
@@ -148,15 +148,15 @@ class IdsCache:
             return built
 
     def clear(self) -> tuple[int, int]:
-        """Remove all entries, and what killed processes left. A process that has one open goes on with it.
+        """Remove all entries and the temporary files of killed processes. A process that has one open can still use it.
 
-        A link that has the name of an entry is removed, and not what it leads to.
+        A link that has the name of an entry is removed; the file that it leads to is not.
 
         Returns:
             How many files there were, and their bytes.
 
         Raises:
-            DataError: a file cannot be removed, or a folder has the name of one; then all else was removed.
+            DataError: a file cannot be removed, or a folder has the name of an entry. All others are removed.
         """
         n_files = n_bytes = 0
         folders = []
@@ -181,7 +181,7 @@ class IdsCache:
         return n_files, n_bytes
 
     def _named(self, *patterns: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
-        """What is in the folder under the name of a file of ours, whatever it is."""
+        """The paths in the folder that have the name of a cache file."""
         try:
             found = list(os.scandir(self.folder))
         except FileNotFoundError:
@@ -205,7 +205,7 @@ class IdsCache:
 
     @contextlib.contextmanager
     def _whole(self, name: str) -> Iterator[tuple[BinaryIO, dict[str, Any]] | None]:
-        """An entry's file, which stands behind the header, and the header; None when it must not be used."""
+        """An entry's file, positioned after the header, and the header; None if it must not be used."""
         try:
             file = open(os.open(self.folder / name, _READ), "rb", buffering=0)  # noqa: SIM115
         except OSError:
@@ -221,7 +221,7 @@ class IdsCache:
 
     @contextlib.contextmanager
     def _new(self, name: str) -> Iterator[BinaryIO]:
-        """A file that stands behind a header still to be written, and comes to its name at the end."""
+        """A new file, positioned after a header that is still to be written. It gets its name at the end."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / name
         if path.is_dir() and not path.is_symlink():
@@ -231,13 +231,13 @@ class IdsCache:
             )
         self._remove_leftovers()
         temporary = self.folder / f".{name}.{secrets.token_hex(8)}.tmp"
-        # Unbuffered: nothing is left to be written, and to fail, when the file is closed.
+        # Unbuffered, so that closing the file writes nothing and cannot fail.
         with open(os.open(temporary, _NEW, 0o600), "r+b", buffering=0) as file:
             try:
                 file.seek(HEADER_BYTES)
                 yield file
                 os.fsync(file.fileno())
-                # Whoever clears the cache meanwhile takes the name, and not the file.
+                # Another process that clears the cache meanwhile removes only the name.
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(temporary, path)
             finally:
@@ -257,7 +257,7 @@ def _and_others(folders: list[str]) -> str:
 
 
 def _key(text: KeyedText, part: int, kind: str, level: str, made_by: object) -> str:
-    # What makes the words and the subwords can change without us.
+    # The libraries that define words and subwords change independently of rnngen.
     makers = {"word": unidata_version, "subword": version("sentencepiece") if level == "subword" else ""}
     return _sha256_of([VERSION, kind, text.sha256, list(text.keys[part]), made_by, makers.get(level, "")])
 
@@ -272,7 +272,7 @@ def _header_of(counts: EncodingCounts, dtype: np.dtype[Any]) -> dict[str, Any]:
 
 
 def _write_header(file: BinaryIO, name: str, values: dict[str, Any], digest: hashlib._Hash) -> None:
-    """Write the header of a file whose content `digest` has seen."""
+    """Write the header of a file, with the digest of its content."""
     header = json.dumps({"format": FORMAT, "version": VERSION, "name": name, **values}).encode()
     header = header.ljust(HEADER_BYTES - _DIGEST_BYTES)
     digest.update(header)
@@ -281,7 +281,7 @@ def _write_header(file: BinaryIO, name: str, values: dict[str, Any], digest: has
 
 
 def _checked_header(file: BinaryIO, name: str) -> dict[str, Any] | None:
-    """The header of an entry of this name, if the file is a whole one of this user; its content is read once."""
+    """The header of an entry, if the file is whole and belongs to this user. Reads the content once."""
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
         return None
@@ -318,7 +318,7 @@ def _counts(header: dict[str, Any], dtype: np.dtype[Any]) -> EncodingCounts | No
 
 
 def _has_ids(file: BinaryIO, dtype: np.dtype[Any], n_tokens: int, vocab_size: int) -> bool:
-    """Whether a file holds, from where it stands to its end, so many ids of a vocabulary."""
+    """Whether a file holds, from its position to its end, this number of ids of a vocabulary."""
     if os.fstat(file.fileno()).st_size != HEADER_BYTES + n_tokens * dtype.itemsize:
         return False
     return all(np.frombuffer(block, dtype).max() < vocab_size for block in iter(lambda: file.read(_READ_BYTES), b""))

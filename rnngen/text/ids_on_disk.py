@@ -16,12 +16,12 @@ from rnngen.errors import DataError
 from rnngen.tokenizers.base import Text, Tokenizer, encode_known
 from rnngen.tokenizers.symbols import Unknown
 
-LONGEST_SYMBOL = 200  # characters of an unknown symbol that are kept; it is only shown
+LONGEST_SYMBOL = 200  # characters of an unknown symbol that are kept, as it is only for messages
 
 
 @dataclass(frozen=True)
 class EncodingCounts:
-    """What encoding a text tells.
+    """Counts from encoding a text.
 
     Attributes:
         n_tokens: ids that were written.
@@ -56,7 +56,7 @@ class IdsOnDisk:
 def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> IdsOnDisk:
     """Encode a text chunk by chunk into an unnamed temporary file. Raises DataError when the disk is full."""
     try:
-        # Unbuffered: nothing is left to be written, and to fail, when the file is closed.
+        # Unbuffered, so that closing the file writes nothing and cannot fail.
         with tempfile.TemporaryFile(buffering=0) as file:
             writer = IdsWriter(file, tokenizer, on_unknown)
             for chunk in text.chunks():
@@ -70,19 +70,19 @@ def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk"
 
 
 def dtype_for(vocab_size: int) -> np.dtype[Any]:
-    """The smallest unsigned type that has every id of a vocabulary."""
+    """The smallest unsigned type that can hold every id of a vocabulary."""
     return np.min_scalar_type(vocab_size - 1)
 
 
 class IdsWriter:
-    """Encodes a text chunk by chunk, and writes the ids where a file stands.
+    """Encodes a text chunk by chunk, and writes the ids to a file at its position.
 
     Args:
         file: unbuffered.
-        see: is shown all that is written, in pieces.
+        see: is called with every piece of bytes that is written.
 
     Attributes:
-        counts: of what was added so far.
+        counts: of the text so far.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class IdsWriter:
         self.counts = EncodingCounts()
 
     def add(self, chunk: str) -> None:
-        """Write the ids of the next characters. Raises OSError when the disk is full, TokenizerError."""
+        """Write the ids of the next characters. Raises OSError if the disk is full, and TokenizerError."""
         before = self.counts
         encoded = encode_known(self._tokenizer, chunk, self._on_unknown, "the text", before.n_chars)
         self.counts = EncodingCounts(
@@ -118,7 +118,7 @@ def _cut(unknown: Unknown | None) -> Unknown | None:
 def map_ids(
     file: BinaryIO, offset: int, dtype: np.dtype[Any], counts: EncodingCounts, reused: bool = False
 ) -> IdsOnDisk:
-    """The ids of an open file from `offset` bytes on; the array outlives the file's name and the open file."""
+    """The ids of an open file from `offset` bytes on. The array stays valid after the file is closed or removed."""
     if counts.n_tokens:
         ids: npt.NDArray[Any] = np.memmap(file, dtype, "r", offset, (counts.n_tokens,))
     else:
@@ -129,12 +129,12 @@ def map_ids(
 
 
 def write_all(file: BinaryIO, data: memoryview) -> None:
-    """Write to an unbuffered file, which may take less at a time. Raises OSError."""
+    """Write all of the data to an unbuffered file, which may take less at a time. Raises OSError."""
     while data:
         data = data[file.write(data) :]
 
 
 def release(ids: npt.NDArray[Any]) -> None:
-    """Give back the memory of a mapped array's pages; they are read again when they are asked for."""
+    """Release the memory of a mapped array's pages. They are read again when they are used."""
     if isinstance(ids, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
         ids._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

@@ -1,9 +1,9 @@
 """n-best lists: the lines that decoders write about their hypotheses, in the forms of Moses, SRILM and Kaldi.
 
-Nothing here knows of models: a line is taken apart, and put together again around a new number.
+Nothing here knows of models: a line is parsed, and written again with a new number.
 
-The words of a hypothesis are what ASCII white space separates, as the three tools have it; its text is these words with
-one space between, so that hypotheses which differ in their spacing only are the same.
+The words of a hypothesis are separated by ASCII white space, as in the three tools. Its text is these words with one
+space between them, so that hypotheses which differ only in spacing are equal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHAPES: dict[NbestForm, str] = {
     "kaldi": "uttid words",
 }
 SHOWN_CHARS = 60  # of a malformed line
-LONGEST_NUMBER = 1000  # characters; 1e308 written out has 309
+LONGEST_NUMBER = 1000  # characters; 1e308 without an exponent has 309
 
 _SEPARATOR = re.compile(r"(?<!\S)\|\|\|(?!\S)")
 _WORD = re.compile(r"[^ \t\v\f\r]+")
@@ -39,12 +39,12 @@ class Hypothesis:
     """A line of an n-best list.
 
     Attributes:
-        list_id: the list that it belongs to; those of one list stand together.
+        list_id: the list that it belongs to; the lines of a list follow one another.
         text: its words with one space between; may be empty.
-        score: what it has already, in the unit of the list: the total of Moses, the ascore of SRILM, 0 for Kaldi.
+        score: that the line has already, in the unit of the list: Moses' total, SRILM's ascore, 0 for Kaldi.
         before: the line up to the place of the new number, and
         after: the line behind it.
-        if_best: what is written when it is the best of its list.
+        if_best: the text to write if it is the best of its list.
     """
 
     list_id: str
@@ -60,7 +60,7 @@ class Hypothesis:
 
 
 def parse(line: str, form: NbestForm, number: int) -> Hypothesis | None:
-    """Take a line of an n-best list apart.
+    """Parse a line of an n-best list.
 
     Args:
         line: without its line break.
@@ -70,7 +70,7 @@ def parse(line: str, form: NbestForm, number: int) -> Hypothesis | None:
         None for a blank line of SRILM's form, which separates lists.
 
     Raises:
-        DataError: the line has not this form.
+        DataError: the line does not have this form.
     """
     if len(line) > LONGEST_LINE:
         raise DataError(
@@ -141,7 +141,7 @@ def _srilm(line: str) -> Hypothesis:
 
 
 def _kaldi(line: str) -> Hypothesis:
-    """`uttid words`, of which `uttid cost` is made; utt-1 and utt-2 are one list, an uttid without number is a list.
+    """`uttid words`, of which `uttid cost` is made; utt-1 and utt-2 are one list, and `utt` alone is another.
 
     Source: the archives of Kaldi's lattice-to-nbest and nbest-to-linear, which number the hypotheses so.
     """

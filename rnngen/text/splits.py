@@ -1,4 +1,4 @@
-"""A text in parts, one to train on and one to validate on, which come out of one reading of the text."""
+"""Splitting a text into a part to train on and a part to validate on, in one reading of the text."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from rnngen.tokenizers.base import Text
 
 TRAIN, VALID = 0, 1  # numbers of the parts
 
-_BLOCK = 1 << 20  # lines that are dealt out together
-_MOST_LINES = 10**9  # that numpy draws a hypergeometric number of
+_BLOCK = 1 << 20  # lines that are assigned together
+_MOST_LINES = 10**9  # for which numpy can draw a hypergeometric number
 
 
 class SplitText(Protocol):
-    """A text in parts that are numbered from 0."""
+    """A text in parts, which have numbers from 0."""
 
     def pieces(self) -> Iterator[tuple[int, str]]:
-        """Read the text once: the number of a part and its next characters, never none."""
+        """Read the text once. Yields the number of a part and its next characters, at least one."""
 
 
 class Unchanged:
-    """A text that was surveyed, and must be the same when it is read again; a DataError at its end if it is not.
+    """A text that was surveyed and must not change. Reading it again raises DataError at its end if it has changed.
 
-    Times of files can be set back, and are coarse: only the hash keeps wrong ids out of the cache.
+    The times of files are coarse and can be set back. Only the hash keeps wrong ids out of the cache.
     """
 
     def __init__(self, text: Text, found: Survey, name: str = "the text") -> None:
@@ -65,7 +65,7 @@ class CharacterSplit:
     cut: int
 
     def pieces(self) -> Iterator[tuple[int, str]]:
-        """The chunks of the text; the one with the cut in it comes in two."""
+        """The chunks of the text; the chunk with the cut in it is divided."""
         position = 0
         for chunk in self.text.chunks():
             cut = max(self.cut - position, 0)
@@ -78,17 +78,17 @@ class CharacterSplit:
 
 @dataclass(frozen=True)
 class LineSplit:
-    """The lines of a text that are not blank, each with a line break, in the parts that `parts` says.
+    """The lines of a text that are not blank, each with a line break, assigned to parts.
 
     Attributes:
-        parts: a byte for each line that is not blank.
+        parts: a byte for each line that is not blank: the number of its part.
     """
 
     text: Text
     parts: bytes
 
     def pieces(self) -> Iterator[tuple[int, str]]:
-        """The lines of each part that were read together."""
+        """The lines of each part, in the blocks that were read together."""
         turn = 0
         for block in line_blocks_of(self.text.chunks()):
             lines: tuple[list[str], list[str]] = ([], [])
@@ -118,7 +118,7 @@ class PartOfText:
 def split_by_characters(text: Text, found: Survey, fraction: float) -> CharacterSplit:
     """Keep the last `fraction` of a text, in characters, to validate on.
 
-    The cut is at `int((1 - fraction) * n)`, as everyone cuts tinyshakespeare. Raises DataError when a part is empty.
+    The cut is at `int((1 - fraction) * n)`, as is usual for tinyshakespeare. Raises DataError when a part is empty.
     """
     cut = int((1 - fraction) * found.n_chars)
     if not 0 < cut < found.n_chars:
@@ -147,9 +147,9 @@ def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> Lin
 
 
 def _random_parts(n_lines: int, n_valid: int, seed: int) -> bytes:
-    """The part of each line; every choice of so many lines to validate on is equally likely.
+    """The part of each line. Every choice of `n_valid` lines to validate on is equally likely.
 
-    Needs memory for one block of lines: how many of them are in a block is drawn first.
+    Needs memory for one block of lines: the number of chosen lines in a block is drawn first.
     """
     generator, shares = random.Random(seed), np.random.default_rng(seed)
     parts = bytearray(n_lines)

@@ -1,4 +1,4 @@
-"""Which word of a line each of its tokens belongs to, whatever the tokens are."""
+"""The word of a line that each of its tokens belongs to, at any level."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rnngen.tokenizers.base import Spans
 def line_words(text: str, spans: Spans) -> tuple[list[str], npt.NDArray[np.int64]]:
     """The words of a line, and for each token the number of its word.
 
-    Words are what white space separates. White space belongs to the word after it, and at the line's end to the
-    line's end. A token belongs to the word of its last character that is not white space (of a piece that ends with a
-    space, or holds one, too); a token of white space alone belongs to the word after. So every token is counted
-    once, and the log-probabilities of a line's words and of its end sum to that of the line.
+    Words are separated by white space. White space belongs to the word after it; at the end of the line it belongs to
+    the line end. A token belongs to the word of its last character that is not white space, also if it ends with a
+    space or holds one. A token of white space alone belongs to the word after it. So every token is counted once, and
+    the log-probabilities of a line's words and of its end sum to that of the line.
 
-    Of a word so counted the probability is that a word begins with these letters: that it ends there is said by the
-    white space after it, which is a part of the next word, or by the line break. Pimentel and Meister (2024), "How to
-    compute the probability of a word", move the white space to the word before it. Here it stays with the word after
-    at every level, because a subword piece holds the space in front and cannot be divided, and words that
-    tokenizers count in different ways could not be compared.
+    Counted so, the probability of a word is the probability that a word starts with these letters. That the word ends
+    there is predicted by the white space after it, which belongs to the next word, or by the line break. Pimentel and
+    Meister (2024), "How to compute the probability of a word", move the white space to the word before it. Here it
+    stays with the word after it at every level: a subword piece holds the space in front and cannot be divided, and
+    words must be counted in the same way for all tokenizers to be compared.
 
     Args:
         text: one line without its line break; a line break in it is white space like any other.
