@@ -1,1 +1,1 @@
-"""The trained model in numpy and C: weights, ids and state to logits, and what is made of them. No torch."""
+"""The trained model in numpy and C: from weights, ids and state to logits, samples and log-probabilities. No torch."""

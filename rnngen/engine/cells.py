@@ -1,10 +1,10 @@
 """One recurrent layer: `rnn` (tanh or relu), `gru`, `lstm`, with the gates and biases of torch.nn.
 
-A layer's work is in two parts: the input's share of all gates, one matrix product for a whole window, and the
-recurrence, one matrix product a step, with what follows on it (`bind`).
+A layer works in two parts: the input's share of all gates, which is one matrix product for a whole window, and the
+recurrence, which is one matrix product a step and the operations after it (`bind`).
 
-The logistic function is taken as sigmoid(a) = (1 + tanh(a / 2)) / 2, and its a / 2 is folded into the weights when a
-layer is made: halving is exact in floating point, and numpy's tanh is vectorised.
+The logistic function is computed as sigmoid(a) = (1 + tanh(a / 2)) / 2, as numpy's tanh is vectorised. The a / 2 is
+folded into the weights when a layer is made: halving is exact in floating point.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rnngen.config import ModelConfig
 
 Array = npt.NDArray[np.float32]
 
-# numpy converts a Python number anew at every call.
+# numpy would convert a Python number at every call.
 _HALF, _ONE = np.array(0.5, np.float32), np.array(1, np.float32)
 
 
@@ -32,8 +32,8 @@ class Layer(Protocol):
         b_input: [G*H], the input's share of the gates.
         w: [H, G*H], the recurrent weights.
         formula: "tanh", "relu", "gru" or "lstm".
-        b_n: [1, H], of a gru, or None: what is added to the last gate's product before the reset gate.
-        cut: the column of `w` where other operations follow on the product than before it.
+        b_n: [1, H], or None; for a gru, the bias of the last gate's product inside the reset gate.
+        cut: the column of `w` that divides the parts of the product with different operations after them.
     """
 
     n_states: int
@@ -57,7 +57,7 @@ class Layer(Protocol):
 
 
 def make_layer(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], layer: int) -> Layer:
-    """Take one layer's weights out of a checkpoint's."""
+    """Make a layer from its weights in a checkpoint."""
     w_ih, w_hh, b_ih, b_hh = (
         weights[f"rnn.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
@@ -71,9 +71,9 @@ def make_layer(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], layer:
 
 
 def _columns(weight: Array, scale: Array) -> Array:
-    """[G*H, I] as torch has it -> [I, G*H], scaled by gate.
+    """[G*H, I] in torch's order -> [I, G*H], scaled by gate.
 
-    A view: in this order in memory BLAS multiplies one row in two thirds of the time, and many rows in as much.
+    A view: with this order in memory BLAS multiplies one row in two thirds of the time, and many rows in the same time.
     """
     return np.ascontiguousarray(weight * scale[:, None]).T
 
@@ -118,7 +118,7 @@ class _GRU:
         self.w_input = _columns(w_ih, scale)
         self.b_input = (b_ih + b_hh * np.repeat(np.array([1.0, 1.0, 0.0], np.float32), H)) * scale
         self.w, self.cut = _columns(w_hh, scale), 2 * H
-        self.b_n = b_hh[None, 2 * H :].copy()  # of one row: to be broadcast would take twice the time
+        self.b_n = b_hh[None, 2 * H :].copy()  # with one row: broadcasting a vector takes twice the time
 
     def bind(self, state: tuple[Array, ...], left: Array, right: Array) -> Callable[[Array], None]:
         (h,), rz, n, b_n = state, left, right, self.b_n
@@ -144,7 +144,7 @@ class _GRU:
 class _LSTM:
     """i, f, o = sigmoid(...); g = tanh(...); c' = f c + i g; h' = o tanh(c').
 
-    Source: torch.nn.LSTM (Hochreiter and Schmidhuber 1997). Its gates i, f, g, o stand here in the order i, f, o, g.
+    Source: torch.nn.LSTM (Hochreiter and Schmidhuber 1997). Its gates i, f, g, o have the order i, f, o, g here.
     """
 
     n_states = 2

@@ -36,7 +36,7 @@ class Library:
     """
 
     def __init__(self, path: str) -> None:
-        """Raises OSError or AttributeError: it cannot be loaded, or is something else, or of other sources."""
+        """Raises OSError or AttributeError: it cannot be loaded, or was not compiled from these sources."""
         self._functions = ctypes.CDLL(path)
         if self._functions.recurrence_version() != _VERSION:
             raise OSError(f"{path} was compiled from other sources: install rnngen again")
@@ -48,12 +48,12 @@ class Library:
         self.use(_LANES, n_threads())
 
     def use(self, lanes: int, threads: int) -> None:
-        """Take so many threads, and vectors of so many floats, or fewer of either. What was packed before is void."""
+        """Use at most this many threads, and floats in a vector. Weights that were packed before become invalid."""
         self.lanes: int = self._functions.recurrence_use_lanes(lanes)
         self.threads: int = self._functions.recurrence_use_threads(threads)
 
     def columns(self, number: int) -> int:
-        """The columns of a product by weights of so many columns, with what fills it up to whole vectors."""
+        """The columns of a product by weights of so many columns, filled up to whole vectors."""
         return int(self._functions.recurrence_columns(number))
 
     def pack(self, w: Array) -> Array:
@@ -78,7 +78,7 @@ LIBRARY, WHY_NOT = _load()
 
 
 def description() -> dict[str, str | int]:
-    """What the recurrence of a model runs on here, by name."""
+    """The implementation that runs the recurrence of a model here, as names and values."""
     if LIBRARY is None:
         return {"recurrence": "numpy", "because": WHY_NOT}
     return {"recurrence": "compiled", "floats_a_vector": LIBRARY.lanes, "threads": LIBRARY.threads}
@@ -97,7 +97,7 @@ class CompiledRecurrence:
         self._b_n = None if layer.b_n is None else np.ascontiguousarray(layer.b_n, np.float32)
         self._H, self._gates = layer.w.shape
         together, self._apart = [layer.w.T], readout
-        if readout is not None and readout.shape[1] <= self._gates:  # else the copy of both would be large
+        if readout is not None and readout.shape[1] <= self._gates:  # otherwise the copy of both would be large
             together, self._apart = [layer.w.T, readout.T], None
         self._n_columns = sum(map(len, together))
         self._packed = library.pack(np.concatenate(together))
@@ -131,7 +131,7 @@ class CompiledRecurrence:
         return step, logits
 
     def _bind(self, inputs: Array, state: tuple[Array, ...], B: int, n_columns: int) -> tuple[_Struct, Array]:
-        """What the C code is told, and the array that takes the product, [B, columns(n_columns)]."""
+        """The struct for the C code, and the array that receives the product, [B, columns(n_columns)]."""
         product = np.empty((B, self._library.columns(n_columns)), np.float32)
         struct = _Struct(
             cell=self._cell, B=B, H=self._H, columns=product.shape[1], n_inputs=len(inputs),
@@ -141,12 +141,12 @@ class CompiledRecurrence:
         )  # fmt: skip
         for name, part in zip(("h", "c")[: self._n_states], state, strict=True):
             setattr(struct, name, _address(part, B, self._H))
-        struct.held = (inputs, state, product, self)  # as long as what points to them
+        struct.held = (inputs, state, product, self)  # kept alive as long as the pointers to them
         return struct, product
 
 
 def _address(array: Array, *shape: int) -> int:
-    """Where the numbers of a float32 array of this shape stand in order. Raises ValueError: it is another array."""
+    """The address of a contiguous float32 array. Raises ValueError for any other type, shape or order."""
     if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
         raise ValueError(f"an array {shape} of float32 in order is needed, not {array.shape} of {array.dtype}")
     return array.ctypes.data

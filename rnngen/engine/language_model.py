@@ -16,16 +16,16 @@ from rnngen.engine.ngrams import Contexts
 from rnngen.engine.recurrence import NumpyRecurrence, Recurrence
 from rnngen.errors import CheckpointError
 
-# What a model carries from token to token: arrays whose axis 1 is the batch, otherwise opaque to callers.
+# The state that a model carries from token to token: arrays whose axis 1 is the batch. Callers know nothing else of it.
 State = tuple[npt.NDArray[Any], ...]
 Ids = npt.NDArray[np.integer]
 
-# Above this many numbers the product of embedding and input weights is made for each window, not kept.
+# Above this many numbers the product of embedding and input weights is computed for each window and not kept.
 LARGEST_TABLE = 1 << 24
 # Logits at a time, so that a large vocabulary does not take much memory.
 LOGITS_AT_A_TIME = 1 << 22
 
-# Weights that are too large are an error, and not a warning.
+# Weights that are too large cause this error, and no warning of numpy.
 NOT_FINITE = "the model's logits are not finite: its weights are too large; train it again"
 _quietly = np.errstate(over="ignore", invalid="ignore")
 
@@ -37,7 +37,7 @@ class LanguageModel(Protocol):
     def config(self) -> ModelConfig: ...
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros, as before any text."""
+        """The state before any text: zeros."""
 
     def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Logits of the token after each of `ids`.
@@ -50,7 +50,7 @@ class LanguageModel(Protocol):
         """
 
     def stepper(self, state: State) -> Callable[[Ids], Array]:
-        """A function that goes on from a state, one token of each row a call: ids [B] -> logits [B, V], float32."""
+        """A function that continues from a state by one token of each row: ids [B] -> logits [B, V], float32."""
 
     def logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         """Natural log-probability of each target given the ids up to its place.
@@ -77,7 +77,7 @@ class Engine:
         output = weights["embedding.weight" if config.tie_weights else "output.weight"]
         self._w_output = output.T  # [H, V]
         self._b_output = weights["output.bias"][None]
-        # In float32: adding float16 would take as long as the rest of the softmax.
+        # float32, because adding float16 would take as long as the rest of the softmax.
         self._ngrams = weights[NGRAM_WEIGHT].astype(np.float32) if config.ngram_orders else None
         self._contexts = Contexts(config)
         layers = [make_layer(config, weights, layer) for layer in range(config.num_layers)]
@@ -106,7 +106,7 @@ class Engine:
         return self.logits(outputs, ids, state), after
 
     def outputs(self, ids: Ids, state: State) -> tuple[Array, State]:
-        """Outputs of the last layer at each of `ids`: what `forward` does before the softmax's product.
+        """Outputs of the last layer at each of `ids`: the first half of `forward`, before the softmax's product.
 
         Args:
             ids: [B, T].
@@ -122,7 +122,7 @@ class Engine:
     def logits(self, outputs: Array, ids: Ids, state: State) -> Array:
         """The other half of `forward`: logits [B, T, V] from the outputs for the same `ids` and `state`."""
         B, T, H = outputs.shape
-        # One product of T*B rows: numpy would make T of B rows each.
+        # One product with T*B rows: numpy would make T products with B rows.
         logits = outputs.transpose(1, 0, 2).reshape(T * B, H) @ self._w_output
         logits += self._b_output
         by_time: Array = logits.reshape(T, B, -1)
@@ -132,7 +132,7 @@ class Engine:
         return by_time.transpose(1, 0, 2)
 
     def stepper(self, state: State) -> Callable[[Ids], Array]:
-        # What `forward` would make anew for each token is made once: of one stream that is a third of the time.
+        # Arrays that `forward` would make for each token are made once: for one stream that is a third of the time.
         own = [
             tuple(part[number].copy() for part in state[: self._n_states]) for number in range(self._config.num_layers)
         ]
@@ -152,7 +152,7 @@ class Engine:
         b_output, ngrams = self._b_output, self._ngrams
         history: list[Any] = [] if ngrams is None else list(state[-1][::-1])  # the latest first
         alone = len(product) == 1
-        if alone:  # then rows are found by whole numbers: arrays of one number take longer
+        if alone:  # then rows are found with whole numbers, as arrays of one number are slower
             history = [ids.item() for ids in history]
 
         def step(ids: Ids) -> Array:
@@ -180,7 +180,7 @@ class Engine:
         B, T = ids.shape
         result = np.empty((B, T), np.float32)
         window = max(1, LOGITS_AT_A_TIME // (B * max(self._config.vocab_size, len(self._input_weights[0][1]))))
-        rows = max(1, LOGITS_AT_A_TIME // (window * self._config.vocab_size))  # all, but for a large vocabulary
+        rows = max(1, LOGITS_AT_A_TIME // (window * self._config.vocab_size))  # all, unless V is large
         for start in range(0, T, window):
             part = slice(start, start + window)
             outputs, after = self.outputs(ids[:, part], state)
@@ -238,5 +238,5 @@ def log_softmax_at(logits: Array, targets: Ids) -> Array:
 
 
 def select_rows(state: State, rows: npt.NDArray[np.integer] | slice) -> State:
-    """The state of some of the batch's rows."""
+    """The state of some rows of the batch."""
     return tuple(array[:, rows] for array in state)

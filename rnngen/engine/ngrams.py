@@ -1,10 +1,10 @@
-"""Where the logits of a context stand: the direct n-gram connections of RNNME (Mikolov et al. 2011).
+"""Which row of logits a context has: the direct n-gram connections of RNNME (Mikolov et al. 2011).
 
-For each order n the last n ids are a context, and the context has a row of logits that is added to the network's. The
-rows of all orders stand in one matrix, one order after the other. Where the contexts of an order are no more than
-2^bits, each has a row of its own; else they share 2^bits rows by a hash.
+For each order n the last n ids are a context. Each context has a row of logits that is added to the network's. The rows
+of all orders are in one matrix, one order after the other. If an order has at most 2^bits contexts, each has a row of
+its own. Otherwise they share 2^bits rows by a hash.
 
-Only arithmetic that numpy arrays, torch tensors and whole numbers have in common, so that all find the same rows.
+The arithmetic is the same for numpy arrays, torch tensors and whole numbers, so that all find the same rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Ids = TypeVar("Ids", bound=Any)
 
 
 class Contexts:
-    """The rows of the matrix that belong to the contexts of a place, or of many places."""
+    """The rows of the matrix for the contexts of one place, or of many places."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._vocab_size, self._shift = config.vocab_size, 32 - config.ngram_bits
@@ -42,7 +42,7 @@ class Contexts:
         """A row for each order of the model.
 
         Args:
-            back: the place's id, the id before it, and so on, as many as the largest order; each a number, or an
+            back: the place's id, the id before it, and so on, as many as the largest order. Each is a number, or an
                 array of int64 for many places.
         """
         rows: list[Ids] = []

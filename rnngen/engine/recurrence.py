@@ -28,10 +28,10 @@ class Recurrence(Protocol):
         """
 
     def stepper(self, inputs: Array, state: tuple[Array, ...]) -> tuple[Callable[[Rows], None], Array]:
-        """The same for who learns the next token from what came out of the last one.
+        """The recurrence one token at a time, for sampling.
 
         Args:
-            inputs: may be written anew between the calls.
+            inputs: may be overwritten between the calls.
             state: as in `run`; each call overwrites it.
 
         Returns:
@@ -44,8 +44,8 @@ class NumpyRecurrence:
     """The numpy implementation of Recurrence.
 
     Args:
-        readout: [H, V], weights that the output is multiplied with too, of the layer that has them: in the same
-            product as the recurrent ones, where there is one row.
+        readout: [H, V], further weights to multiply the output with, for the last layer. With one row they are in the
+            same product as the recurrent weights.
     """
 
     def __init__(self, layer: Layer, readout: Array | None = None) -> None:
@@ -77,12 +77,12 @@ class NumpyRecurrence:
     def _products(self, h: Array, readout: Array) -> tuple[Callable[[], object], list[Array]]:
         """A function that multiplies [B, H] by the left and right columns of `w` and by `readout`; the arrays it fills.
 
-        What is done with a product takes a quarter of the time where it lies in one piece: of many rows each part has a
-        product of its own. Of one row all parts lie so in a single product, which is faster than three.
+        Operations on a product take a quarter of the time where it is contiguous. So with many rows each part has a
+        product of its own. With one row all parts are contiguous in a single product, which is faster than three.
         """
         w, cut = self._layer.w, self._layer.cut
         columns = w.shape[1]
-        if len(h) == 1 and readout.shape[1] <= columns:  # else the copy of both would be large
+        if len(h) == 1 and readout.shape[1] <= columns:  # otherwise the copy of both would be large
             joint = np.concatenate([w.T, readout.T]).T if readout.size else w
             row = np.empty((1, joint.shape[1]), np.float32)
             return lambda: np.dot(h, joint, row), np.split(row, [cut, columns], axis=1)

@@ -1,4 +1,4 @@
-"""Logits to the next token: temperature, penalties, truncation, and the draw; and the loop around them."""
+"""From logits to the next token: penalty, temperature, truncation, drawing; and the loop around them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnngen.errors import CheckpointError
 PENALTY_WINDOW = 64  # tokens that a repetition penalty looks back on, as in llama.cpp
 _DRAWS_AT_A_TIME = 512
 _LARGEST_LOGIT = 1e30
-_NEVER = np.array(-np.inf)  # numpy converts a Python number anew at every call
+_NEVER = np.array(-np.inf)  # numpy would convert a Python number at every call
 _LEAST_TEMPERATURE = 1e-200  # divides the difference of any two float32 without overflow
 
 
@@ -37,18 +37,18 @@ def penalize(scores: Scores, recent: Sequence[npt.NDArray[np.integer]], penalty:
         seen = np.unique(ids)
         before = row[seen]
         penalized = np.where(before > 0, before / penalty, before * penalty)
-        # However large the penalty, a token stays possible that was so before.
+        # A token that was possible stays possible, however large the penalty is.
         row[seen] = np.where(np.isfinite(before), np.clip(penalized, -_LARGEST_LOGIT, _LARGEST_LOGIT), before)
 
 
 def odds(scores: Scores, config: SampleConfig) -> Scores:
     """Turn logits into numbers in proportion to the probabilities to draw from, in place.
 
-    Temperature comes first, then top-k, min-p and top-p, each on what the last one left.
+    Temperature comes first, then top-k, min-p and top-p, each applied to the tokens that the last one kept.
 
-    Ties at the border of top-k all stay. top-p keeps the smallest set of the most likely tokens whose probability
-    reaches p (Holtzman et al. 2020); with [0.5, 0.3, 0.15, 0.05] and p = 0.7 it keeps the first two.
-    At temperature 0 the most likely token has all the probability; of equal ones the first.
+    Tokens that tie with the k-th most likely one are all kept by top-k. top-p keeps the smallest set of the most likely
+    tokens whose probability reaches p (Holtzman et al. 2020); with [0.5, 0.3, 0.15, 0.05] and p = 0.7 it keeps the first two.
+    At temperature 0 the most likely token has all the probability; among equal ones it is the first.
 
     Args:
         scores: [B, V], logits; -inf where a token must not be drawn.
@@ -81,7 +81,7 @@ def odds(scores: Scores, config: SampleConfig) -> Scores:
 
 
 def _largest(scores: Scores) -> Scores | float:
-    """Of each row, [B, 1]; or of the only one, which takes a third of the time. A NaN counts as the largest number."""
+    """The largest score of each row, [B, 1]. A single row takes a third of the time. NaN counts as the largest."""
     largest: Scores | float
     if len(scores) == 1:
         largest = scores.item(scores.argmax())
@@ -120,7 +120,7 @@ class Drawn:
 
     Attributes:
         ids: [B].
-        logits: [B, V], what the model itself says, before penalty, temperature and truncation.
+        logits: [B, V], of the model itself, before penalty, temperature and truncation.
     """
 
     ids: npt.NDArray[np.int64]
@@ -142,11 +142,11 @@ def generate(
 ) -> Iterator[Drawn]:
     """Draw tokens after a context, all streams in step, `config.length` times.
 
-    Every stream has random numbers of its own, made of `config.seed` and its number, so that a sample depends on how
-    many others there are only through the rounding of larger products.
+    Every stream has its own random numbers, from `config.seed` and its number. So a sample depends on the number of
+    other streams only through the rounding of larger products.
 
     Args:
-        context: ids to begin with, at least one; the same for all streams.
+        context: the first ids, at least one; the same for all streams.
         streams: the numbers of the streams.
         never: ids that are not drawn.
     """
@@ -178,7 +178,7 @@ def _read_context(model: LanguageModel, context: Ids, B: int) -> tuple[Array, St
 
 
 class _Uniforms:
-    """A [B] vector of numbers in [0, 1) at a time, each row from its own generator."""
+    """Vectors [B] of numbers in [0, 1), each row from its own generator."""
 
     def __init__(self, seed: int, streams: Sequence[int]) -> None:
         self._generators = [np.random.Generator(np.random.PCG64([seed, stream])) for stream in streams]

@@ -18,7 +18,7 @@ MOST_ROWS = 256
 # or more rows it also depends on the row's place (its kernels for AVX2 take 12 rows, then 4, and add in another order).
 # With 8 rows every place rounds alike, in its kernels for SSE, AVX, AVX2 and AVX-512, with 1, 2 and 4 threads.
 STEADY_ROWS = 8
-WINDOW_TOKENS = 1 << 12  # of a text at a time
+WINDOW_TOKENS = 1 << 12  # tokens of a text in a window
 
 # The next ids of a text to their natural log-probabilities, as many. It remembers the text before them.
 Reader = Callable[[Ids], npt.NDArray[np.floating]]
@@ -42,7 +42,7 @@ def score_lines(
 ) -> list[Array]:
     """Log-probabilities of lines, each scored by itself from a line break to a line break.
 
-    Lines of similar length share a batch. A line's numbers are as they would be alone, up to rounding.
+    Lines of similar length share a batch. A line has the same numbers as alone, up to rounding.
 
     Args:
         lines: ids of each line without its line break.

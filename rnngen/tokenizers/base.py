@@ -1,6 +1,6 @@
-"""What a tokenizer can do, whatever its level, and encoding a text that may have unknown symbols.
+"""The interface of tokenizers of all levels, and encoding a text that may have unknown symbols.
 
-Must not know any of the tokenizers: these import this file.
+Must not import any tokenizer: the tokenizers import this file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Text(Protocol):
     def chunks(self) -> Iterator[str]:
         """The text in pieces, none empty; they end after a line break wherever lines are not too long.
 
-        Where they end depends on the text alone, however it is read: a word that is cut has other ids.
+        Where they end depends only on the text, because a word that is cut has other ids.
         """
 
 
@@ -44,7 +44,7 @@ class Tokenizer(Protocol):
     """Text to ids and back.
 
     Attributes:
-        newline_id: the line break; it begins a text and ends a line.
+        newline_id: the line break. It comes before a text and ends a line.
         unk_id: the unknown symbol; None where every text is known.
         never_drawn: ids that stand for no text and are not sampled.
     """
@@ -69,7 +69,7 @@ class Tokenizer(Protocol):
         White space that tokens imply is in no span; a byte has the whole character that it is a part of.
 
         Args:
-            ids: `encode(text)`, where it is known already: the text is not encoded again.
+            ids: `encode(text)`, if it is known already, so that the text is not encoded again.
 
         Returns:
             For each id of `encode(text)`, in order, its first character and the one after its last, shape [n, 2].

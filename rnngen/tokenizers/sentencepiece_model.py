@@ -1,6 +1,6 @@
-"""A SentencePiece model taken apart, checked, and put together again of the parts that encoding needs.
+"""Checks a SentencePiece model, and makes a new one of the parts that encoding needs.
 
-The library reads models in C++, which a hostile one can crash; it is given only what is made here.
+The library reads models in C++, and a hostile model can crash it. So it gets only models that are made here.
 Source: sentencepiece_model.proto of SentencePiece, in the wire format of Protocol Buffers.
 """
 
@@ -51,7 +51,7 @@ class SentencePieceModel:
 
 
 def read(model: bytes) -> SentencePieceModel:
-    """Take a serialized model apart. Raises TokenizerError for what no unigram or BPE model with byte fallback has."""
+    """Parse a serialized model. Raises TokenizerError unless it is a unigram or BPE model with byte fallback."""
     try:
         return _read(model)
     except _FormError as error:
@@ -131,7 +131,7 @@ def _check_pieces(pieces: list[str], scores: list[bytes], types: list[int]) -> N
         raise _FormError(f"it has {types.count(UNKNOWN)} unknown pieces, and needs one")
     bytes_of = {piece for piece, type in zip(pieces, types, strict=True) if type == BYTE}
     if not all(_BYTE_PIECE.fullmatch(piece) for piece in bytes_of):
-        raise _FormError("it has a byte that is none")
+        raise _FormError("it has an invalid byte")
 
 
 def _parts(fields: Fields) -> tuple[bytes, bytes, int]:
@@ -166,7 +166,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """The number of 7 bits a byte that begins at `place`, and the place behind it."""
+    """The varint that starts at `place`, and the place after it."""
     if place < len(message) and message[place] < 0x80:
         return message[place], place + 1
     value = 0

@@ -1,4 +1,4 @@
-"""Subword level: SentencePiece, trained on the text, kept free of loss.
+"""Subword level: SentencePiece, trained on the text, without loss.
 
 Identity normalisation, no added or removed white space, bytes for what has no piece. Every line is encoded by itself;
 the line break between two lines is a symbol of its own.
@@ -24,7 +24,7 @@ from rnngen.tokenizers.base import Ids, Spans, Text
 from rnngen.tokenizers.char import ByteDecoder, ByteTokenizer
 from rnngen.tokenizers.symbols import NEWLINE, Unknown
 
-MOST_CHARS = 10_000_000  # that SentencePiece trains on, about; of a larger text lines are drawn
+MOST_CHARS = 10_000_000  # that SentencePiece trains on, about; from a larger text lines are drawn
 MOST_SENTENCES = 500_000  # of these, at most
 LONGEST_SENTENCE = 2_000  # characters; longer lines are cut for training only
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # of an argument that is not UTF-8; SentencePiece refuses it
@@ -32,7 +32,7 @@ _FIXED_PIECES = 258  # the bytes, the line break and the unknown piece
 
 
 class SubwordTokenizer:
-    """Wraps a SentencePiece model, of `build` or of a stranger. Raises TokenizerError for one that cannot be used."""
+    """Wraps a SentencePiece model, which may be untrusted. Raises TokenizerError for one that cannot be used."""
 
     level = "subword"
     unk_id: int | None = None

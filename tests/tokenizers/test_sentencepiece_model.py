@@ -75,7 +75,7 @@ def test_pieces_written_in_another_way_are_read_alike() -> None:
         (piece(b"qqqq", float("-inf")), "it has a score that is no number, or too large"),
         (piece(b"qqqq", 0.0, 2), "it has 2 unknown pieces, and needs one"),
         (piece(b"qqqq", 0.0, 7), "it has a piece of an unknown type"),
-        (piece(b"qqqq", 0.0, 6), "it has a byte that is none"),
+        (piece(b"qqqq", 0.0, 6), "it has an invalid byte"),
         (b"\x0a\x7fabc", "it ends within a field"),
         (b"\x08" + b"\xff" * 11, "it has a number too long"),
         (b"\x0a\xff", "it ends within a number"),
