@@ -47,7 +47,7 @@ def odds(scores: Scores, config: SampleConfig) -> Scores:
     Temperature comes first, then top-k, min-p and top-p, each applied to the tokens that the last one kept.
 
     Tokens that tie with the k-th most likely one are all kept by top-k. top-p keeps the smallest set of the most likely
-    tokens whose probability reaches p (Holtzman et al. 2020); with [0.5, 0.3, 0.15, 0.05] and p = 0.7 it keeps the first two.
+    tokens whose probability reaches p (Holtzman et al. 2020): with [0.5, 0.3, 0.15, 0.05] and p = 0.7 the first two.
     At temperature 0 the most likely token has all the probability; among equal ones it is the first.
 
     Args:
