@@ -23,9 +23,9 @@ def split_words(tmp_path_factory):
     folder = tmp_path_factory.mktemp("words")
     source = SHARED if SHARED.exists() else ROOT / "corpora" / "marrowmere.txt"
     text = source.read_text("utf-8")
-    (folder / "train.txt").write_text(text[:150_000], "utf-8")
-    (folder / "text.txt").write_text(text[150_000:200_000], "utf-8")
-    arguments = ["--level", "word", "--split", "whitespace", "--hidden-size", "48", "--steps", "60", "--threads", "1"]
+    (folder / "train.txt").write_text(text[:60_000], "utf-8")
+    (folder / "text.txt").write_text(text[60_000:80_000], "utf-8")
+    arguments = ["--level", "word", "--split", "whitespace", "--hidden-size", "48", "--steps", "20", "--threads", "1"]
     assert run(["train", str(folder / "train.txt"), "-o", str(folder / "words.safetensors"), "-q", *arguments]) == 0
     return folder
 

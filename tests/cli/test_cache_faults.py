@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-STEPS = ("--steps", "2", "--hidden-size", "16", "-q")
+STEPS = ("--steps", "2", "--hidden-size", "16", "--threads", "1", "--valid-fraction", "0.001", "-q")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_cache_that_is_cleared_while_it_is_written_costs_nothing_but_the_entry
 def test_two_processes_on_one_cache_train_the_same_model(start, text, tmp_path):
     cache = tmp_path / "cache"
     names = [tmp_path / f"{name}.safetensors" for name in "ab"]
-    processes = [start("train", text, *STEPS, "--threads", "1", "-o", name, "--cache-dir", cache) for name in names]
+    processes = [start("train", text, *STEPS, "-o", name, "--cache-dir", cache) for name in names]
     for process in processes:
         _, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, b"")
