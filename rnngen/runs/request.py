@@ -119,7 +119,7 @@ class Request:
             raise ConfigError("its run record has another form")
         if text is None and not (paths or values["paths"]):
             raise ConfigError("the run's text was given as a string: give it again")
-        valid, tokenizer_file, init_from = (path and Path(path) for path in map(values.get, _FILES_READ))
+        valid, tokenizer_file, init_from = (Path(path) if path else None for path in map(values.get, _FILES_READ))
         return cls(
             paths=() if text is not None else paths or tuple(values["paths"]),
             text=text,
@@ -142,7 +142,7 @@ def _has_form(values: dict[str, Any]) -> bool:
     match values:
         case {"paths": list(paths), "encoding": str(), "force": bool(), "save_every": int() | float() as every,
               "cache_dir": None | str() as cache_dir} if every > 0:  # fmt: skip
-            names = [*paths, *filter(None, [*map(values.get, _FILES_READ), cache_dir])]
+            names = [*paths, *(name for name in [*map(values.get, _FILES_READ), cache_dir] if name is not None)]
             return all(isinstance(name, str) and "\0" not in name for name in names)
     return False
 

@@ -28,6 +28,7 @@ def training_record(
         finished: None while the run goes on.
     """
     settings = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "model"}
+    settings["slower"] = list(plan.slower)  # as JSON has it
     last = finished or best
     exact = finished.valid_loss_nats if finished else None
     loss, n_valid_tokens = best.valid_loss_nats if exact is None else exact, len(dataset.valid.ids)

@@ -149,7 +149,7 @@ def test_a_model_of_every_kind_trains_and_can_be_used(rnngen, options):
 @pytest.mark.parametrize("precision", ["float32", "auto"])
 def test_the_validation_loss_is_what_perplexity_measures_and_the_best_of_the_history(rnngen, tmp_path, precision):
     (tmp_path / "other.txt").write_text("the tide will bring\nno ferry to the king.\n" * 40)
-    options = ("--valid", "other.txt", "--steps", 60, "--precision", precision, "-q")
+    options = ("--valid", "other.txt", "--steps", 30, "--precision", precision, "-q")
     assert rnngen("train", "verse.txt", *SMALL, *options).code == 0
     info = rnngen("info", "--json").records[0]
     measured = rnngen("perplexity", "other.txt", "--json").records[0]

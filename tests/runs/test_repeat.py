@@ -1,0 +1,55 @@
+"""The line that makes the same model again."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
+from rnngen.runs.repeat import command_line
+from rnngen.runs.request import Request
+
+PLAN: Any = SimpleNamespace(model=SimpleNamespace(hidden_size=96, dropout=0.1), threads=2)
+CHOSEN = "--hidden-size 96 --dropout 0.1 --steps 50 --threads 2"
+
+
+def line_of(**options: Any) -> str | None:
+    request = Request(**{"output": Path("checkpoints/out.safetensors"), "paths": ("a text.txt",), **options})
+    return command_line(request, PLAN, 50)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, CHOSEN),
+        ({"training": TrainConfig(seconds=9.0)}, CHOSEN),
+        ({"training": TrainConfig(epochs=2.0, learning_rate=0.01, lines=True, seed=7)},
+         "--hidden-size 96 --dropout 0.1 --steps 50 --lr 0.01 --lines --seed 7 --threads 2"),
+        ({"model": ModelOptions(cell="lstm", hidden_size=8, ngram_orders=())},
+         "--cell lstm --hidden-size 96 --dropout 0.1 --ngram-orders none --steps 50 --threads 2"),
+        ({"model": ModelOptions(ngram_orders=(1, 3), tie_weights=True)},
+         "--hidden-size 96 --dropout 0.1 --tie-weights --ngram-orders 1,3 --steps 50 --threads 2"),
+        ({"tokenizer": TokenizerConfig("word", split="whitespace")}, f"--level word --split whitespace {CHOSEN}"),
+        ({"tokenizer_file": Path("t.json"), "encoding": "latin-1"}, f"--tokenizer t.json --encoding latin-1 {CHOSEN}"),
+        ({"init_from": Path("old"), "tokenizer": TokenizerConfig()},
+         "--level char --init-from old --dropout 0.1 --steps 50 --threads 2"),
+        ({"init_from": Path("old"), "valid": Path("v")},
+         "--valid v --init-from old --dropout 0.1 --steps 50 --threads 2"),
+    ],
+)  # fmt: skip
+def test_the_line_names_what_was_asked_for_and_what_was_chosen_by_time(options, named):
+    assert line_of(**options) == f"rnngen train 'a text.txt' {named} -o checkpoints/out-again.safetensors"
+
+
+def test_a_text_that_was_a_string_cannot_be_named():
+    assert line_of(paths=(), text="abc") is None
+
+
+def test_the_line_can_be_read_by_a_shell():
+    line = line_of(paths=("it's $HOME",))
+    assert line is not None
+    assert shlex.split(line)[2] == "it's $HOME"
