@@ -8,6 +8,7 @@ tokenizer, and a scorer that several predictors share runs once: a network and i
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -112,7 +113,7 @@ def _measure_together(group: Sequence[Predictor], text: Text, on_unknown: OnUnkn
     tokenizer, state = group[0].tokenizer, group[0].state
     unknowns = Unknowns()
     scorers = list(dict.fromkeys(predictor.scorer for predictor in group))
-    parts, *copies = itertools.tee(_parts(tokenizer, state, text, on_unknown, unknowns), 1 + len(scorers))
+    parts, *copies = _copies(_parts(tokenizer, state, text, on_unknown, unknowns), 1 + len(scorers))
     queues = {
         scorer: _Queue(scorer((part.ids for part in copy), tokenizer.newline_id))
         for scorer, copy in zip(scorers, copies, strict=True)
@@ -193,6 +194,26 @@ def _chunks(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: U
         *ended, rest = encoded.known_text.split("\n")
         is_whole = chunk.endswith("\n")  # else its last line goes on, though nothing in it may be known
         yield _Part([line + "\n" for line in ended] + [rest] * (not is_whole), encoded.ids)
+
+
+def _copies(parts: Iterator[_Part], n: int) -> list[Iterator[_Part]]:
+    """Iterators over the same parts; each keeps the parts that another one has taken and it has not.
+
+    As `itertools.tee`, which keeps up to 57 parts that all have taken: here that would be more than 100 MB.
+    """
+    waiting: list[deque[_Part]] = [deque() for _ in range(n)]
+
+    def copy(own: deque[_Part]) -> Iterator[_Part]:
+        while True:
+            if not own:
+                part = next(parts, None)
+                if part is None:
+                    return
+                for one in waiting:
+                    one.append(part)
+            yield own.popleft()
+
+    return [copy(own) for own in waiting]
 
 
 def _whole_lines(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: Unknowns) -> Iterator[_Part]:

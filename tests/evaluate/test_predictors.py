@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -106,6 +107,23 @@ def test_a_text_is_encoded_once_for_all_predictors_of_the_same_tokens(make_engin
         # Line breaks are not encoded with a line that stands alone. The first unknown symbol is looked for once.
         expected = 3 * len(text) if state == "carry" else 2 * (len(text) - text.count("\n")) + len(unknown)
         assert tokenizer.n_encoded == expected
+
+
+def test_only_a_few_parts_of_a_long_text_are_kept_in_memory(tokenizer, network):
+    kept, most = [], 0
+
+    class Watched(CharTokenizer):
+        def encode(self, text):
+            nonlocal kept, most
+            ids = super().encode(text)
+            kept = [*(one for one in kept if one() is not None), weakref.ref(ids)]
+            most = max(most, len(kept))
+            return ids
+
+    static = network_predictor("net", network, Watched(" abc"))
+    cached = replace(static, scorer=cached_scorer(network.engine, 1.0, 0.1, 20))
+    measure([static, cached, *mixtures(static, CountingReader())], Chunks(*[TEXT] * 100))
+    assert most < 20  # the cache takes 256 tokens at a time
 
 
 def test_predictors_of_other_tokens_have_their_own(make_engine, tokenizer, network):
