@@ -167,14 +167,14 @@ def tokenizing(path: str, tokenizer: str) -> Round:
     from pathlib import Path
 
     from rnngen.text.corpus import FileText
-    from rnngen.text.ids_on_disk import write_tokens
+    from rnngen.text.ids_on_disk import write_ids
     from rnngen.tokenizers import levels
 
     loaded = levels.load(Path(tokenizer))
 
     def measure() -> float:
         start = time.perf_counter()
-        tokens = write_tokens(FileText([path]), loaded)
+        tokens = write_ids(FileText([path]), loaded)
         spent = time.perf_counter() - start
         assert len(tokens.ids)
         return spent

@@ -41,7 +41,9 @@ def write_resume_files(folder: Path) -> list[Path]:
         for event in train(plan, data, save_every=0.0):
             if isinstance(event, Resumable) and event.step in _SAVED_AT:
                 paths.append(folder / f"seed{number}-{event.step}.resume.safetensors")
-                resume_file.save(paths[-1], resume_file.Resume(plan, data.tokenizer, event.state, {"texts": ["text"]}))
+                resume_file.save(
+                    paths[-1], resume_file.StoppedRun(plan, data.tokenizer, event.state, {"texts": ["text"]})
+                )
                 if event.step == max(_SAVED_AT):
                     break
     return paths

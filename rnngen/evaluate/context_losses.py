@@ -20,7 +20,7 @@ from rnngen.engine.language_model import Engine, Ids, LanguageModel, State
 from rnngen.engine.scoring import perplexity, score_text
 from rnngen.errors import ConfigError, DataError
 from rnngen.printable import plural
-from rnngen.text.ids_on_disk import write_tokens
+from rnngen.text.ids_on_disk import write_ids
 from rnngen.tokenizers.base import Text, Tokenizer
 from rnngen.tokenizers.unknowns import emptiness, note
 
@@ -103,7 +103,7 @@ def measure_contexts(
         DataError: the text cannot be read, or has no tokens.
         TokenizerError: an unknown symbol, with `on_unknown` "error".
     """
-    tokens = write_tokens(text, tokenizer, on_unknown)
+    tokens = write_ids(text, tokenizer, on_unknown)
     if not len(tokens.ids):
         raise DataError(f"the text {emptiness(tokens.n_unknown)}: there is nothing to measure")
     if unknown := note(tokens.n_unknown, tokens.first_unknown, "the text", on_unknown):

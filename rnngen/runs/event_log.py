@@ -27,13 +27,13 @@ class EventLog:
     """
 
     def __init__(self, path: Path | None, file: io.FileIO | None, size: int = 0) -> None:
-        """A log in an open file that stands at its end, after `size` bytes; without a file nothing is kept."""
+        """Append to an open file that ends after `size` bytes; without a file nothing is written."""
         self._path, self._file, self._size = path, file, size
         self.error: OutputError | None = None
 
     @classmethod
     def new(cls, path: Path | None, *, force: bool) -> Self:
-        """An empty log; for None one that keeps nothing. Raises OutputError."""
+        """An empty log; for None one that writes nothing. Raises OutputError."""
         return cls(path, open_new(path, force=force) if path else None)
 
     @classmethod
@@ -81,7 +81,7 @@ class EventLog:
         self._size += len(line)
 
     def close(self) -> None:
-        """Close the file; nothing more is kept."""
+        """Close the file; nothing is written after."""
         if self._file:
             self._file.close()
             self._file = None

@@ -112,7 +112,7 @@ class Keeper:
         Returns:
             Why it could not be written; the run goes on.
         """
-        from rnngen.runs.resume_file import Resume, save
+        from rnngen.runs.resume_file import StoppedRun, save
 
         best = self.best and {name: getattr(self.best, name) for name in (*MEASURED, "valid_loss_nats")}
         record = {
@@ -125,7 +125,7 @@ class Keeper:
             "best": best,
         }
         try:
-            save(self.request.resume_path, Resume(self.plan, self.dataset.tokenizer, event.state, record))
+            save(self.request.resume_path, StoppedRun(self.plan, self.dataset.tokenizer, event.state, record))
         except OutputError as error:
             return error
         self.resumable_step = event.step

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnngen import models
 from rnngen.config import ENCODING, ModelOptions, TokenizerConfig, TrainConfig
-from rnngen.errors import ConfigError
+from rnngen.errors import ConfigError, DataError
 from rnngen.text.corpus import FileText, StringText
 from rnngen.tokenizers.base import Text
 
@@ -114,11 +114,12 @@ class Request:
 
         Raises:
             ConfigError: `values` are not from `to_dict`.
+            DataError: the text was a string, and neither a string nor files are given.
         """
         if not isinstance(values, dict) or not _has_form(values):
             raise ConfigError("its run record has another form")
         if text is None and not (paths or values["paths"]):
-            raise ConfigError("the run's text was given as a string: give it again")
+            raise DataError("the run's text was a string in Python: give the string again, or a file that holds it")
         valid, tokenizer_file, init_from = (Path(path) if path else None for path in map(values.get, _FILES_READ))
         return cls(
             paths=() if text is not None else paths or tuple(values["paths"]),

@@ -27,7 +27,7 @@ from rnngen.storage.locks import hold
 from rnngen.text.dataset import Dataset
 
 if TYPE_CHECKING:
-    from rnngen.runs.resume_file import Resume
+    from rnngen.runs.resume_file import StoppedRun
 
 
 def resume(
@@ -84,7 +84,7 @@ def resume(
 
 
 def _go_on(
-    request: Request, stopped: Resume, should_stop: Callable[[], bool], notes: tuple[str, ...]
+    request: Request, stopped: StoppedRun, should_stop: Callable[[], bool], notes: tuple[str, ...]
 ) -> Generator[Event, None, None]:
     dataset = read_texts(request, stopped.tokenizer)
     _check_same(request, stopped.record, dataset)

@@ -1,7 +1,6 @@
-"""The resume file: everything a stopped run needs to go on, beside its checkpoint until the run ends.
+"""The resume file: everything that a stopped run needs to go on. It lies beside the checkpoint until the run ends.
 
-Nothing of it is pickled or evaluated; what it says about the run's settings is checked as the options of the command
-line are.
+Nothing in it is pickled or evaluated. The settings in it are checked like the options of the command line.
 """
 
 from __future__ import annotations
@@ -24,11 +23,13 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Resume:
+class StoppedRun:
     """A run that can go on.
 
     Attributes:
-        record: what the caller knows of the run; ready for JSON.
+        plan: its settings.
+        state: where the training loop stands.
+        record: what `rnngen.runs.keeper` needs beside them; ready for JSON.
     """
 
     plan: Plan
@@ -37,19 +38,19 @@ class Resume:
     record: dict[str, Any]
 
 
-def save(path: Path, resume: Resume) -> None:
+def save(path: Path, run: StoppedRun) -> None:
     """Write the file whole or not at all. Raises OutputError."""
-    description, arrays = checkpoint.tokenizer_parts(resume.tokenizer)
+    description, arrays = checkpoint.tokenizer_parts(run.tokenizer)
     records = {
-        "plan": {**vars(resume.plan), "model": resume.plan.model.to_dict()},
+        "plan": {**vars(run.plan), "model": run.plan.model.to_dict()},
         "tokenizer": description,
-        "numbers": resume.state.numbers,
-        "run": resume.record,
+        "numbers": run.state.numbers,
+        "run": run.record,
     }
-    tensor_file.write(path, KIND, VERSION, records, {**arrays, **resume.state.arrays})
+    tensor_file.write(path, KIND, VERSION, records, {**arrays, **run.state.arrays})
 
 
-def load(path: Path) -> Resume:
+def load(path: Path) -> StoppedRun:
     """Read and check a file that `save` wrote. Raises CheckpointError with the reason."""
     remedy = "a run that has ended leaves none; go on from a checkpoint with rnngen train TEXT --init-from CHECKPOINT"
     with tensor_file.open_tensor_file(path, KIND, VERSION, "resume file", remedy) as file:
@@ -62,11 +63,11 @@ def load(path: Path) -> Resume:
         record = file.record("run")
         if not isinstance(record, dict):
             raise file.broken("its run record has another form")
-    return Resume(plan, tokenizer, state, record)
+    return StoppedRun(plan, tokenizer, state, record)
 
 
 def _state(file: TensorFile, model: ModelConfig) -> RunState:
-    """The run's state; its weights have the shapes of the model, so that the network is no larger than the file."""
+    """The state of the run. Its weights must have the shapes of the model: the network is then no larger than the file."""
     numbers = file.record("numbers")
     if not isinstance(numbers, dict):
         raise file.broken("its numbers have another form")
@@ -87,7 +88,7 @@ def _state(file: TensorFile, model: ModelConfig) -> RunState:
 
 
 def _dtype(name: str, model: ModelConfig) -> str:
-    """Of an array that is no weight."""
+    """The type of an array that holds no weight."""
     if name.startswith("random/"):
         return "uint8"
     history = f"state/{2 if model.cell == 'lstm' else 1}"
@@ -95,7 +96,7 @@ def _dtype(name: str, model: ModelConfig) -> str:
 
 
 def _plan(values: object) -> Plan:
-    """A plan of parsed JSON, every value as good as one of the command line. Raises ConfigError."""
+    """A plan from parsed JSON, with every value checked like an option of the command line. Raises ConfigError."""
     if not isinstance(values, dict) or set(values) != {field.name for field in fields(Plan)}:
         raise ConfigError("its plan has another form")
     settings = {name: values[name] for name in _fields_in_common()}
@@ -109,9 +110,9 @@ def _plan(values: object) -> Plan:
     if (checked.seconds is None) == (checked.steps is None):
         raise ConfigError("its plan has no budget of seconds or steps")
     if not isinstance(every, int) or isinstance(every, bool) or not 1 <= every < 1 << 53:
-        raise ConfigError("its plan has no number of steps between validations")
+        raise ConfigError("its plan has no valid number of steps between validations")
     if not isinstance(slower, list) or not all(isinstance(reason, str) for reason in slower):
-        raise ConfigError("its plan has reasons that are no sentences")
+        raise ConfigError("its plan has reasons that are not strings")
     return Plan(model=model, validate_every=every, slower=tuple(slower), **settings)
 
 

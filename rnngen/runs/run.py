@@ -105,7 +105,7 @@ def follow(
 
     save_every = keeper.request.save_every
     events = train(
-        keeper.plan, keeper.dataset, should_stop, save_every=save_every, start=start, prepare=prepare_network
+        keeper.plan, keeper.dataset, should_stop, save_every=save_every, start=start, prepare_network=prepare_network
     )
     try:
         for event in events:

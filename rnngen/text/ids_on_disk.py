@@ -53,7 +53,7 @@ class IdsOnDisk:
     reused: bool = False
 
 
-def write_tokens(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> IdsOnDisk:
+def write_ids(text: Text, tokenizer: Tokenizer, on_unknown: OnUnknown = "unk") -> IdsOnDisk:
     """Encode a text chunk by chunk into an unnamed temporary file. Raises DataError when the disk is full."""
     try:
         # Unbuffered, so that closing the file writes nothing and cannot fail.

@@ -50,7 +50,7 @@ def train(
     *,
     save_every: float | None = None,
     start: RunState | None = None,
-    prepare: Callable[[RNNLM], None] = lambda network: None,
+    prepare_network: Callable[[RNNLM], None] = lambda network: None,
 ) -> Iterator[Event]:
     """Train a model.
 
@@ -60,7 +60,7 @@ def train(
         save_every: seconds between two Resumable events. The first one comes before the first step, and another one
             when the run is asked to stop. None gives none of them.
         start: the state of a run with the same plan and data, to go on from; None starts a new run.
-        prepare: is called with the network of a new run, and may change its first weights.
+        prepare_network: is called with the network of a new run, and may change its first weights.
 
     Yields:
         What happens. The weights worth keeping are in the Validated events.
@@ -70,7 +70,7 @@ def train(
         CheckpointError: `start` is not the state of such a run.
     """
     try:
-        yield from _Run(plan, data, should_stop, save_every, start, prepare).events()
+        yield from _Run(plan, data, should_stop, save_every, start, prepare_network).events()
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or any(word in str(error) for word in ("alloc", "out of memory", "overflow")):
             raise TrainingError(
@@ -88,7 +88,7 @@ class _Run:
         should_stop: Callable[[], bool],
         save_every: float | None,
         start: RunState | None,
-        prepare: Callable[[RNNLM], None],
+        prepare_network: Callable[[RNNLM], None],
     ) -> None:
         self._plan, self._data, self._should_stop = plan, data, should_stop
         self._start = time.monotonic() - (start.number("seconds") if start else 0.0)
@@ -100,7 +100,7 @@ class _Run:
         low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
         self._network = RNNLM(plan.model, low).to(self._device)
         if start is None:
-            prepare(self._network)
+            prepare_network(self._network)
         self._dense = self._network.dense_parameters()
         self._dense_optimizer = DenseOptimizer(plan.optimizer, self._dense, plan.learning_rate, plan.weight_decay)
         rows = self._network.ngram

@@ -120,7 +120,7 @@ def test_a_text_that_has_moved_can_be_named_and_must_be_the_same(run_of, text_pa
 
 def test_a_text_that_was_a_string_is_given_again_and_must_be_the_same(run_of, output):
     run_of(stop_after=5)
-    with pytest.raises(CheckpointError, match="the run's text was given as a string: give it again"):
+    with pytest.raises(DataError, match=r"^the run's text was a string in Python: give the string again, or a file"):
         next(resume(str(output)))
     with pytest.raises(DataError, match=r"^the text is not the one that the run started with"):
         next(resume(str(output), text=NAMES))
