@@ -67,7 +67,7 @@ def load(path: Path) -> StoppedRun:
 
 
 def _state(file: TensorFile, model: ModelConfig) -> RunState:
-    """The state of the run. Its weights must have the shapes of the model: the network is then no larger than the file."""
+    """The state of the run. Its weights must have the model's shapes, so the network is no larger than the file."""
     numbers = file.record("numbers")
     if not isinstance(numbers, dict):
         raise file.broken("its numbers have another form")
