@@ -1,1 +1,1 @@
-"""`python -m faults`: faults made on purpose, and what was lost by them."""
+"""`python -m faults`: makes faults on purpose, and counts what is lost."""

@@ -1,4 +1,4 @@
-"""The campaign: one line for each kind of fault, then what was lost; exit 1 when anything was."""
+"""The campaign: one line for each kind of fault, then what was lost; exit code 1 if anything was lost."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def main(arguments: list[str]) -> int:
     """Run the kinds that are named, or all. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="kinds of faults; all when none is named")
-    parser.add_argument("--scale", type=float, default=1.0, help="how many: 1 is the campaign, 0.01 a hundredth of it")
-    parser.add_argument("--seed", type=int, default=1, help="of all that is random")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the campaign: 0.01 is a hundredth of it")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all random choices")
     parser.add_argument("--list", action="store_true", help="only name the kinds")
     asked = parser.parse_args(arguments)
-    strangers = [kind for kind in asked.kinds if kind not in KINDS]
-    if strangers:
-        parser.error(f"there is no kind {strangers[0]}: --list names them")
+    unknown = [kind for kind in asked.kinds if kind not in KINDS]
+    if unknown:
+        parser.error(f"there is no kind {unknown[0]}: --list names them")
     if not asked.scale > 0:
         parser.error(f"--scale is {asked.scale}: it must be above 0")
     if asked.list:
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _take_signals() -> None:
-    """A campaign in the background ignores signals, and so would what it starts: what is handled here is not."""
+    """Handle signals: a campaign in the background ignores them, and its child processes would ignore them too."""
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)

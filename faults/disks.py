@@ -1,4 +1,4 @@
-"""Places that cannot be written, or not to the end: what was there stays whole, and what can be saved is saved.
+"""Folders and disks that cannot be written, or not to the end: old files stay whole, and what can be saved is saved.
 
 A full file system and one that is read-only are mounted in a namespace of the process that meets them; where that is
 not allowed, or there are no namespaces, these are skipped.
@@ -108,7 +108,7 @@ def _expect_old_or(place: Place, expected: Checkpoint, *, is_old: bool) -> None:
 
 
 def _log_without_room(place: Place, random: Random) -> None:
-    """The log alone has no room: the model is worth more."""
+    """The log alone cannot be written: the run goes on, as the model is worth more."""
     ended = place.run(*place.train(*STEPS, "-q", "--log", "/dev/full"))
     expect_end(ended, 1)
     expect(ended.err.startswith("rnngen: cannot write the log /dev/full"), f"nothing of the log: {ended.err[-300:]!r}")
@@ -167,9 +167,9 @@ def _small_file_system(kib: int) -> Trial:
         elsewhere = list((place.folder / "temporary").glob("*.safetensors"))
         last = ended.err.splitlines()[-1]
         if "cannot write small/.model" in last and "lock" in last:
-            return  # there was no room to begin
+            return  # there was no space to start
         expect(len(elsewhere) == 1, f"the model is not elsewhere: {last!r}")
-        expect(str(elsewhere[0]) in last and last.startswith("rnngen: "), f"nobody says where the model is: {last!r}")
+        expect(str(elsewhere[0]) in last and last.startswith("rnngen: "), f"the place of the model is not said: {last!r}")
         expect_same(elsewhere[0], expected)
 
     return f"a file system of {kib + 4} KiB", attempt
@@ -203,7 +203,7 @@ def _refused(*arguments: str, **environment: str) -> Trial:
 
 
 def _only_read(place: Place, random: Random) -> None:
-    """Who only reads needs no folder to write to."""
+    """Commands that only read need no folder to write to."""
     write_model(place)
     mounts = f"mkdir ro && cp {MODEL} {TEXT} ro && mount --bind ro ro && mount -o remount,bind,ro ro"
     for name in ("score", "perplexity", "tokenize"):
@@ -227,5 +227,5 @@ _FOLDERS: list[Trial] = [
     _refused(*_TRAIN, "--cache-dir", "ro/cache"),
     _refused("tokenize", TEXT, "--save", "ro/tokens.json"),
     ("a model and a text that can only be read", _only_read),
-    ("a folder that is none", _no_real_folder),
+    ("a file in place of a folder", _no_real_folder),
 ]

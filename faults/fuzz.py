@@ -1,8 +1,8 @@
-"""Files of strangers: thousands of damaged ones, each read by a child process that may die of it.
+"""Untrusted files: thousands of damaged ones, each read by a child process that may crash.
 
-A damaged file must end in a correct load, after which what was loaded is used, or in the right error with one line of
-reason. All else is a loss: a traceback, a crash, more than a GiB of memory, more than a few seconds. The number in a
-loss makes its file again: `python -m faults.fuzz_child TARGET FOLDER SEED NUMBER NUMBER+1`.
+A damaged file must either load, and then be used, or end in the right error with one line. Everything else is a loss:
+a traceback, a crash, more than a GiB of memory, more than a few seconds. The number in a loss makes its file again:
+`python -m faults.fuzz_child TARGET FOLDER SEED NUMBER NUMBER+1`.
 """
 
 from __future__ import annotations

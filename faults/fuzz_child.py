@@ -1,4 +1,4 @@
-"""The process that reads damaged files, and may die of it: `python -m faults.fuzz_child TARGET FOLDER SEED FIRST LAST`.
+"""The process that reads damaged files, and may crash: `python -m faults.fuzz_child TARGET FOLDER SEED FIRST LAST`.
 
 For every number from FIRST up to LAST it prints a line: the number, and `loaded`, `refused` or what was wrong. The same
 seed and number make the same file, `FOLDER/damaged`, which is there afterwards when the process dies.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-# Beyond what the process has when the files begin.
+# Beyond the memory of the process before the first file.
 MOST_BYTES = 1 << 30
 MESSAGE_CHARS = 1000
 

@@ -1,4 +1,4 @@
-"""Good files, small, of every form: what the fuzz damages."""
+"""Small good files of every form, which the fuzz damages."""
 
 from __future__ import annotations
 

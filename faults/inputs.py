@@ -1,4 +1,4 @@
-"""What a run leans on changes under it: its text, and the clock."""
+"""The text of a run, or the clock, changes while it runs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _while_read(what: str, change: _Change) -> Trial:
         place.text.write_text(a_text(3000) * 800, "utf-8")  # 13 MB: reading them takes a second
         known = {survey(FileText([str(place.text)])).sha256}
         with place.started(*place.train("--steps", "3", "--valid-fraction", "0.001", "-q")) as process:
-            wait_for(process, place.lock.exists)  # it begins to read
+            wait_for(process, place.lock.exists)  # it starts to read
             time.sleep(random.uniform(0, 1.0))
             change(place)
             ended = end_of(process)

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment, again and again: what is there is whole, and the end is that of a run never stopped."""
+"""SIGKILL at any moment, many times: files stay whole, and the end is that of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TEMPORARY = re.compile(r"\..*\.tmp")
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """The run that nobody stopped.
+    """The undisturbed run.
 
     Attributes:
         log: event, step and losses of each line.
@@ -110,13 +110,13 @@ def _kill_often(name: str, undisturbed: Undisturbed, n_kills: int, random: Rando
         except LostError as loss:
             lost.append(f"{name}, after {plural(chain.n_kills, 'kill')}: {loss}")
             if not chain.n_kills:
-                return n_kills, lost  # it does not even begin
+                return n_kills, lost  # it does not even start
         made += chain.n_kills
     return made, lost
 
 
 class Chain:
-    """One run from its begin to its end, however often it is killed."""
+    """One run from its start to its end, however often it is killed."""
 
     place: Place
 
@@ -177,7 +177,7 @@ class Chain:
         self._left = set(_temporary(place.folder))
         for path in place.folder.glob("[!.]*"):
             known = path in (place.text, place.model, place.log, place.resume, place.cache)
-            expect(known, f"a file that nobody asked for: {path.name}")
+            expect(known, f"an unexpected file: {path.name}")
         if place.model.exists():
             model = whole(place.model)
             ended = model.training["stopped_by"] is not None

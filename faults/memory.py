@@ -1,4 +1,4 @@
-"""Less memory than a command needs, from next to none on: a result or one line, never a crash."""
+"""Less memory than a command needs, from almost none up: a result or one line, never a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes in a folder of their own, and what every fault asks of their ends. Nothing here makes a fault."""
+"""Real processes in a folder of their own, and the checks of how they end. Nothing here makes a fault."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 TEXT, MODEL, LOG = "text.txt", "model.safetensors", "log.jsonl"
 SMALL = ("--hidden-size", "16", "--embedding-dim", "8", "--batch-size", "4", "--bptt", "16", "--threads", "1")
-# Kinds of runs that differ in what their state is made of.
+# Kinds of runs whose states hold different things.
 RUNS = {
     "characters": ("--ngram-bits", "6"),
     "lines": ("--lines", "--ngram-bits", "6"),
@@ -154,7 +154,7 @@ def expect(holds: object, sentence: str) -> None:
 
 
 def expect_no_crash(ended: Ended) -> None:
-    """No signal but a closed pipe's ended it, and no traceback was shown."""
+    """No signal other than SIGPIPE ended it, and no traceback was shown."""
     expect("Traceback" not in ended.err, f"a traceback: {ended.err.strip().splitlines()[-1:]}")
     expect(ended.code >= 0 or ended.code == -13, f"it died with status {ended.code}: {ended.err[-200:]!r}")
 

@@ -34,12 +34,12 @@ STEPS = ("--steps", "20")
 
 
 def two_runs(scale: float, seed: int) -> Outcome:
-    """A second run on a name is refused with the number of the first; one that was killed holds nobody up."""
+    """A second run on a name is refused with the number of the first, but not after a killed run."""
     return campaign("two-runs", some(_TWO_RUNS, scale), seed)
 
 
 def shared_cache(scale: float, seed: int) -> Outcome:
-    """Pairs of runs that begin at once with the same new cache, and one process that clears it meanwhile."""
+    """Pairs of runs that start together with the same new cache, and a process that clears it meanwhile."""
     pairs: list[Trial] = [(f"two {name} runs with one cache", _Pair(name)) for name in RUNS]
     return campaign("shared-cache", some(pairs, scale), seed)
 
@@ -53,7 +53,7 @@ def damaged_cache(scale: float, seed: int) -> Outcome:
 def _a_long_run(place: Place) -> Iterator[int]:
     """A run that is training; its number. It must end as asked when the block is left."""
     with place.started(*place.train("--time", "10m", "-q")) as process:
-        expect(wait_for(process, place.resume.exists), "the first run does not begin")
+        expect(wait_for(process, place.resume.exists), "the first run does not start")
         yield process.pid
         expect(process.poll() is None, "the first run has ended because of the second")
         process.send_signal(signal.SIGTERM)
@@ -74,7 +74,7 @@ def _after_a_killed_one(place: Place, random: Random) -> None:
     with place.started(*place.train("--time", "10m", "-q")) as process:
         wait_for(process, place.resume.exists)
     expect(place.lock.exists(), "a killed run leaves no lock, so nothing is tried here")
-    place.lock.write_text("1\n", "utf-8")  # a process that runs, and is none of ours
+    place.lock.write_text("1\n", "utf-8")  # a process that runs, and is not of rnngen
     expect_end(place.run(*place.train(*STEPS, "--force", "-q")), 0)
     whole(place.model)
     expect(not place.lock.exists(), "the lock of the killed run is still there")
@@ -124,7 +124,7 @@ def _swap(path: Path, random: Random) -> None:
 
 
 def _link(path: Path, random: Random) -> None:
-    """A link to a file that the run has no business with."""
+    """A link to a file that the run must not touch."""
     target = path.parent / "elsewhere"
     target.write_bytes(path.read_bytes())
     path.unlink()

@@ -1,4 +1,4 @@
-"""Ctrl-C, a terminal that is closed, a machine that shuts down: the right code, and nothing done in vain."""
+"""Ctrl-C, a terminal that is closed, a machine that shuts down: the right exit code, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _close_terminal(place: Place, random: Random, *, controlling: bool, before: 
 
 
 def _read_until(terminal: int, path: Path, process: subprocess.Popen[bytes]) -> None:
-    """Read what is shown until a file is there; a terminal that nobody reads would hold the process up."""
+    """Read the display until a file exists. A terminal that is not read would block the process."""
     os.set_blocking(terminal, False)
 
     def there() -> bool:

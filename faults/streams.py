@@ -1,4 +1,4 @@
-"""Standard streams that are closed, end at once, or that nobody reads on: for every command a quiet end or one line."""
+"""Standard streams that are closed, end at once, or are not read to the end: a quiet end or one line."""
 
 from __future__ import annotations
 

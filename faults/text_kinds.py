@@ -1,4 +1,4 @@
-"""Texts of strangers, made at random: bytes, what a file's name must end in, and the encoding that is claimed."""
+"""Hostile texts, made at random: bytes, the suffix of the file's name, and the encoding that is claimed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rnngen.text.corpus import READ_BYTES
 
 BOMB = "gzip bomb"
 _MOST = 4_000  # characters of most kinds: scoring them takes a moment
-# White space that is no line break to us, marks, joiners, directions, controls, the ends of the planes.
+# White space that is no line break for rnngen, marks, joiners, directions, controls, the ends of the planes.
 _ODD = (
     "\u2028\u2029\x85\x0b\x0c\x1c\x1e\t \xa0\u3000\u0301\u20dd\u200d\ufe0f\u202e\u2066"
     "\x1b\x07\x9b\x7f\ufeff\ufffe\U0010ffff"
@@ -39,7 +39,7 @@ _ENCODINGS = ["latin-1", "utf-16", "utf-16-le", "utf-32", "utf-7", "cp1252", "sh
 
 
 class HostileText(NamedTuple):
-    """A text that nobody would wish for."""
+    """A hostile text."""
 
     kind: str
     data: bytes

@@ -1,4 +1,4 @@
-"""What hostile texts are put through: every command, in this process, as from the command line."""
+"""Reads hostile texts with every command, in this process, as from the command line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BUILDING = (
 )  # fmt: skip
 # For gigabytes of one letter, which others would measure for an hour; a text of NULs is refused by all that train.
 _QUICK = ("score", "score --nbest kaldi", "tokenize --ids", "perplexity --state reset", "sample --prompt-file")
-# Beyond what the process has; before `train` begins it asks for room for torch, which is loaded here already.
+# Beyond what the process has. `train` checks first that there is memory for torch, which is loaded here already.
 _MOST_BYTES, _MOST_BYTES_TO_TRAIN = 1 << 30, 3 << 30
 _SMALL = "--steps 2 --hidden-size 4 --batch-size 2 --bptt 4 --threads 1 --force --output"
 _LONGEST_LINE = 2_000  # of an error

@@ -1,4 +1,4 @@
-"""Texts of strangers through all commands, and lines without an end."""
+"""Hostile texts through all commands, and lines without an end."""
 
 from __future__ import annotations
 

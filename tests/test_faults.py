@@ -117,7 +117,7 @@ def test_what_a_killed_run_may_not_leave_is_a_loss(place: Place) -> None:
     chain = kills.Chain("characters", None, Random(1))  # type: ignore[arg-type]
     chain.place = place
     chain.look()  # the model of a run that has ended
-    for name, seen in (("model.safetensors.part", "nobody asked for"), (place.resume.name, "safetensors")):
+    for name, seen in (("model.safetensors.part", "unexpected"), (place.resume.name, "safetensors")):
         (place.folder / name).write_bytes(b"x" * 100)
         with pytest.raises(LostError, match=seen):
             chain.look()
