@@ -23,8 +23,8 @@ class KenLM(Writer):
     """`surface=id ngram_length log10prob` and a tab for each word; at the end perplexities and counts.
 
     A recurrent network sees all of the line: the n-gram length of the first word is 2 (`<s>` and itself) and grows by
-    one a word. The id 0 means unknown to who reads this; so ids are one larger where a known symbol has the id 0. A
-    word of several tokens has the id that follows those of the vocabulary.
+    one a word. Programs that read this format take the id 0 for unknown: where a known symbol has the id 0, all ids are
+    shown one larger. A word of several tokens has the id that follows those of the vocabulary.
 
     Args:
         words: show words that white space separates instead of the model's tokens.
@@ -65,7 +65,7 @@ class KenLM(Writer):
 
 @dataclass(kw_only=True)
 class _Sums:
-    """What SRILM sums: unknown words count as words, and their log-probability does not count."""
+    """SRILM's sums: unknown words are counted as words, and their log-probability is not summed."""
 
     n_sentences: int = 0
     n_words: int = 0
@@ -134,7 +134,7 @@ class SRILM(Writer):
 
 
 def _known_log10(parts: _Parts) -> float:
-    """Of what is known: words that are, or hold, an unknown symbol are left out whole."""
+    """The log10 of the known words; a word that is, or holds, an unknown symbol is left out as a whole."""
     return math.fsum(part.known_logprob_nats for part in parts if not part.unknown) / _LN10
 
 

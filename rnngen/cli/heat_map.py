@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Bits at which the classes start. Fine below, where characters are (2 bits on average), wide above, where words are.
 _BORDERS = (1, 2, 4, 6, 9, 13)
 _MARKS = "▁▂▃▄▅▆█"
-# Of 256 colours: grey, blue, yellow, orange, red, magenta. All are light enough for black letters, which so can be read
-# on dark terminals and on light ones. The calmest class has the terminal's own colours.
+# Of 256 colours: grey, blue, yellow, orange, red, magenta. All are light enough for black letters, which can then be
+# read on dark terminals and on light ones. The calmest class has the terminal's own colours.
 _BACKGROUNDS = (None, 248, 110, 222, 215, 203, 199)
 _BLACK = 16
 
@@ -35,13 +35,13 @@ DOTTED_CIRCLE = "◌"
 # Variation selectors and skin tones: they change the sign before them, and terminals disagree how wide that becomes.
 _ALTERING = frozenset("\ufe0e\ufe0f" + "".join(map(chr, range(0x1F3FB, 0x1F400))))
 LEAST_GUTTER = 7
-# Characters of a cell: marks beyond them stand on a sign of their own, so that a million take no time and no place.
+# Characters of a cell: marks beyond them stand on a sign of their own, so that a million take little time and space.
 _MOST_ON_ONE = 32
 _LEAST_WIDTH = 10  # of the text, however narrow the terminal: the longest escape
 
 
 class Cell(NamedTuple):
-    """What is never divided between two rows.
+    """Characters that are never divided between two rows.
 
     Attributes:
         width: in the terminal's columns.
@@ -54,10 +54,10 @@ class Cell(NamedTuple):
 
 
 def wants_colors(stream: TextIO) -> bool:
-    """Whether escape codes belong into what is written to a stream.
+    """Whether escape codes may be written to a stream.
 
     NO_COLOR (not empty) forbids them (no-color.org); else FORCE_COLOR (not empty) and CLICOLOR_FORCE (neither empty
-    nor 0) ask for them; else a terminal gets them that is not TERM=dumb.
+    nor 0) ask for them; else a terminal gets them, except with TERM=dumb.
     """
     if os.environ.get("NO_COLOR"):
         return False

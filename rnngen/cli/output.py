@@ -76,7 +76,10 @@ def drop_closed_stderr() -> None:
 
 def json_line(record: dict[str, Any]) -> str:
     """One line of JSON; numbers that are not finite become null."""
-    return json.dumps(_finite(record), ensure_ascii=False) + "\n"
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError:  # a number is not finite: looking for it in every record takes twice the time
+        return json.dumps(_finite(record), ensure_ascii=False) + "\n"
 
 
 def _finite(value: Any) -> Any:

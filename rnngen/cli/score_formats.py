@@ -24,7 +24,7 @@ class Writer(ABC):
     """Scored lines to text.
 
     Attributes:
-        paints: its text is harmless to a terminal already, and has colours.
+        paints: its text has colours, and everything else in it is already harmless to a terminal.
     """
 
     paints = False
@@ -47,7 +47,7 @@ class Logs:
     """The unit of the logarithms that are written.
 
     Attributes:
-        base: of log-probabilities, and of surprisals if it was asked for; else those are in bits.
+        base: of log-probabilities and surprisals; None gives log-probabilities in nats, and surprisals in bits.
     """
 
     base: LogBase | None = None

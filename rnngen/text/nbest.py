@@ -31,10 +31,10 @@ _SRILM = re.compile(r"[ \t\v\f\r]*(?P<ascore>\S+)[ \t\v\f\r]+(?P<lscore>\S+)[ \t
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _OLD_NUMBER = re.compile(rf"(?<!\S){FEATURE}[ \t]+(\S+)")
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
-_NUMBERED = re.compile(r"(.+)-\d+", re.ASCII | re.DOTALL)
+_NUMBERED_UTTID = re.compile(r"(.+)-\d+", re.ASCII | re.DOTALL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hypothesis:
     """A line of an n-best list.
 
@@ -42,8 +42,8 @@ class Hypothesis:
         list_id: the list that it belongs to; the lines of a list follow one another.
         text: its words with one space between; may be empty.
         score: that the line has already, in the unit of the list: Moses' total, SRILM's ascore, 0 for Kaldi.
-        before: the line up to the place of the new number, and
-        after: the line behind it.
+        before: the line up to the place of the new number.
+        after: the line from that place on.
         if_best: the text to write if it is the best of its list.
     """
 
@@ -64,7 +64,7 @@ def parse(line: str, form: NbestForm, number: int) -> Hypothesis | None:
 
     Args:
         line: without its line break.
-        number: of the line, for errors.
+        number: the line's number, for errors.
 
     Returns:
         None for a blank line of SRILM's form, which separates lists.
@@ -95,11 +95,11 @@ class _FormError(Exception):
 
 
 def _moses(line: str) -> Hypothesis:
-    """`ID ||| words ||| Name= value ... ||| total`, perhaps with fields behind it; the number becomes a feature, or
-    takes the place of the one that an earlier run has made.
+    """`ID ||| words ||| Name= value ... ||| total`, perhaps with more fields after it.
 
-    Source: the manual of Moses, "Generating n-best lists". The features of its own language models are natural
-    logarithms; a weight, which is tuned anyway, takes up the factor.
+    The number becomes a feature, or replaces the one that an earlier run has added. Source: the manual of Moses,
+    "Generating n-best lists". The features of its own language models are natural logarithms; the weight of the
+    feature, which is tuned anyway, absorbs the factor.
     """
     bars = list(_SEPARATOR.finditer(line))
     if len(bars) < 3:
@@ -109,18 +109,25 @@ def _moses(line: str) -> Hypothesis:
     list_id, hypothesis, features, total = (line[start:end] for start, end in zip(starts[:4], ends[:4], strict=True))
     if not _WORD.search(list_id):
         raise _FormError("has no ID in its first field")
-    kept = starts[2] + len(features.rstrip())
-    behind = line[kept : ends[2]] or " "
+    features_end = starts[2] + len(features.rstrip())
+    space = line[features_end : ends[2]] or " "
     text = _text(hypothesis)
-    before, after = f"{line[:kept]} {FEATURE} ", behind + line[ends[2] :]
+    before, after = f"{line[:features_end]} {FEATURE} ", space + line[ends[2] :]
     old = _OLD_NUMBER.search(features)
     if old:
         before, after = line[: starts[2] + old.start(1)], line[starts[2] + old.end(1) :]
-    return Hypothesis(list_id.strip(), text, _number(total, "total"), before, after, text)
+    return Hypothesis(
+        list_id=list_id.strip(),
+        text=text,
+        score=_number(total, "total"),
+        before=before,
+        after=after,
+        if_best=text,
+    )
 
 
 def _srilm(line: str) -> Hypothesis:
-    """`ascore lscore nwords words`; the number takes the place of lscore.
+    """`ascore lscore nwords words`; the number replaces lscore.
 
     Source: nbest-format(5) of SRILM, its third format. nwords may count a `<s>` and `</s>` among the words or not.
     """
@@ -137,13 +144,20 @@ def _srilm(line: str) -> Hypothesis:
     if int(fields["n_words"]) not in (len(words), len(marked)):
         raise _FormError(f"says nwords {int(fields['n_words'])} and has {len(words)} words")
     text = " ".join(words)
-    return Hypothesis("", text, ascore, line[: fields.start("lscore")], line[fields.end("lscore") :], text)
+    return Hypothesis(
+        list_id="",
+        text=text,
+        score=ascore,
+        before=line[: fields.start("lscore")],
+        after=line[fields.end("lscore") :],
+        if_best=text,
+    )
 
 
 def _kaldi(line: str) -> Hypothesis:
-    """`uttid words`, of which `uttid cost` is made; utt-1 and utt-2 are one list, and `utt` alone is another.
+    """`uttid words` becomes `uttid cost`; utt-1 and utt-2 are in one list, an uttid without a number is a list.
 
-    Source: the archives of Kaldi's lattice-to-nbest and nbest-to-linear, which number the hypotheses so.
+    Source: the archives of Kaldi's lattice-to-nbest and nbest-to-linear, which number the hypotheses in this way.
     """
     found = _WORD.search(line)
     if found is None:
@@ -152,10 +166,17 @@ def _kaldi(line: str) -> Hypothesis:
         raise _FormError("has the separators ' ||| ' of a Moses list")
     if _looks_like_srilm(line):
         raise _FormError("has the scores of a SRILM list in front of its words")
-    numbered = _NUMBERED.fullmatch(found[0])
+    numbered = _NUMBERED_UTTID.fullmatch(found[0])
     list_id = numbered[1] if numbered else found[0]
     text = _text(line[found.end() :])
-    return Hypothesis(list_id, text, 0.0, f"{found[0]} ", "", f"{list_id} {text}".rstrip(" "))
+    return Hypothesis(
+        list_id=list_id,
+        text=text,
+        score=0.0,
+        before=f"{found[0]} ",
+        after="",
+        if_best=f"{list_id} {text}".rstrip(" "),
+    )
 
 
 def _text(words: str) -> str:
@@ -170,7 +191,10 @@ def _number(field: str, name: str) -> float:
 
 
 def _looks_like_srilm(line: str) -> bool:
-    """Whether two scores, with a point or a minus as an uttid and a word have not, and the right count come first."""
+    """Whether a line starts with two scores and the right count.
+
+    The scores must have a point or a minus, which an uttid and the word after it do not have.
+    """
     fields = _SRILM.fullmatch(line)
     if fields is None or not _COUNT.fullmatch(fields["n_words"]):
         return False

@@ -30,9 +30,10 @@ def line_words(text: str, spans: Spans) -> tuple[list[str], npt.NDArray[np.int64
         The words, as `str.split` finds them, and a number from 0 for each span, int64; `len(words)` is the line's end.
     """
     is_white = np.fromiter(map(str.isspace, text), bool, len(text))
-    begins = ~is_white & np.concatenate([[True], is_white])[:-1]
-    # As many words as have begun: of white space that is the number of the next word, of a word one more than its own.
-    word_of_place = np.cumsum(begins, dtype=np.int64) - ~is_white
+    starts_word = ~is_white & np.concatenate([[True], is_white])[:-1]
+    # The count of words that have started is the number of the next word, which white space belongs to. A letter
+    # belongs to the word that started last, whose number is one less.
+    word_of_place = np.cumsum(starts_word, dtype=np.int64) - ~is_white
     last_ink = np.maximum.accumulate(np.where(is_white, -1, np.arange(len(text))))
     starts, ends = spans.T
     return text.split(), word_of_place[np.maximum(last_ink[ends - 1], starts)]
