@@ -1,1 +1,1 @@
-"""Measures what the README claims, each number against its reference in the same run: `python -m bench`."""
+"""Measures the numbers of docs/benchmarks.md, each beside its reference in the same run: `python -m bench`."""

@@ -169,7 +169,7 @@ def _small_file_system(kib: int) -> Trial:
         if "cannot write small/.model" in last and "lock" in last:
             return  # there was no space to start
         expect(len(elsewhere) == 1, f"the model is not elsewhere: {last!r}")
-        expect(str(elsewhere[0]) in last and last.startswith("rnngen: "), f"the place of the model is not said: {last!r}")
+        expect(str(elsewhere[0]) in last and last.startswith("rnngen: "), f"no message names the model: {last!r}")
         expect_same(elsewhere[0], expected)
 
     return f"a file system of {kib + 4} KiB", attempt

@@ -96,5 +96,5 @@ def _drawing(loaded: Checkpoint) -> str:
 
 
 def _can_be_drawn(value: Any) -> bool:
-    """Whether a value of a stranger's history is a number, and no monstrous one."""
+    """Whether a value of an untrusted history is a number, and not too large."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
