@@ -7,7 +7,7 @@ import json
 from random import Random
 from typing import Any
 
-from rnngen.storage.untrusted_json import MOST_VALUES
+from rnngen.storage.untrusted_json import MOST_CHARS
 
 ODD_TEXTS = (
     "", "\n", "\0", " ", "a b", "a\nb", "\ud800", "\udfff\ud800", "\x1b[2J\x1b]0;x\x07", "\u2028", "<unk>", "\u2581",
@@ -17,11 +17,11 @@ ODD_VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 3, 1 << 31, 1 << 62, 1 << 63, 10**15, 10**39, 10**400, -(10**15), 0.5, 1e308,
     float("nan"), float("inf"), float("-inf"), [], {}, [[]], [None], {"": None}, *ODD_TEXTS,
 )  # fmt: skip
-# What json.dumps would not write; one has almost as many objects as a file may have.
+# What json.dumps would not write; one has almost as many objects as a record may have.
 ODD_JSON = (
     "", "[" * 70, "[" * 100_000, '{"a":' * 100_000, "[" * 60 + "]" * 60, "[" * 400 + "]" * 400,
     "[" + "0," * 300_000 + "0]", '{"a": 1, "a": 2}', "1" * 5000, "-" + "9" * 60, "1e99999", "NaN", "nul", "\ufeff{}",
-    '{"x":[' + '{"a":{}},' * (MOST_VALUES // 21 - 99) + "0]}", '"\\ud800"', '"' + "\\u0000" * 9 + '"',
+    '{"x":[' + '{"a":{}},' * (MOST_CHARS // 9 - 99) + "0]}", '"\\ud800"', '"' + "\\u0000" * 9 + '"',
 )  # fmt: skip
 
 

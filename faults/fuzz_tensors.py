@@ -13,6 +13,7 @@ from faults.fuzz_mutations import ODD_JSON, ODD_TEXTS, ODD_VALUES, damaged, dama
 
 _METADATA = "__metadata__"
 _SENTENCEPIECE = "tokenizer.sentencepiece"
+_VOCABULARIES = (_SENTENCEPIECE, "tokenizer.characters", "tokenizer.words")
 _ODD_FLOATS = tuple(map(float, ("nan", "inf", "-inf", "3e38", "-3e38", "1e-45", "-0.0")))
 _DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I8", "U8", "BOOL", "F8_E4M3", "X", "")
 
@@ -25,7 +26,7 @@ def damaged_file(random: Random, content: bytes) -> bytes:
         return damaged(random, content)
     header, data = _taken_apart(content)
     damage: Callable[[Random, dict[str, Any], bytearray], bytes] = random.choice(
-        [_lying_entry, _swapped_entries, _other_names, _odd_header, _odd_numbers, _odd_model, *[_odd_record] * 6]
+        [_lying_entry, _swapped_entries, _other_names, _odd_header, _odd_numbers, _odd_vocabulary, *[_odd_record] * 6]
     )
     return damage(random, header, data)
 
@@ -121,18 +122,32 @@ def _odd_record(random: Random, header: dict[str, Any], data: bytearray) -> byte
     return _joined(header, data)
 
 
-def _odd_model(random: Random, header: dict[str, Any], data: bytearray) -> bytes:
-    if _SENTENCEPIECE not in header:
+def _odd_vocabulary(random: Random, header: dict[str, Any], data: bytearray) -> bytes:
+    found = [name for name in _VOCABULARIES if name in header]
+    if not found:
         return _odd_record(random, header, data)
-    begin, end = header[_SENTENCEPIECE]["data_offsets"]
-    model = _damaged_model(random, bytes(data[begin:end]))
-    data[begin:end] = model
-    # The file is right again around the model, whose own damage is to be found.
-    header[_SENTENCEPIECE]["shape"] = [len(model)]
+    start, end = header[found[0]]["data_offsets"]
+    damage = _damaged_model if found[0] == _SENTENCEPIECE else _damaged_symbols
+    vocabulary = damage(random, bytes(data[start:end]))
+    data[start:end] = vocabulary
+    # The file is right again around the vocabulary, whose own damage is to be found.
+    header[found[0]]["shape"] = [len(vocabulary)]
     for name in _arrays(header):
         offsets = header[name]["data_offsets"]
-        header[name]["data_offsets"] = [at + (len(model) - (end - begin)) * (at >= end) for at in offsets]
+        header[name]["data_offsets"] = [at + (len(vocabulary) - (end - start)) * (at >= end) for at in offsets]
+    if random.random() < 0.2:  # under the name of another level
+        header[random.choice(_VOCABULARIES)] = header.pop(found[0])
     return _joined(header, data)
+
+
+def _damaged_symbols(random: Random, symbols: bytes) -> bytes:
+    """Characters or words, as many as before if possible, so that their number does not tell."""
+    if random.random() < 0.5:
+        return damaged(random, symbols)
+    signs = list(symbols.decode("utf-8", "surrogatepass"))
+    for _ in range(random.choice((1, 2, 5))):
+        signs[random.randrange(len(signs))] = random.choice((*signs, *" \0\x1b\ud800\u2028\n\u0301"))
+    return "".join(signs).encode("utf-8", "surrogatepass")
 
 
 def _damaged_model(random: Random, model: bytes) -> bytes:

@@ -1,13 +1,15 @@
 """One .safetensors file <-> Checkpoint. Numpy only; nothing is pickled or evaluated.
 
-The weights stand under the names that torch.nn gives them, float32; `ngram.weight` (`ngrams.py`) is float16. The
-metadata holds JSON strings: `format_version`, `model` (a ModelConfig), `tokenizer`, `training` (how it was made) and
-`history` (the losses on the way). The bytes of a SentencePiece model are the uint8 tensor `tokenizer.sentencepiece`.
+The weights have the names that torch.nn gives them, float32; `ngram.weight` (`ngrams.py`) is float16. The metadata
+hold JSON strings of at most 1 MB: `format_version`, `model` (a ModelConfig), `tokenizer`, `training` (how it was made)
+and `history` (the losses on the way). The vocabulary is a uint8 tensor: UTF-8 `tokenizer.characters`, UTF-8
+`tokenizer.words` with a line break after each word, or the SentencePiece model `tokenizer.sentencepiece`. Before, the
+first two were in the record `tokenizer`, where they are still read. The version did not change with that: an rnngen
+from before refuses the new files, as their record describes no tokenizer that it knows.
 """
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,12 @@ from rnngen.storage.tensor_file import SHOWN_CHARS, SUFFIX, TensorFile
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 
-__all__ = ["SENTENCEPIECE", "SUFFIX", "Checkpoint", "Weights", "load", "read_tokenizer", "save", "tokenizer_parts"]
+__all__ = ["SUFFIX", "TOKENIZER_ARRAYS", "Checkpoint", "Weights", "load", "read_tokenizer", "save", "tokenizer_parts"]
 
 FORMAT = "rnngen"
 FORMAT_VERSION = 1
-SENTENCEPIECE = "tokenizer.sentencepiece"
+_PREFIX = "tokenizer."
+TOKENIZER_ARRAYS = frozenset(_PREFIX + name for name in levels.VOCABULARIES)
 
 Weights = dict[str, npt.NDArray[np.floating]]
 
@@ -64,11 +67,8 @@ def save(checkpoint: Checkpoint, path: Path, *, replace: bool = True) -> None:
 
 def tokenizer_parts(tokenizer: Tokenizer) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """A tokenizer as the record `tokenizer` and the arrays of a tensor file."""
-    description = tokenizer.to_dict()
-    if "sentencepiece" not in description:
-        return description, {}
-    model = base64.b64decode(description.pop("sentencepiece"))
-    return description, {SENTENCEPIECE: np.frombuffer(model, np.uint8)}
+    description, vocabulary = levels.to_parts(tokenizer)
+    return description, {_PREFIX + name: np.frombuffer(content, np.uint8) for name, content in vocabulary.items()}
 
 
 def load(path: Path) -> Checkpoint:
@@ -88,24 +88,20 @@ def load(path: Path) -> Checkpoint:
 
 
 def read_tokenizer(file: TensorFile, config: ModelConfig) -> Tokenizer:
-    """The tokenizer of `tokenizer_parts`, which must have the model's vocabulary. Raises CheckpointError."""
-    description = file.record("tokenizer")
-    if SENTENCEPIECE in file.names:
-        if not isinstance(description, dict):
-            raise file.broken("its tokenizer record has another form")
-        model = file.array(SENTENCEPIECE, None, "uint8")
-        description = {**description, "sentencepiece": base64.b64encode(model.tobytes()).decode()}
+    """The tokenizer of `tokenizer_parts`, which must have the model's vocabulary. Raises CheckpointError.
+
+    To be read after the weights, so that a vocabulary of a size that the file has no weights for takes no memory.
+    """
+    names = sorted(file.names & TOKENIZER_ARRAYS)
+    vocabulary = {name.removeprefix(_PREFIX): file.array(name, None, "uint8").tobytes() for name in names}
     try:
-        tokenizer = levels.from_dict(description)
+        return levels.from_parts(file.record("tokenizer"), vocabulary, config.vocab_size)
     except TokenizerError as error:
         raise file.broken(str(error)) from None
-    if tokenizer.vocab_size != config.vocab_size:
-        raise file.broken(f"its tokenizer has {tokenizer.vocab_size} symbols, its model {config.vocab_size}")
-    return tokenizer
 
 
 def _read_weights(file: TensorFile, config: ModelConfig) -> Weights:
-    names = file.names - {SENTENCEPIECE}
+    names = file.names - TOKENIZER_ARRAYS
     shapes = config.weight_shapes()
     for name in sorted(names ^ set(shapes)):
         what = "lacks the weight" if name in shapes else "has the unknown weight"

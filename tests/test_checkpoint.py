@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import resource
 import struct
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +20,7 @@ from rnngen import checkpoint as checkpoints
 from rnngen.checkpoint import Checkpoint
 from rnngen.config import ModelConfig, weight_dtype
 from rnngen.errors import CheckpointError, OutputError
+from rnngen.runs.history import MOST_RECORDS
 from rnngen.tokenizers.base import Tokenizer
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 from rnngen.tokenizers.subword import SubwordTokenizer
@@ -114,12 +117,13 @@ def test_weights_in_another_memory_order_are_saved_by_their_values(tmp_path: Pat
 
 def test_the_file_holds_the_weights_under_torchs_names_and_json_beside_them(path: Path) -> None:
     saved = make()
-    assert {name: weight.shape for name, weight in load_file(path).items()} == saved.config.weight_shapes()
+    shapes = {name: tensor.shape for name, tensor in load_file(path).items()}
+    assert shapes == {**saved.config.weight_shapes(), "tokenizer.characters": (11,)}
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
     assert (metadata["format"], metadata["format_version"]) == ("rnngen", "1")
     assert json.loads(metadata["model"]) == saved.config.to_dict()
-    assert json.loads(metadata["tokenizer"]) == saved.tokenizer.to_dict()
+    assert json.loads(metadata["tokenizer"]) == {"level": "char"}
 
 
 def test_a_checkpoint_from_before_ngrams_has_none(path: Path) -> None:
@@ -130,13 +134,52 @@ def test_a_checkpoint_from_before_ngrams_has_none(path: Path) -> None:
     assert checkpoints.load(path).config == make().config
 
 
-def test_a_sentencepiece_model_rides_along_as_bytes(tmp_path: Path) -> None:
-    tokenizer = TOKENIZERS["subword"]
-    assert isinstance(tokenizer, SubwordTokenizer)
-    checkpoints.save(make(tokenizer), tmp_path / "model")
-    tensor = load_file(tmp_path / "model")["tokenizer.sentencepiece"]
+@pytest.mark.parametrize(
+    ("level", "name", "content"),
+    [
+        ("char", "tokenizer.characters", "ehlo \u0301\U0001f600".encode()),
+        ("word", "tokenizer.words", "\t\ndon't\n\uffed!\n".encode()),
+        ("split word", "tokenizer.words", b"don't\n@-@\n"),
+        ("subword", "tokenizer.sentencepiece", getattr(TOKENIZERS["subword"], "model", b"")),
+    ],
+    ids=["char", "word", "split word", "subword"],
+)
+def test_a_vocabulary_is_a_tensor_of_bytes(tmp_path: Path, level: str, name: str, content: bytes) -> None:
+    checkpoints.save(make(TOKENIZERS[level]), tmp_path / "model")
+    tensor = load_file(tmp_path / "model")[name]
     assert tensor.dtype == np.uint8
-    assert tensor.tobytes() == tokenizer.model
+    assert tensor.tobytes() == content
+
+
+@pytest.mark.parametrize("level", ["char", "word", "split word"])
+def test_a_checkpoint_with_its_vocabulary_in_json_is_still_read(tmp_path: Path, level: str) -> None:
+    path, tokenizer = tmp_path / "model", TOKENIZERS[level]
+    checkpoints.save(make(tokenizer), path)
+    rewrite(path, {"tokenizer": json.dumps(tokenizer.to_dict())}, tokenizer__characters=None, tokenizer__words=None)
+    assert checkpoints.load(path).tokenizer.to_dict() == tokenizer.to_dict()
+
+
+def test_a_vocabulary_in_json_that_is_too_long_is_refused_with_what_to_do(path: Path) -> None:
+    words = list(map(str, range(200_000)))
+    rewrite(path, {"tokenizer": json.dumps({"level": "word", "split": "whitespace", "words": words})})
+    assert refusal(path) == (
+        f"{path} has a tokenizer record of 1,888,941 characters, and this rnngen reads 1,000,000 at most: "
+        "use the rnngen that made it, or train again"
+    )
+
+
+def test_the_longest_history_fits_into_its_record(tmp_path: Path) -> None:
+    loss = 1.2345678901234567e-05
+    record: dict[str, Any] = {
+        "step": 10**12,
+        "seconds": 1234567.123,
+        "n_tokens": 10**15,
+        "train_loss_nats": loss,
+        "valid_loss_nats": loss,
+    }
+    saved = replace(make(), history=[record] * MOST_RECORDS)
+    checkpoints.save(saved, tmp_path / "model")
+    assert checkpoints.load(tmp_path / "model").history == saved.history
 
 
 # Files that are no checkpoint
@@ -263,18 +306,43 @@ def test_a_record_that_is_missing_or_not_json_is_named(path: Path, key: str, val
     ],
 )
 def test_a_record_of_another_form_is_named(path: Path, key: str, value: object, message: str) -> None:
-    rewrite(path, {key: json.dumps(value)})
+    # Without the tensor, a vocabulary is looked for in the record, as in older checkpoints.
+    rewrite(path, {key: json.dumps(value)}, **{"tokenizer__characters": None} if key == "tokenizer" else {})
     found = refusal(path)
     assert found.startswith(f"{path} is broken: ")
     assert message in found
 
 
-@pytest.mark.parametrize("value", ["[]", "5", "null", '{"level": "byte"}'])
-def test_a_sentencepiece_model_with_a_record_that_does_not_fit_is_refused(tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize("value", ["[]", "5", "null", '{"level": "byte"}', '{"level": "char"}'])
+def test_a_vocabulary_with_a_record_that_does_not_fit_is_refused(tmp_path: Path, value: str) -> None:
     path = tmp_path / "model"
     checkpoints.save(make(TOKENIZERS["subword"]), path)
     rewrite(path, {"tokenizer": value})
-    assert refusal(path).startswith(f"{path} is broken: ")
+    assert refusal(path) == f"{path} is broken: its vocabulary is not that of its level"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\nb\n", "its tokenizer has 4 symbols, its model 5"),
+        (b"\n" * 10_000_000, "its tokenizer has 10000002 symbols, its model 5"),
+        (b"a\nb\nc\nd", "its last word is cut"),
+        (b"a\nb\n\xff\n", "its vocabulary is not UTF-8"),
+        (b"a\na\nb\n", "a word vocabulary needs distinct words, none empty"),
+        (b"a\n\nb\n", "a word vocabulary needs distinct words, none empty"),
+        (b"a\nb c\nd\n", "a word vocabulary needs words without white space in them"),
+    ],
+    ids=range(7),
+)
+def test_words_that_are_no_vocabulary_of_the_model_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "model"
+    checkpoints.save(make(TOKENIZERS["word"]), path)
+    rewrite(path, tokenizer__words=np.frombuffer(content, np.uint8))
+    tracemalloc.start()
+    assert refusal(path) == f"{path} is broken: {message}"
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * len(content) + (1 << 20)
 
 
 def test_a_broken_sentencepiece_model_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from rnngen import models
 from rnngen.config import ENCODING, ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.errors import ConfigError, DataError
+from rnngen.storage.untrusted_json import MOST_CHARS
 from rnngen.text.corpus import FileText, StringText
 from rnngen.tokenizers.base import Text
 
@@ -75,7 +77,12 @@ class Request:
         return FileText([str(self.valid)], self.encoding) if self.valid else None
 
     def check_files(self) -> None:
-        """See that no file that is read would be written, and none written twice. Raises ConfigError."""
+        """See that no file that is read would be written, none written twice, and all named. Raises ConfigError."""
+        if len(json.dumps(self.to_dict())) > MOST_CHARS // 2:  # the rest is for the losses
+            raise ConfigError(
+                f"the names of {len(self.paths):,} texts are too long to be kept in a checkpoint: "
+                "join some of the files"
+            )
         named = (*self.paths, self.valid, self.tokenizer_file, self.init_from)
         read = {Path(path).resolve() for path in named if path and path != "-"}
         for flag, path in (("--output", self.output), ("--log", self.log)):

@@ -58,8 +58,8 @@ def load(path: Path) -> StoppedRun:
             plan = _plan(file.record("plan"))
         except ConfigError as error:
             raise file.broken(str(error)) from None
-        tokenizer = checkpoint.read_tokenizer(file, plan.model)
         state = _state(file, plan.model)
+        tokenizer = checkpoint.read_tokenizer(file, plan.model)
         record = file.record("run")
         if not isinstance(record, dict):
             raise file.broken("its run record has another form")
@@ -81,7 +81,7 @@ def _state(file: TensorFile, model: ModelConfig) -> RunState:
         if name not in file.names:
             raise file.broken(f"it lacks {name}")
     arrays = {}
-    for name in sorted(file.names - {checkpoint.SENTENCEPIECE}):
+    for name in sorted(file.names - checkpoint.TOKENIZER_ARRAYS):
         form, dtype = wanted.get(name, (None, _dtype(name, model)))
         arrays[name] = file.array(name, form, dtype)
     return RunState(numbers, arrays)

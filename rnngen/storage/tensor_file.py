@@ -1,10 +1,12 @@
 """One safetensors file of named arrays and JSON records: written whole or not at all, checked before it is used.
 
-Nothing is pickled or evaluated, and nothing is allocated on the file's word alone: what its header asks for is
+Nothing is pickled or evaluated, and nothing is allocated on the file's word alone: what the header asks for is
 compared with what the file has. Must not know what the arrays and the records mean.
 
-The library `safetensors` reads these files, and the tests see that it does; here it is not used. It maps a file into
-memory, so that the process would die of one that another program cuts short; and to write it copies all arrays twice.
+The library `safetensors` reads these files, which a test shows; it is not used here. `safe_open` maps the file into
+memory, so that the process dies when another program cuts the file short. `safetensors.numpy.load(bytes)` does not, but
+it needs the file and all its arrays in memory at once, and returns no metadata. To write, the library copies all arrays
+twice.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ from rnngen.storage import untrusted_json
 from rnngen.storage.atomic import write_atomically
 
 SUFFIX = ".safetensors"
-MOST_HEADER_BYTES = 100_000_000  # as in the safetensors library
+MOST_HEADER_BYTES = 8_000_000  # the records and the 30,000 arrays of 1,024 layers; 400 MB of values at most
 MOST_TENSORS = 100_000
 MOST_DIMENSIONS = 8
 SHOWN_CHARS = 80  # of a name or a version in a message
 
-_LENGTH_BYTES = 8  # of the number at the begin of the file: how long the header is
+_LENGTH_BYTES = 8  # of the number at the start of the file: how long the header is
 _METADATA = "__metadata__"
 _DTYPES = {"float32": "F32", "float16": "F16", "float64": "F64", "uint8": "U8", "int64": "I64", "bool": "BOOL"}
 _ITEM_BYTES = {name: np.dtype(dtype).itemsize for dtype, name in _DTYPES.items()}
@@ -55,7 +57,7 @@ def write(
 
     Args:
         kind: what `open_tensor_file` will ask for, with the version.
-        records: ready for JSON.
+        records: ready for JSON, each at most `MOST_CHARS` of `untrusted_json` long.
         arrays: of a type that `TensorFile.array` reads; any order in memory.
         replace: False never writes over another file.
 
@@ -63,13 +65,19 @@ def write(
         OutputError: what was at `path` before is then still there.
     """
     texts = {name: json.dumps(record) for name, record in records.items()}
-    # In this order every array begins at a multiple of the size of its numbers.
+    for name, text in texts.items():
+        if len(text) > untrusted_json.MOST_CHARS:
+            raise OutputError(
+                f"cannot write {path}: its {name} record has {len(text):,} characters, and "
+                f"{untrusted_json.MOST_CHARS:,} are the most that can be read again"
+            )
+    # In this order every array starts at a multiple of the size of its numbers.
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     header = _header({"format": kind, "format_version": str(version), **texts}, {name: arrays[name] for name in names})
     if len(header) > MOST_HEADER_BYTES:
         raise OutputError(
-            f"cannot write {path}: its records take {len(header):,} bytes, and {MOST_HEADER_BYTES:,} is the most "
-            "that can be read again; lower --vocab-size"
+            f"cannot write {path}: its header takes {len(header):,} bytes, and {MOST_HEADER_BYTES:,} is the most "
+            "that can be read again"
         )
     # One array at a time: the library makes two copies of all.
     pieces = (np.asarray(arrays[name], order="C").reshape(-1).view(np.uint8).data for name in names)
@@ -123,11 +131,11 @@ def open_tensor_file(
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where an array stands in the file, and of which form it is."""
+    """Where an array stands in the file, its type and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
-    begin: int
+    start: int
     end: int
 
 
@@ -141,10 +149,9 @@ class TensorFile:
     def __init__(self, path: Path, file: FileIO) -> None:
         self._path = path
         self._file = file
-        self._budget = untrusted_json.Budget()
         try:
             n_bytes = file.seek(0, SEEK_END)
-            header, self._start = _read_header(file, n_bytes, self._budget)
+            header, self._start = _read_header(file, n_bytes)
             self._records = _checked_metadata(header.pop(_METADATA, {}))
             if len(header) > MOST_TENSORS:
                 raise _FormError(f"{len(header):,} arrays")
@@ -170,15 +177,21 @@ class TensorFile:
         return CheckpointError(f"{self._path} is broken: {reason}")
 
     def record(self, name: str) -> Any:
-        """The value of a JSON record; of any form, at most 64 deep, numbers below 2^128; to be read once.
+        """The value of a JSON record: of any form, at most 1 MB long and 64 deep, whole numbers below 2^128.
 
         Raises:
-            CheckpointError: it is not there, is no JSON, or all records that were read have too many values together.
+            CheckpointError: it is not there, or is no such JSON.
         """
         if name not in self._records:
             raise self.broken(f"it has no {name} record")
+        text = self._records[name]
+        if len(text) > untrusted_json.MOST_CHARS:
+            raise CheckpointError(
+                f"{self._path} has a {name} record of {len(text):,} characters, and this rnngen reads "
+                f"{untrusted_json.MOST_CHARS:,} at most: use the rnngen that made it, or train again"
+            )
         try:
-            return untrusted_json.parse(self._records[name], self._budget)
+            return untrusted_json.parse(text)
         except ValueError as error:
             raise self.broken(f"its {name} record is no usable JSON ({error})") from None
 
@@ -201,7 +214,7 @@ class TensorFile:
             raise self.broken(f"{name} has the type {visible(entry.dtype[:SHOWN_CHARS])}, not {dtype}")
         array = np.empty(entry.shape, dtype)
         try:
-            self._file.seek(self._start + entry.begin)
+            self._file.seek(self._start + entry.start)
             _fill(self._file, array.reshape(-1).view(np.uint8))
         except (_FormError, OSError) as error:
             raise self._not_whole(error) from None
@@ -218,8 +231,8 @@ class _FormError(Exception):
     """Why a file is no whole safetensors file: what its header says, or that it ends too early."""
 
 
-def _read_header(file: FileIO, n_bytes: int, budget: untrusted_json.Budget) -> tuple[dict[str, Any], int]:
-    """The header, and where the bytes of the arrays begin."""
+def _read_header(file: FileIO, n_bytes: int) -> tuple[dict[str, Any], int]:
+    """The header, and where the bytes of the arrays start."""
     file.seek(0)
     n_header_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     start = _LENGTH_BYTES + n_header_bytes
@@ -230,7 +243,7 @@ def _read_header(file: FileIO, n_bytes: int, budget: untrusted_json.Budget) -> t
     content = bytearray(n_header_bytes)
     _fill(file, content)
     try:
-        header = untrusted_json.parse(content.decode(), budget)
+        header = untrusted_json.parse(content.decode(), MOST_HEADER_BYTES)
     except ValueError as error:
         raise _FormError(f"its header is no usable JSON: {error}") from None
     if not isinstance(header, dict):
@@ -255,15 +268,15 @@ def _checked_metadata(metadata: object) -> dict[str, str]:
 
 def _entry(name: str, value: Any) -> _Entry:
     match value:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [begin, end]} if len(value) == 3:
-            if len(shape) > MOST_DIMENSIONS or not all(_is_size(number) for number in (*shape, begin, end)):
-                raise _FormError(f"{visible(name[:SHOWN_CHARS])} has a size that is none")
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, end]} if len(value) == 3:
+            if len(shape) > MOST_DIMENSIONS or not all(_is_size(number) for number in (*shape, start, end)):
+                raise _FormError(f"{visible(name[:SHOWN_CHARS])} has an invalid size")
             # A length of 0 does not make the others harmless.
             if math.prod(max(length, 1) for length in shape) >= _MOST_NUMBERS:
-                raise _FormError(f"{visible(name[:SHOWN_CHARS])} has a size that is none")
-            if dtype in _ITEM_BYTES and end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
+                raise _FormError(f"{visible(name[:SHOWN_CHARS])} has an invalid size")
+            if dtype in _ITEM_BYTES and end - start != math.prod(shape) * _ITEM_BYTES[dtype]:
                 raise _FormError(f"{visible(name[:SHOWN_CHARS])} has another size than its shape")
-            return _Entry(dtype, tuple(shape), begin, end)
+            return _Entry(dtype, tuple(shape), start, end)
     raise _FormError(f"{visible(name[:SHOWN_CHARS])} is no description of an array")
 
 
@@ -274,9 +287,9 @@ def _is_size(number: object) -> bool:
 def _check_places(entries: dict[str, _Entry], n_bytes: int) -> None:
     """See that the arrays follow one another, from the first byte to the last."""
     place = 0
-    for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
-        if entry.begin != place or entry.end < place:
-            raise _FormError(f"{visible(name[:SHOWN_CHARS])} does not begin where the array before it ends")
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
+        if entry.start != place or entry.end < place:
+            raise _FormError(f"{visible(name[:SHOWN_CHARS])} does not start where the array before it ends")
         place = entry.end
     if place != n_bytes:
         raise _FormError(f"it has {n_bytes:,} bytes of arrays where its header says {place:,}")

@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 from rnngen.config import TokenizerConfig
-from rnngen.errors import TokenizerError, brief
+from rnngen.errors import OutputError, TokenizerError, brief
 from rnngen.storage import untrusted_json
 from rnngen.storage.atomic import write_atomically
 from rnngen.tokenizers.base import Text, Tokenizer
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 from rnngen.tokenizers.subword import SubwordTokenizer
+from rnngen.tokenizers.symbols import NEWLINE
 from rnngen.tokenizers.word import WordTokenizer
 
 FILE_FORMAT = "rnngen-tokenizer"
 FILE_VERSION = 1
-MOST_FILE_BYTES = 100_000_000
+MOST_FILE_CHARS = 16_000_000  # a vocabulary of a million words; 800 MB of values at most
+VOCABULARIES = ("characters", "words", "sentencepiece")
+_MOST_FILE_BYTES = 4 * MOST_FILE_CHARS
 
 
 def build(config: TokenizerConfig, text: Text) -> Tokenizer:
@@ -52,21 +56,85 @@ def from_dict(values: object) -> Tokenizer:
     raise TokenizerError("it describes no tokenizer of level char, byte, word or subword")
 
 
+def to_parts(tokenizer: Tokenizer) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A tokenizer as a short description, ready for JSON, and its vocabulary as bytes under one of `VOCABULARIES`.
+
+    Characters are written one after another in UTF-8. Words are too, each with the line break after it, which no word
+    has. A SentencePiece model is written as its library does it.
+    """
+    vocabulary = {}
+    if isinstance(tokenizer, CharTokenizer):
+        vocabulary["characters"] = tokenizer.characters.encode("utf-8", "surrogatepass")
+    elif isinstance(tokenizer, WordTokenizer):
+        words = (f"{word}{NEWLINE}" for word in tokenizer.words[2:])
+        vocabulary["words"] = "".join(words).encode("utf-8", "surrogatepass")
+    elif isinstance(tokenizer, SubwordTokenizer):
+        vocabulary["sentencepiece"] = tokenizer.model
+    description = {name: value for name, value in tokenizer.to_dict().items() if name not in vocabulary}
+    return description, vocabulary
+
+
+def from_parts(description: object, vocabulary: dict[str, bytes], vocab_size: int) -> Tokenizer:
+    """The tokenizer of `to_parts`, which must have `vocab_size` symbols. Raises TokenizerError."""
+    if "words" in vocabulary:  # counted first: taken apart, words take ten times their memory and more
+        _check_size(vocabulary["words"].count(NEWLINE.encode()) + 2, vocab_size)
+    tokenizer = _from_parts(description, vocabulary)
+    _check_size(tokenizer.vocab_size, vocab_size)
+    return tokenizer
+
+
+def _from_parts(description: object, vocabulary: dict[str, bytes]) -> Tokenizer:
+    if isinstance(description, dict) and description.keys() & vocabulary.keys():
+        raise TokenizerError("it has two vocabularies")
+    match description, list(vocabulary.items()):
+        case _, []:
+            return from_dict(description)  # byte level, or a file from before vocabularies were apart
+        case {"level": "char"}, [("characters", content)]:
+            return CharTokenizer(_decoded(content))
+        case {"level": "word", "split": "punctuation" | "whitespace" as split}, [("words", content)]:
+            *words, cut = _decoded(content).split(NEWLINE)
+            if cut:
+                raise TokenizerError("its last word is cut")
+            return WordTokenizer(words, split)
+        case {"level": "subword"}, [("sentencepiece", content)]:
+            return SubwordTokenizer(content)
+    raise TokenizerError("its vocabulary is not that of its level")
+
+
+def _check_size(n_symbols: int, vocab_size: int) -> None:
+    if n_symbols != vocab_size:
+        raise TokenizerError(f"its tokenizer has {n_symbols} symbols, its model {vocab_size}")
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise TokenizerError("its vocabulary is not UTF-8") from None
+
+
 def save(tokenizer: Tokenizer, path: Path, *, replace: bool = True) -> None:
     """Write one JSON file; without `replace` never over another. Raises OutputError."""
     content = {"format": FILE_FORMAT, "format_version": FILE_VERSION, **tokenizer.to_dict()}
-    data = json.dumps(content, ensure_ascii=False, indent=0).encode("utf-8", "surrogatepass")
-    write_atomically(path, data, replace=replace)
+    text = json.dumps(content, ensure_ascii=False, indent=0)
+    if len(text) > MOST_FILE_CHARS:
+        raise OutputError(
+            f"cannot write {path}: it would have {len(text):,} characters, and {MOST_FILE_CHARS:,} are the most that "
+            "can be read again; lower --vocab-size"
+        )
+    write_atomically(path, text.encode("utf-8", "surrogatepass"), replace=replace)
 
 
 def load(path: Path) -> Tokenizer:
     """Read what `save` wrote. Raises TokenizerError."""
     try:
         with open(path, "rb") as file:
-            content = untrusted_json.parse(file.read(MOST_FILE_BYTES + 1).decode("utf-8", "surrogatepass"))
+            data = file.read(_MOST_FILE_BYTES + 1)
     except OSError as error:
         raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror}") from None
-    # For a file larger than that too, as JSON that is cut is none.
+    try:
+        content = untrusted_json.parse(data.decode("utf-8", "surrogatepass"), MOST_FILE_CHARS)
+    # A file that is too large was cut, and is no JSON.
     except ValueError:
         raise TokenizerError(f"{path} is not a tokenizer file: make one with rnngen tokenize --save") from None
     if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:

@@ -184,7 +184,7 @@ MISTAKES = [
     ("info models/nojson.safetensors", 1, "models/nojson.safetensors model no usable JSON"),
     ("info models/noconfig.safetensors", 1, "models/noconfig.safetensors transformer"),
     ("info models/notokenizer.safetensors", 1, "models/notokenizer.safetensors tokenizer"),
-    ("tokenize text.txt -m models/smalltokenizer.safetensors", 1, "models/smalltokenizer.safetensors 4 symbols"),
+    ("tokenize text.txt -m models/smalltokenizer.safetensors", 1, "models/smalltokenizer.safetensors two vocabularies"),
     ("info models/nohistory.safetensors", 1, "models/nohistory.safetensors broken"),
     (f"perplexity text.txt {GOOD} -m models/truncated.safetensors", 1, "models/truncated.safetensors"),
     # Tokenizers.
@@ -311,6 +311,14 @@ def test_a_folder_that_cannot_be_written_is_named(rnngen, as_ordinary_user, shar
         assert f"{Path('locked', output)}: Permission denied; name another place" in result.err
 
     as_ordinary_user(call)
+
+
+def test_more_texts_than_a_checkpoint_can_name_are_refused(rnngen):
+    result = rnngen("train", *(f"{'x' * 200}{n}.txt" for n in range(3000)), "-q")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "rnngen: the names of 3,000 texts are too long to be kept in a checkpoint: join some of the files\n"
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

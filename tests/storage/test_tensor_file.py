@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from rnngen.errors import CheckpointError
-from rnngen.storage import tensor_file
+from rnngen.errors import CheckpointError, OutputError
+from rnngen.storage import tensor_file, untrusted_json
 from rnngen.storage.tensor_file import open_tensor_file
 
 ARRAYS: dict[str, Any] = {
@@ -80,16 +80,16 @@ def test_reading_takes_the_memory_of_the_array_and_little_more(tmp_path: Path) -
     [
         ({"a": {**ENTRY, "data_offsets": [0, 1 << 40], "shape": [1 << 38]}}, "it has 8 bytes of arrays where"),
         ({"a": {**ENTRY, "shape": [3]}}, "a has another size than its shape"),
-        ({"a": {**ENTRY, "shape": [-1, -2]}}, "a has a size that is none"),
-        ({"a": {**ENTRY, "shape": [True, 2]}}, "a has a size that is none"),
-        ({"a": {**ENTRY, "shape": [1] * 9}}, "a has a size that is none"),
-        ({"a": {**ENTRY, "shape": [0, 1 << 58, 4], "data_offsets": [0, 0]}}, "a has a size that is none"),
+        ({"a": {**ENTRY, "shape": [-1, -2]}}, "a has an invalid size"),
+        ({"a": {**ENTRY, "shape": [True, 2]}}, "a has an invalid size"),
+        ({"a": {**ENTRY, "shape": [1] * 9}}, "a has an invalid size"),
+        ({"a": {**ENTRY, "shape": [0, 1 << 58, 4], "data_offsets": [0, 0]}}, "a has an invalid size"),
         ({"a": {**ENTRY, "data_offsets": [8, 0]}}, "a has another size than its shape"),
         ({"a": {**ENTRY, "dtype": 5}}, "a is no description of an array"),
         ({"a": {**ENTRY, "more": 5}}, "a is no description of an array"),
         ({"a\x1b": 5}, r"a\x1b is no description of an array"),
-        ({"a": {**ENTRY, "shape": [1], "data_offsets": [4, 8]}}, "a does not begin where the array before it ends"),
-        ({"a": ENTRY, "b": ENTRY}, "b does not begin where the array before it ends"),
+        ({"a": {**ENTRY, "shape": [1], "data_offsets": [4, 8]}}, "a does not start where the array before it ends"),
+        ({"a": ENTRY, "b": ENTRY}, "b does not start where the array before it ends"),
         ({"__metadata__": {"x": 1}}, "its metadata are not strings"),
         ({"__metadata__": []}, "its metadata are not strings"),
         ('{"a": 1, "a": 2}', "its header is no usable JSON: a name twice in one object"),
@@ -105,16 +105,18 @@ def test_a_header_that_does_not_fit_is_refused(tmp_path: Path, header: object, r
     assert reason in message
 
 
-def test_the_records_of_a_file_may_have_only_so_many_values_together(tmp_path: Path) -> None:
-    objects = [{"a": {}}] * 90_000
-    tensor_file.write(tmp_path / "file", "ours", 1, {"one": objects, "two": objects, "three": objects}, ARRAYS)
-
-    def read(file: tensor_file.TensorFile) -> None:
-        assert file.record("one") == file.record("two") == objects
-        file.record("three")
-
-    told = refusal(tmp_path / "file", read)
-    assert told.endswith("its three record is no usable JSON (more than 4,194,304 values)")
+def test_a_record_that_is_too_long_is_neither_written_nor_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "x" * 999_999  # with its quotes one more than 1 MB
+    with pytest.raises(OutputError, match="its long record has 1,000,001 characters, and 1,000,000 are the most"):
+        tensor_file.write(tmp_path / "file", "ours", 1, {"long": long}, ARRAYS)
+    assert not (tmp_path / "file").exists()
+    monkeypatch.setattr(untrusted_json, "MOST_CHARS", 1_000_001)
+    tensor_file.write(tmp_path / "file", "ours", 1, {"long": long}, ARRAYS)
+    monkeypatch.undo()
+    assert refusal(tmp_path / "file", lambda file: file.record("long")) == (
+        f"{tmp_path / 'file'} has a long record of 1,000,001 characters, and this rnngen reads 1,000,000 at most: "
+        "use the rnngen that made it, or train again"
+    )
 
 
 def test_too_many_arrays_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
