@@ -1,4 +1,4 @@
-"""The item of what the machine can do at all: bare products, and how near to them a training step comes."""
+"""The item of the machine's ceilings: bare products, and how near to them a training step comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items of peak memory with a text that is larger than that memory may be."""
+"""Items of peak memory, with a text that is larger than the memory that may be used."""
 
 from __future__ import annotations
 

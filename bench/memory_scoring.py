@@ -1,4 +1,4 @@
-"""The item of peak memory of `rnngen score`, of a text that is larger than that may be and is stored nowhere."""
+"""The item of peak memory of `rnngen score`, with a large text that is piped in and stored nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items of whole processes that do little: what it takes until they are there."""
+"""Items of whole processes that do little: the time that they need to start."""
 
 from __future__ import annotations
 
