@@ -14,7 +14,7 @@ from bench.setting import Setting, rnngen
 from bench.timing import ROOT, Spent, alternate, best, medians, run_process
 
 RELATIVE_ERROR = 1e-4
-QUICK_LINES = 300
+QUICK_LINES = 50
 FORMATS = {
     "--json": ["--json"],
     "--tokens": ["--tokens"],

@@ -10,6 +10,7 @@ from bench.rows import BenchError, Row
 from bench.setting import Setting
 from bench.timing import Task, ask, at_threads, best, compare
 
+QUICK_HIDDEN_SIZE = 64
 LARGEST_ERRORS = {"float32": 1e-4, "bfloat16": 1e-2}  # of the gradient, by its norm
 
 
@@ -29,7 +30,8 @@ class Shape:
 
     def arguments(self, setting: Setting) -> dict[str, Any]:
         """What both contenders are made with."""
-        return {"text": str(setting.text), "cell": self.cell, "hidden_size": self.hidden_size,
+        hidden_size = QUICK_HIDDEN_SIZE if setting.quick else self.hidden_size
+        return {"text": str(setting.text), "cell": self.cell, "hidden_size": hidden_size,
                 "num_layers": self.num_layers}  # fmt: skip
 
 
