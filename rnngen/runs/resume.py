@@ -1,7 +1,7 @@
 """A run that was stopped goes on as if nothing had happened.
 
-A resume file may come from an unknown source. No path to write to is taken from it, and what it says to read must be
-files that hold what the run started with.
+A resume file may come from an unknown source. It names no file to write, and the files that it names to read must hold
+what the run started with. The one folder that it names is that of the cache, which must exist.
 """
 
 from __future__ import annotations
