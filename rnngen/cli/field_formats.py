@@ -143,7 +143,7 @@ def _names(parts: _Parts) -> list[str]:
 
 
 def _name(text: str) -> str:
-    """As it stands in the text; what would end a field is escaped."""
+    """The text itself, with the characters escaped that would end a field."""
     if text.isprintable() and " " not in text:
         return text
     return "".join(c if c.isprintable() and c != " " else visible(c) for c in text)

@@ -126,9 +126,9 @@ def pieces_of(text: str, spans: Spans, surprisals_bits: Sequence[float]) -> tupl
 def paint(number: int, pieces: list[str], surprisals_bits: list[float], width: int, colors: bool) -> str:
     """A line of text with marks under it, folded together at the terminal's width.
 
-    In front of the first row stands the line's number, in front of its marks the line's bits. White space stands as it
-    is, the line break as a sign; control characters and the like are escaped, a combining mark that is a token stands
-    on a dotted circle.
+    The line's number comes before the first row, the line's bits before its marks. White space is not changed, and the
+    line break is shown as a sign. Control characters and the like are escaped. A combining mark that is a token is
+    shown on a dotted circle.
 
     Args:
         pieces: of the text, in order; `"\\n"` for the line break that ends the line.
@@ -162,7 +162,7 @@ def _shown(character: str) -> str:
 
 
 def is_combining(character: str) -> bool:
-    """Whether it is a mark that stands on the character before it."""
+    """Whether it is a mark that combines with the character before it."""
     return character != "" and unicodedata.category(character)[0] == "M"
 
 
@@ -171,7 +171,7 @@ def _escaped(character: str) -> str:
 
 
 def cells_of(text: str, level: int | None) -> list[Cell]:
-    """A token's characters as a terminal shows them, of a class of surprisal or of none."""
+    """A token's characters as a terminal shows them, with a class of surprisal or without one."""
     from rich.cells import cell_len
 
     cells: list[Cell] = []

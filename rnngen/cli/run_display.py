@@ -1,4 +1,4 @@
-"""A training run on the terminal: what is said before it, the display while it trains, what is said after it."""
+"""A training run on the terminal: the notes before it, the display while it trains, the notes after it."""
 
 from __future__ import annotations
 
