@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 def info(
     checkpoint: Annotated[
         str | None,
-        typer.Argument(metavar="[CHECKPOINT]", help="A path, or a name in ./checkpoints; else the newest."),
+        typer.Argument(metavar="[CHECKPOINT]", help="A path, or a name in ./checkpoints. Default: the newest."),
     ] = None,
     model: options.Model = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """What is in a checkpoint: configuration, sizes, how it was trained, its loss on the way; and what would run it."""
+    """What is in a checkpoint: its sizes, how it was trained, the losses on the way; and what would run it."""
     if checkpoint and model:
         raise ConfigError("the checkpoint is named twice: leave out --model")
     end_with_the_pipe()

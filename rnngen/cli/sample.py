@@ -26,38 +26,52 @@ LONGEST_PROMPT = 1 << 20  # characters; more would take memory and time, and tel
 def sample(
     model: options.Model = None,
     temperature: Annotated[
-        float, typer.Option("--temp", "--temperature", metavar="T", help="Divides the logits; 0 is greedy.")
+        float,
+        typer.Option(
+            "--temp", "--temperature", metavar="T", help="Divide the logits by T; 0 takes the most likely token."
+        ),
     ] = SampleConfig.temperature,
     top_k: Annotated[
-        int, typer.Option("--top-k", metavar="K", help="Only the K most likely tokens; 0 is all.")
+        int, typer.Option("--top-k", metavar="K", help="Draw from the K most likely tokens; 0 is all.")
     ] = SampleConfig.top_k,
     top_p: Annotated[
-        float, typer.Option("--top-p", metavar="P", help="Only the most likely tokens that reach this probability.")
+        float,
+        typer.Option(
+            "--top-p", metavar="P", help="Draw from the most likely tokens that together have this probability."
+        ),
     ] = SampleConfig.top_p,
     min_p: Annotated[
-        float, typer.Option("--min-p", metavar="P", help="Only tokens this fraction as likely as the likeliest.")
+        float,
+        typer.Option(
+            "--min-p", metavar="P", help="Draw from tokens at least this fraction as likely as the likeliest."
+        ),
     ] = SampleConfig.min_p,
     repetition_penalty: Annotated[
-        float, typer.Option("--repetition-penalty", metavar="X", help="Above 1: tokens of the last 64 are less likely.")
+        float,
+        typer.Option("--repetition-penalty", metavar="X", help="Above 1, tokens among the last 64 become less likely."),
     ] = SampleConfig.repetition_penalty,
-    prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="Text to go on from.")] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="Text to continue.")] = None,
     prompt_file: Annotated[
-        str | None, typer.Option("--prompt-file", metavar="FILE", help="The same from a file; - is standard input.")
+        str | None,
+        typer.Option("--prompt-file", metavar="FILE", help="Text to continue, from a file; - is standard input."),
     ] = None,
-    length: Annotated[int, typer.Option("--length", metavar="N", help="New tokens at most.")] = SampleConfig.length,
+    length: Annotated[
+        int, typer.Option("--length", metavar="N", help="Largest number of new tokens.")
+    ] = SampleConfig.length,
     stop: Annotated[
         list[str] | None,
         typer.Option(
             "--stop",
             metavar="STRING",
-            help="End before this string; repeat it for several. A model of lines ends at the line break too.",
+            help="End before this string; repeat it for several. A model of lines (--lines) also ends at the line break.",
         ),
     ] = None,
     num_samples: Annotated[
-        int, typer.Option("-n", "--num-samples", metavar="N", help="How many samples.")
+        int, typer.Option("-n", "--num-samples", metavar="N", help="Number of samples.")
     ] = SampleConfig.num_samples,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Same seed, same text.", show_default="random")
+        int | None,
+        typer.Option("--seed", metavar="N", help="The same seed gives the same text.", show_default="random"),
     ] = None,
     no_echo: Annotated[bool, typer.Option("--no-echo", help="Leave the prompt out of the output.")] = False,
     on_unknown: options.Unknowns = "skip",

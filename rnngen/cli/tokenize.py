@@ -36,16 +36,18 @@ def tokenize(
     split: options.SplitName = TokenizerConfig.split,
     subword_model: options.SubwordModelName = TokenizerConfig.subword_model,
     ids: Annotated[bool, typer.Option("--ids", help="Print ids instead of tokens.")] = False,
-    decode: Annotated[bool, typer.Option("--decode", help="Read ids, one line a line, and print their text.")] = False,
-    stats: Annotated[bool, typer.Option("--stats", help="Print what the tokenizer makes of the text.")] = False,
+    decode: Annotated[bool, typer.Option("--decode", help="Read lines of ids, and print their text.")] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Print counts of tokens, characters and unknown symbols.")
+    ] = False,
     save: Annotated[
         Path | None,
         typer.Option(
-            "--save", metavar="FILE", help="Save the tokenizer; the tokens are printed with --ids or --json only."
+            "--save", metavar="FILE", help="Save the tokenizer. The tokens are then printed with --ids or --json only."
         ),
     ] = None,
     clear_cache: Annotated[
-        bool, typer.Option("--clear-cache", help="Remove the ids of texts that training has kept; needs no text.")
+        bool, typer.Option("--clear-cache", help="Remove the stored ids of all texts. No text is needed.")
     ] = False,
     cache_dir: options.CacheDir = None,
     json: options.Json = False,
@@ -54,10 +56,10 @@ def tokenize(
     encoding: options.Encoding = options.ENCODING,
     quiet: options.Quiet = False,
 ) -> None:
-    """Show a text as tokens, line by line; a line's line break stands for its own token.
+    """Show a text as tokens, line by line; the line break is a token too.
 
     The tokenizer comes from a checkpoint (--model), a file (--tokenizer), or is built from the text (--level).
-    Tokens are separated by spaces; a space in a token reads ▁.
+    Tokens are separated by spaces; a space in a token is shown as ▁.
     """
     if clear_cache or cache_dir:
         others = options.asked_for(context) - {"clear_cache", "cache_dir", "quiet"}

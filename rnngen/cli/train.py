@@ -41,9 +41,7 @@ def train(
     force: options.Force = False,
     resume: Annotated[
         str | None,
-        typer.Option(
-            "--resume", metavar="MODEL", help="Go on with a run that was stopped; it knows its text and its settings."
-        ),
+        typer.Option("--resume", metavar="MODEL", help="Continue a stopped run, with its texts and settings."),
     ] = None,
     init_from: Annotated[
         str | None,
@@ -69,7 +67,7 @@ def train(
     lines: Annotated[
         bool, typer.Option("--lines", help="Every line is an example of its own (names, titles).")
     ] = False,
-    valid: Annotated[Path | None, typer.Option("--valid", metavar="FILE", help="A text to validate on.")] = None,
+    valid: Annotated[Path | None, typer.Option("--valid", metavar="FILE", help="Text to validate on.")] = None,
     valid_fraction: Annotated[
         float | None,
         typer.Option(
@@ -80,17 +78,17 @@ def train(
         ),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option("--patience", metavar="N", help="Stop after N validations without a better one.")
+        int | None, typer.Option("--patience", metavar="N", help="Stop after N validations without a lower loss.")
     ] = None,
-    cell: Annotated[Cell, typer.Option("--cell", help="Recurrent cell.")] = ModelOptions.cell,
+    cell: Annotated[Cell, typer.Option("--cell", help="Type of the recurrent layers.")] = ModelOptions.cell,
     hidden_size: Annotated[
-        int | None, typer.Option("--hidden-size", metavar="H", help="Units of a layer.", show_default="auto")
+        int | None, typer.Option("--hidden-size", metavar="H", help="Units in a recurrent layer.", show_default="auto")
     ] = None,
     embedding_dim: Annotated[
         int | None, typer.Option("--embedding-dim", metavar="E", help="Size of an embedding.", show_default="auto")
     ] = None,
     num_layers: Annotated[
-        int, typer.Option("--num-layers", metavar="L", help="Recurrent layers.")
+        int, typer.Option("--num-layers", metavar="L", help="Number of recurrent layers.")
     ] = ModelOptions.num_layers,
     dropout: Annotated[
         float | None,
@@ -128,7 +126,9 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option("--lr", metavar="X", help="Peak learning rate.", show_default="auto")
     ] = None,
-    optimizer: Annotated[Optimizer, typer.Option("--optimizer", help="Optimizer.")] = TrainConfig.optimizer,
+    optimizer: Annotated[
+        Optimizer, typer.Option("--optimizer", help="Optimizer of the network.")
+    ] = TrainConfig.optimizer,
     weight_decay: Annotated[
         float | None,
         typer.Option("--weight-decay", metavar="X", help="Weight decay of the matrices.", show_default="auto"),
@@ -137,14 +137,17 @@ def train(
         float, typer.Option("--grad-clip", metavar="X", help="Largest norm of the gradient.")
     ] = TrainConfig.grad_clip,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Same seed and steps, same model.")
+        int, typer.Option("--seed", metavar="N", help="The same seed and steps give the same model.")
     ] = TrainConfig.seed,
     threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", help="Processor threads.", show_default="all cores")
+        int | None,
+        typer.Option("--threads", metavar="N", help="Number of processor threads.", show_default="all cores"),
     ] = None,
     precision: Annotated[
         Precision,
-        typer.Option("--precision", help="Of the large matrix products; auto is bfloat16 where the processor has it."),
+        typer.Option(
+            "--precision", help="Precision of the large matrix products; auto is bfloat16 where the processor has it."
+        ),
     ] = TrainConfig.precision,
     device: options.DeviceName = options.DEVICE,
     encoding: options.Encoding = options.ENCODING,
@@ -158,10 +161,10 @@ def train(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a model on a text; the checkpoint's path is printed when it is done.
+    """Train a model on a text, and print the path of its checkpoint.
 
-    The defaults alone give a good model: three minutes, and a size that fits the text and the machine.
-    Ctrl-C ends the run early and keeps the best model so far; --resume goes on as if nothing had happened.
+    The defaults give a good model: three minutes, and a size that fits the text and the machine.
+    Ctrl-C ends the run early and keeps the best model so far. --resume continues it as if nothing had happened.
     """
     refuse_contradictions(context)
     every = options.parse_duration(save_every) if save_every is not None else None
