@@ -63,7 +63,7 @@ def sample(
         typer.Option(
             "--stop",
             metavar="STRING",
-            help="End before this string; repeat it for several. A model of lines (--lines) also ends at the line break.",
+            help="End before this string; repeat it for several. A model of --lines also ends at a line break.",
         ),
     ] = None,
     num_samples: Annotated[
