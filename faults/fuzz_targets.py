@@ -16,7 +16,7 @@ from faults.fuzz_child import refusal
 from faults.fuzz_mutations import damaged, damaged_json, damaged_line
 from faults.fuzz_tensors import damaged_file
 from rnngen import checkpoint as checkpoints
-from rnngen.cli.info import info
+from rnngen.cli.info import write_description
 from rnngen.engine.language_model import Engine
 from rnngen.errors import CheckpointError, ConfigError, DataError, RnngenError, TokenizerError
 from rnngen.evaluate import arpa
@@ -71,7 +71,7 @@ def read_checkpoint(seed: Path, path: Path, random: Random) -> str:
     if logits.shape != (2, 2, loaded.config.vocab_size):
         return f"logits of the shape {logits.shape}"
     for as_json in (False, True):
-        info(str(path), json=as_json, quiet=True)
+        write_description(path, as_json)
     return "loaded"
 
 

@@ -1,36 +1,48 @@
-"""A trained model: found by path, name, environment or age, and made ready to use. On a CPU without torch."""
+"""A trained model: loading one, and everything that it can do. On the processor it needs no torch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnngen.config import Device, ModelConfig
-from rnngen.errors import CheckpointError
+from rnngen.config import ENCODING, Device, ModelConfig, OnUnknown, SampleConfig, ScoreState
+from rnngen.errors import DataError
+from rnngen.storage.checkpoint_paths import find, path_of
 
 if TYPE_CHECKING:
     from rnngen.checkpoint import Checkpoint
+    from rnngen.engine.generation import Sample
     from rnngen.engine.language_model import LanguageModel
-    from rnngen.tokenizers.base import Tokenizer
+    from rnngen.engine.model_layers import Layers
+    from rnngen.engine.stepping import Stepper
+    from rnngen.evaluate.measures import Measured
+    from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
+    from rnngen.text.sources import Paths
+    from rnngen.tokenizers.base import Ids, Tokenizer
 
-FOLDER = Path("checkpoints")
-SUFFIX = ".safetensors"
-RESUME_SUFFIX = ".resume.safetensors"
+LINES_AT_A_TIME = 2048  # that `Model.score` takes
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model that is ready to use.
+    """A trained model that is ready to use. `rnngen.load` and `rnngen.train` make one.
 
     Attributes:
-        path: of its checkpoint.
+        path: of its checkpoint; None for a model that is in memory only.
         network: ids to log-probabilities.
+
+    >>> import rnngen
+    >>> model = rnngen.load("hello")
+    >>> model.config.hidden_size, model.tokenizer.level, model.training["steps"]
+    (24, 'char', 80)
     """
 
-    path: Path
+    path: Path | None
     checkpoint: Checkpoint
     network: LanguageModel
 
@@ -46,8 +58,234 @@ class Model:
 
     @property
     def training(self) -> dict[str, Any]:
-        """How the model was made."""
+        """How the model was made: texts, settings, losses in nats a token."""
         return self.checkpoint.training
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a text, int32, [n]; the unknown symbol stands for what the vocabulary lacks.
+
+        >>> import rnngen
+        >>> rnngen.load("hello").encode("hello").tolist()
+        [3, 2, 4, 4, 5]
+        """
+        return self.tokenizer.encode(text)
+
+    def decode(self, ids: Sequence[int] | Ids) -> str:
+        """The text of ids. Raises DataError: the model does not have one of them.
+
+        >>> import rnngen
+        >>> rnngen.load("hello").decode([3, 2, 4, 4, 5])
+        'hello'
+        """
+        from rnngen.text.tokens import decode_ids
+
+        return decode_ids(self.tokenizer, [int(id) for id in ids])
+
+    def sample(
+        self,
+        prompt: str = "",
+        *,
+        temperature: float = SampleConfig.temperature,
+        top_k: int = SampleConfig.top_k,
+        top_p: float = SampleConfig.top_p,
+        min_p: float = SampleConfig.min_p,
+        repetition_penalty: float = SampleConfig.repetition_penalty,
+        length: int = SampleConfig.length,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        on_unknown: OnUnknown = "error",
+    ) -> Iterator[str]:
+        """Draw a text, and give it as it comes.
+
+        Args:
+            prompt: the text before it, which is not repeated.
+            temperature: divides the logits; 0 takes the most likely token.
+            top_k: only the k most likely tokens; 0 is all.
+            top_p: only the most likely tokens that together reach this probability; 1 is all.
+            min_p: only tokens at least this fraction as likely as the likeliest; 0 is all.
+            repetition_penalty: above 1 makes the tokens of the last 64 less likely.
+            length: new tokens at most.
+            stop: the text ends before any of these strings. A model of lines ends it at the line break too.
+            seed: the same seed gives the same text; None takes a random one.
+            on_unknown: unknown symbols of the prompt are an "error", the unknown symbol ("unk"), or left out ("skip").
+
+        Returns:
+            An iterator of pieces of text, none empty.
+
+        Raises:
+            ConfigError: a setting is out of its range.
+            TokenizerError: the prompt has an unknown symbol and `on_unknown` is "error".
+            CheckpointError: the model's logits are not finite.
+
+        >>> import rnngen
+        >>> "".join(rnngen.load("hello").sample("h", temperature=0, stop=["\\n"]))
+        'ello'
+        """
+        from rnngen.engine.generation import stream_text
+
+        config = SampleConfig(
+            temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
+            length=length, stop=_strings(stop), seed=secrets.randbits(32) if seed is None else seed,
+        )  # fmt: skip
+        return stream_text(self.network, self.tokenizer, self._prompt(prompt, on_unknown), self.ending_lines(config))
+
+    def samples(
+        self, config: SampleConfig = SampleConfig(), prompt: str = "", on_unknown: OnUnknown = "error"
+    ) -> Iterator[Sample]:
+        """Draw several texts side by side, and tell how likely each was.
+
+        Args:
+            config: how to draw, how many (`num_samples`), and the seed.
+            prompt: the text before each of them.
+            on_unknown: as in `sample`, as are the errors.
+
+        Yields:
+            Samples in order: text, n_tokens, logprob_nats, stopped_by.
+
+        >>> import rnngen
+        >>> config = rnngen.SampleConfig(temperature=0, length=4, num_samples=2)
+        >>> [(sample.text, sample.n_tokens) for sample in rnngen.load("hello").samples(config, "h")]
+        [('ello', 4), ('ello', 4)]
+        """
+        from rnngen.engine.generation import draw_samples
+
+        return draw_samples(self.network, self.tokenizer, self._prompt(prompt, on_unknown), self.ending_lines(config))
+
+    def ending_lines(self, config: SampleConfig) -> SampleConfig:
+        """The settings with the line break as one more stop string, if the model was trained on separate lines."""
+        return replace(config, stop=(*config.stop, "\n")) if self.training.get("lines") else config
+
+    def _prompt(self, text: str, on_unknown: OnUnknown) -> list[int]:
+        from rnngen.tokenizers.base import encode_known
+
+        ids: list[int] = encode_known(self.tokenizer, text, on_unknown, "the prompt").ids.tolist()
+        return ids
+
+    def start(self) -> Stepper:
+        """The model before it has read anything; it reads a symbol a step and says what may come next.
+
+        >>> import rnngen
+        >>> rnngen.load("hello").start().step("h").most_likely(1)[0][0]
+        'e'
+        """
+        from rnngen.engine.stepping import Stepper, Symbols
+
+        return Stepper(self.network, Symbols(self.tokenizer))
+
+    def layers(self) -> Layers:
+        """New layers with the weights of the model, each to be stepped by hand: embedding, recurrent, output.
+
+        >>> import rnngen
+        >>> layers = rnngen.load("hello").layers()
+        >>> x = layers.embedding.step(3)
+        >>> [type(layer).__name__ for layer in layers.recurrent], layers.recurrent[0].step(x).shape
+        (['GRULayer'], (24,))
+        """
+        from rnngen.engine.model_layers import Layers
+
+        return Layers.of(self.config, self.checkpoint.weights)
+
+    def score(
+        self, lines: Iterable[str], *, boundaries: Boundaries | None = None, on_unknown: OnUnknown = "unk"
+    ) -> Iterator[ScoredLine]:
+        """How likely each line is, in order.
+
+        Args:
+            lines: with or without the line breaks that end them.
+            boundaries: where a line starts and ends for the model; None scores each by itself, its line break included.
+            on_unknown: what becomes of symbols that the model does not know, as in `sample`.
+
+        Yields:
+            Scored lines: `text`, `logprobs` (natural, one a token), `totals`, `tokens()`, `words()`.
+
+        Raises:
+            DataError: a line has a line break inside.
+            TokenizerError: a symbol is unknown and `on_unknown` is "error".
+            CheckpointError: the model's logits are not finite.
+
+        >>> import rnngen
+        >>> good, bad = rnngen.load("hello").score(["hello", "ollhe"])
+        >>> good.totals.n_tokens, good.totals.logprob_nats > bad.totals.logprob_nats
+        (6, True)
+        """
+        from rnngen.evaluate.scored_lines import Boundaries, score_in_blocks
+
+        blocks = score_in_blocks(
+            self.network, self.tokenizer, _blocks(lines), on_unknown, boundaries or Boundaries()
+        )  # fmt: skip
+        return chain.from_iterable(blocks)
+
+    def measure(
+        self,
+        paths: Paths | None = None,
+        *,
+        text: str | None = None,
+        state: ScoreState = "carry",
+        on_unknown: OnUnknown = "unk",
+        encoding: str = ENCODING,
+    ) -> Measured:
+        """How well the model predicts a text.
+
+        Args:
+            paths: one file or several, one after another.
+            text: the text itself, in place of files.
+            state: "carry" carries the state through the text, "reset" scores each line by itself.
+            on_unknown: what becomes of symbols that the model does not know, as in `sample`.
+            encoding: of the files.
+
+        Returns:
+            `estimate("perplexity")` has the value and its standard error; so have the other measures.
+
+        Raises:
+            ConfigError: neither files nor a text are given, or both.
+            DataError: a file cannot be read, or there is nothing to measure.
+            TokenizerError: a symbol is unknown and `on_unknown` is "error".
+
+        >>> import rnngen
+        >>> perplexity = rnngen.load("hello").measure(text="hello\\nhello\\n").estimate("perplexity")
+        >>> 1 < perplexity.value < 2
+        True
+        """
+        from rnngen.evaluate.predictors import measure_text
+        from rnngen.text.sources import open_text
+
+        opened = open_text(paths, text, encoding)
+        return measure_text(self.network, self.tokenizer, opened, state=state, on_unknown=on_unknown)
+
+    def save(self, path: str | os.PathLike[str], *, replace: bool = False) -> Path:
+        """Write the checkpoint, whole or not at all, and return its path.
+
+        Args:
+            path: a path, or a name in ./checkpoints.
+            replace: a file of this name may be overwritten.
+
+        Raises:
+            OutputError: the file exists, or cannot be written.
+
+        >>> import rnngen
+        >>> rnngen.load("hello").save("copy").as_posix()
+        'checkpoints/copy.safetensors'
+        """
+        from rnngen import checkpoint
+
+        place = path_of(os.fspath(path))
+        checkpoint.save(self.checkpoint, place, replace=replace)
+        return place
+
+
+def _strings(stop: Sequence[str]) -> tuple[str, ...]:
+    """A lone string is one stop string, and not one for each of its characters."""
+    return (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Lines in blocks that are scored together. Raises DataError: a line has a line break inside."""
+    numbered = enumerate(lines, 1)
+    while block := list(islice(numbered, LINES_AT_A_TIME)):
+        for number, line in block:
+            if "\n" in line.removesuffix("\n"):
+                raise DataError(f"line {number} has a line break inside: give its parts as lines of their own")
+        yield [line for _, line in block]
 
 
 def load(
@@ -56,14 +294,19 @@ def load(
     device: Device = "cpu",
     say: Callable[[str], object] = lambda text: None,
 ) -> Model:
-    """Find, read and make ready.
+    """Find a checkpoint and make its model ready. On the processor it needs no torch.
 
     Args:
-        name: as in `find`.
+        name: a path, or a name in ./checkpoints; None for $RNNGEN_MODEL, or else the newest in ./checkpoints.
+        device: where the model runs; "cuda" needs torch.
         say: is told which checkpoint was taken.
 
     Raises:
         CheckpointError: there is none, or it is broken.
+
+    >>> import rnngen
+    >>> rnngen.load("hello").path.as_posix()
+    'checkpoints/hello.safetensors'
     """
     from rnngen import checkpoint as checkpoints
 
@@ -78,52 +321,23 @@ def load(
     return Model(path, checkpoint, load_torch_model(checkpoint.config, checkpoint.weights, device))
 
 
-def find(name: str | os.PathLike[str] | None = None, say: Callable[[str], object] = lambda text: None) -> Path:
-    """The path of the checkpoint that is asked for, else $RNNGEN_MODEL, else the newest in ./checkpoints.
+def describe(path: Path, checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
+    """What is in a checkpoint and what would run it, by section and name, ready for JSON."""
+    from rnngen.engine import compiled
 
-    Raises:
-        CheckpointError: there is none.
-    """
-    wanted = os.fspath(name) if name else os.environ.get("RNNGEN_MODEL")
-    if wanted:
-        places = [path_of(wanted), FOLDER / path_of(wanted).name, Path(wanted)]
-        path = next((place for place in places if place.exists()), places[0])
-    else:
-        try:
-            found = [path for path in FOLDER.glob(f"*{SUFFIX}") if not path.name.endswith(RESUME_SUFFIX)]
-            path = max(found, key=lambda path: path.stat().st_mtime_ns)
-        except (ValueError, OSError):
-            raise CheckpointError(
-                f"there is no checkpoint in ./{FOLDER}: train one with rnngen train TEXT, or name one with --model"
-            ) from None
-    say(f"model: {path}")
-    return path
-
-
-def path_of(name: str) -> Path:
-    """A checkpoint's path, with its suffix: as it is with a folder or suffix in it, else a name in ./checkpoints."""
-    if name.endswith(("/", os.sep)):
-        return Path(name)
-    path = Path(name if name.endswith(SUFFIX) else name + SUFFIX)
-    return path if name.endswith(SUFFIX) or path.parent != Path() or os.sep in name else FOLDER / path
-
-
-def resume_path(checkpoint: Path) -> Path:
-    """The resume file of the run that makes a checkpoint."""
-    return checkpoint.with_name(checkpoint.name.removesuffix(SUFFIX) + RESUME_SUFFIX)
-
-
-def find_resume(name: str) -> tuple[Path, Path]:
-    """A checkpoint's path and its resume file, whichever of the two is named. Raises CheckpointError."""
-    if name.endswith(RESUME_SUFFIX):
-        name = name.removesuffix(RESUME_SUFFIX) + SUFFIX
-    places = [path_of(name), FOLDER / path_of(name).name]
-    path = next((place for place in places if resume_path(place).exists()), places[0])
-    if not resume_path(path).exists():
-        ended = path.exists()
-        raise CheckpointError(
-            f"there is no interrupted run {resume_path(path)}: "
-            + (f"the run of {path} has ended; --init-from {path} trains a new model from it" if ended
-               else "name the checkpoint that it was to write")
-        )  # fmt: skip
-    return path, resume_path(path)
+    tokenizer = checkpoint.tokenizer
+    return {
+        "checkpoint": {
+            "path": str(path),
+            "n_bytes": path.stat().st_size,
+            "n_parameters": checkpoint.config.n_parameters,
+        },
+        "model": checkpoint.config.to_dict(),
+        "tokenizer": {
+            "level": tokenizer.level,
+            "vocab_size": tokenizer.vocab_size,
+            **{key: value for key, value in tokenizer.to_dict().items() if key == "split"},
+        },
+        "engine": compiled.description(),
+        "training": checkpoint.training,
+    }

@@ -26,7 +26,7 @@ TRAINING = ENGINE | {"rnngen.training"}
 EVALUATE = TRAINING | {"rnngen.evaluate"}
 RUNS = EVALUATE | {"rnngen.runs", "rnngen.models", "rnngen"}
 MAY_IMPORT = {
-    "rnngen": {"rnngen.errors", "rnngen.models", "rnngen.runs", "rnngen.tokenizers"},
+    "rnngen": RUNS,
     "rnngen.errors": set(),
     "rnngen.config": {"rnngen.errors"},
     "rnngen.cores": set(),

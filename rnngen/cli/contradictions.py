@@ -141,7 +141,7 @@ BOUNDARIES = ("--no-bos", "--no-eos", "--state carry")
 # Options of `perplexity`.
 ADAPTIVE = ("--cache", "--dynamic")
 
-# Options of `train`.
+# Options of `train` and `tokenize`.
 NEW_VOCABULARY = ("--level", "--min-count", "--split", "--subword-model", "--vocab-size")
 SIZES = ("--cell", "--embedding-dim", "--hidden-size", "--nonlinearity", "--num-layers", "--tie-weights")
 
@@ -199,4 +199,26 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Needs("--lambda", ("--mix",), "{option} is the weight of an n-gram model: add --mix"),
         Excludes("--lambda", ("--tune",), "--lambda and --tune exclude each other: the weight is given or tuned"),
     ),
+    "sample": (Excludes("--prompt", ("--prompt-file",), "{option} and {other} exclude each other: leave one out"),),
+    "tokenize": (
+        Alone("--clear-cache", ("--cache-dir", "--quiet"), "{option} goes with --cache-dir only: leave out {others}"),
+        Needs(
+            "--cache-dir", ("--clear-cache",), "{option} is for --clear-cache here: tokenize prints, and keeps nothing"
+        ),
+        *(
+            Excludes(option, others, "--ids, --decode and --stats exclude each other: give one of them")
+            for option, others in (("--ids", ("--decode", "--stats")), ("--decode", ("--stats",)))
+        ),
+        Excludes("--decode", ("--json",), "{option} prints text: leave out {other}"),
+        *(
+            Excludes(option, others, "{option} and {others} exclude each other: a tokenizer has one origin")
+            for option, others in (("--model", ("--tokenizer", *NEW_VOCABULARY)), ("--tokenizer", NEW_VOCABULARY))
+        ),
+        Needs(
+            "--decode",
+            ("--model", "--tokenizer", "--level byte"),
+            "{option} needs the tokenizer that made the ids: add --model, --tokenizer or --level byte",
+        ),
+    ),
+    "info": (Excludes("[CHECKPOINT]", ("--model",), "the checkpoint is named twice: leave out {other}"),),
 }

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnngen import models
 from rnngen.cli import options
 from rnngen.cli.charts import chart
+from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe, json_line
-from rnngen.errors import ConfigError, brief
+from rnngen.errors import brief
+from rnngen.storage import checkpoint_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def info(
+    context: typer.Context,
     checkpoint: Annotated[
         str | None,
         typer.Argument(metavar="[CHECKPOINT]", help="A path, or a name in ./checkpoints. Default: the newest."),
@@ -29,43 +31,27 @@ def info(
     quiet: options.Quiet = False,
 ) -> None:
     """What is in a checkpoint: its sizes, how it was trained, the losses on the way; and what would run it."""
-    if checkpoint and model:
-        raise ConfigError("the checkpoint is named twice: leave out --model")
+    refuse_contradictions(context)
     end_with_the_pipe()
-    from rnngen import checkpoint as checkpoints
+    write_description(checkpoint_paths.find(checkpoint or model, Console(quiet).note), json)
 
-    path = models.find(checkpoint or model, Console(quiet).note)
+
+def write_description(path: Path, json: bool) -> None:
+    """Print what is in a checkpoint. Raises CheckpointError."""
+    from rnngen import checkpoint as checkpoints
+    from rnngen.models import describe
+
     loaded = checkpoints.load(path)
+    sections = describe(path, loaded)
     if json:
-        sys.stdout.write(json_line({**_sections(path, loaded), "history": loaded.history}))
+        sys.stdout.write(json_line({**sections, "history": loaded.history}))
         return
-    for section, values in _sections(path, loaded).items():
+    for section, values in sections.items():
         sys.stdout.write(f"{section}\n")
         for name, value in values.items():
             name = name if name.isprintable() else brief(name)
             sys.stdout.write(f"  {name:<19} {_shown(value, plain=name == 'seed')}\n")
     sys.stdout.write(_drawing(loaded))
-
-
-def _sections(path: Path, loaded: Checkpoint) -> dict[str, dict[str, Any]]:
-    from rnngen.engine import compiled
-
-    tokenizer = loaded.tokenizer
-    return {
-        "checkpoint": {
-            "path": str(path),
-            "n_bytes": path.stat().st_size,
-            "n_parameters": loaded.config.n_parameters,
-        },
-        "model": loaded.config.to_dict(),
-        "tokenizer": {
-            "level": tokenizer.level,
-            "vocab_size": tokenizer.vocab_size,
-            **{key: value for key, value in tokenizer.to_dict().items() if key == "split"},
-        },
-        "engine": compiled.description(),
-        "training": loaded.training,
-    }
 
 
 def _shown(value: Any, plain: bool = False) -> str:

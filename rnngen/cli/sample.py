@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable
+from typing import Annotated
 
 import typer
 
 from rnngen import models
 from rnngen.cli import options
+from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe, json_line
-from rnngen.config import SampleConfig
-from rnngen.errors import ConfigError, DataError
+from rnngen.config import OnUnknown, SampleConfig
+from rnngen.errors import DataError
 
-if TYPE_CHECKING:
-    from rnngen.tokenizers.base import Tokenizer
-
-STREAMS_AT_A_TIME = 64
 LONGEST_PROMPT = 1 << 20  # characters; more would take memory and time, and tell a model nothing
 
 
 def sample(
+    context: typer.Context,
     model: options.Model = None,
     temperature: Annotated[
         float,
@@ -81,6 +79,7 @@ def sample(
     quiet: options.Quiet = False,
 ) -> None:
     """Write new text with a model."""
+    refuse_contradictions(context)
     config = SampleConfig(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
         length=length, stop=_unescaped(stop or []), num_samples=num_samples,
@@ -89,127 +88,50 @@ def sample(
     console = Console(quiet)
     text = _read_prompt(prompt, prompt_file, encoding)
     end_with_the_pipe()
-    from dataclasses import replace
-
-    from rnngen.tokenizers.base import encode_known
-
     loaded = models.load(model, device=device, say=console.note)
-    tokenizer = loaded.tokenizer
-    encoded = encode_known(tokenizer, text, on_unknown, "the prompt")
-    console.unknowns(encoded.n_unknown, encoded.first_unknown, on_unknown, "the prompt")
+    ids = _encode_prompt(loaded, text, on_unknown, console)
     console.note(f"seed: {config.seed}")
-    if loaded.checkpoint.training.get("lines"):
-        config = replace(config, stop=(*config.stop, "\n"))
-    job = _Job(loaded, config, [tokenizer.newline_id, *encoded.ids.tolist()], json)
+    config = loaded.ending_lines(config)
+    from rnngen.engine.generation import draw_samples, stream_text
+
     shown = "" if no_echo else text
-    if json:
-        for number, result in enumerate(_samples(job)):
-            sys.stdout.write(json_line({"sample": number, "seed": config.seed, "prompt": text, **vars(result)}))
-    elif num_samples == 1 or sys.stdout.isatty():
+    if not json and (num_samples == 1 or sys.stdout.isatty()):
         for number in range(num_samples):
-            _stream(job, shown, number)
-    else:
-        for result in _samples(job):
-            whole = shown + result.text
+            _write_as_it_comes(shown, stream_text(loaded.network, loaded.tokenizer, ids, config, number))
+        return
+    for number, drawn in enumerate(draw_samples(loaded.network, loaded.tokenizer, ids, config)):
+        if json:
+            sys.stdout.write(json_line({"sample": number, "seed": config.seed, "prompt": text, **vars(drawn)}))
+        else:
+            whole = shown + drawn.text
             sys.stdout.write(whole if whole.endswith("\n") else whole + "\n")
+        sys.stdout.flush()
 
 
-@dataclass(frozen=True)
-class _Job:
-    loaded: models.Model
-    config: SampleConfig
-    context: list[int]
-    json: bool
+def _encode_prompt(loaded: models.Model, text: str, on_unknown: OnUnknown, console: Console) -> list[int]:
+    from rnngen.tokenizers.base import encode_known
+    from rnngen.tokenizers.unknowns import Unknowns
 
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.loaded.tokenizer
-
-
-@dataclass
-class _Sample:
-    """A sample as --json shows it.
-
-    Attributes:
-        logprob_nats: of its tokens under the model itself, whatever temperature and truncation drew them.
-        stopped_by: "stop" or "length".
-    """
-
-    text: str = ""
-    n_tokens: int = 0
-    logprob_nats: float = 0.0
-    stopped_by: str = "length"
+    encoded, unknowns = encode_known(loaded.tokenizer, text, on_unknown, "the prompt"), Unknowns()
+    unknowns.add(encoded)
+    if note := unknowns.note("the prompt", on_unknown):
+        console.note(note)
+    ids: list[int] = encoded.ids.tolist()
+    return ids
 
 
-def _stream(job: _Job, shown: str, number: int) -> None:
+def _write_as_it_comes(prompt: str, pieces: Iterable[str]) -> None:
     flush = sys.stdout.flush if sys.stdout.isatty() else lambda: None
-    last = shown[-1:]
-    sys.stdout.write(shown)
-    flush()
-
-    def write(text: str) -> None:
-        nonlocal last
-        if text:
-            sys.stdout.write(text)
-            flush()
-            last = text[-1]
-
-    _draw_batch(job, [number], write)
+    last = ""
+    for text in itertools.chain([prompt], pieces):
+        sys.stdout.write(text)
+        flush()
+        last = text[-1:] or last
     if last != "\n":
         sys.stdout.write("\n")
 
 
-def _samples(job: _Job) -> Iterator[_Sample]:
-    total = job.config.num_samples
-    for start in range(0, total, STREAMS_AT_A_TIME):
-        yield from _draw_batch(job, list(range(start, min(total, start + STREAMS_AT_A_TIME))))
-        sys.stdout.flush()
-
-
-def _draw_batch(job: _Job, streams: list[int], write: Callable[[str], None] = lambda text: None) -> list[_Sample]:
-    """Draw samples side by side; `write` gets the text of each piece as it comes."""
-    import numpy as np
-
-    from rnngen.engine.sampling import generate
-    from rnngen.text.stop_strings import StopFilter
-
-    decoders = [job.tokenizer.decoder() for _ in streams]
-    for decoder in decoders:
-        # What the prompt ends with decides, for words, whether a space comes next.
-        for id in job.context:
-            decoder.push(id)
-    filters = [StopFilter(job.config.stop) for _ in streams]
-    results = [_Sample() for _ in streams]
-    pieces: list[list[str]] = [[] for _ in streams]
-    running = set(range(len(streams)))
-    never = job.tokenizer.never_drawn
-    for drawn in generate(job.loaded.network, np.array(job.context), job.config, streams=streams, never=never):
-        logprobs = drawn.logprobs if job.json else None
-        for row in sorted(running):
-            text = filters[row].push(decoders[row].push(int(drawn.ids[row])))
-            pieces[row].append(text)
-            write(text)
-            results[row].n_tokens += 1
-            if logprobs is not None:
-                results[row].logprob_nats += float(logprobs[row])
-            if filters[row].stopped:
-                results[row].stopped_by = "stop"
-                running.discard(row)
-        if not running:
-            break
-    for row in sorted(running):
-        # What the decoder holds back is part of a character that did not become whole.
-        text = filters[row].flush()
-        pieces[row].append(text)
-        write(text)
-    for result, parts in zip(results, pieces, strict=True):
-        result.text = "".join(parts)
-    return results
-
-
 def _read_prompt(prompt: str | None, prompt_file: str | None, encoding: str) -> str:
-    if prompt is not None and prompt_file is not None:
-        raise ConfigError("--prompt and --prompt-file exclude each other: leave one out")
     if prompt_file is None:
         return prompt or ""
     from rnngen.text.corpus import FileText

@@ -130,11 +130,12 @@ def write_classified(
 
 def _names(models: list[Model]) -> list[str]:
     """The stems of the models' files; the whole paths of those whose stems are equal."""
-    twice = [path for path, count in Counter(one.path.resolve() for one in models).items() if count > 1]
+    paths = [one.path for one in models if one.path is not None]  # a model that was loaded has one
+    twice = [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
     if twice:
         raise ConfigError(f"--classify has the model {twice[0]} twice: name it once")
-    stems = Counter(one.path.stem for one in models)
-    return [one.path.stem if stems[one.path.stem] == 1 else str(one.path) for one in models]
+    stems = Counter(path.stem for path in paths)
+    return [path.stem if stems[path.stem] == 1 else str(path) for path in paths]
 
 
 def _classified_row(line: ClassifiedLine) -> str:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngen import models
 from rnngen.cli import options
+from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe, json_line, table
 from rnngen.config import Level, OnUnknown, TokenizerConfig
 from rnngen.errors import ConfigError, DataError
-from rnngen.printable import plural
+from rnngen.printable import plural, visible
+from rnngen.storage import checkpoint_paths
 
 if TYPE_CHECKING:
-    from rnngen.text.corpus import FileText
     from rnngen.tokenizers.base import Tokenizer
+    from rnngen.tokenizers.unknowns import Unknowns
 
 
 def tokenize(
@@ -61,23 +62,11 @@ def tokenize(
     The tokenizer comes from a checkpoint (--model), a file (--tokenizer), or is built from the text (--level).
     Tokens are separated by spaces; a space in a token is shown as ▁.
     """
-    if clear_cache or cache_dir:
-        others = options.asked_for(context) - {"clear_cache", "cache_dir", "quiet"}
-        _clear_cache(clear_cache, cache_dir, options.flags_of(others), Console(quiet))
+    refuse_contradictions(context)
+    console = Console(quiet)
+    if clear_cache:
+        _clear_cache(cache_dir, console)
         return
-    if sum([ids, decode, stats]) > 1:
-        raise ConfigError("--ids, --decode and --stats exclude each other: give one of them")
-    if decode and json:
-        raise ConfigError("--decode prints text: leave out --json")
-    built = _given({
-        "--level": level, "--vocab-size": vocab_size, "--min-count": min_count,
-        "--split": split != TokenizerConfig.split, "--subword-model": subword_model != TokenizerConfig.subword_model,
-    })  # fmt: skip
-    sources = _given({"--model": model, "--tokenizer": tokenizer_file})
-    if len(sources) > 1 or (sources and built):
-        raise ConfigError(f"{' and '.join(sources + built)} exclude each other: a tokenizer has one origin")
-    if decode and not sources and level != "byte":
-        raise ConfigError("--decode needs the tokenizer that made the ids: add --model, --tokenizer or --level byte")
     wanted = TokenizerConfig(
         level or TokenizerConfig.level, vocab_size=vocab_size, min_count=min_count, split=split,
         subword_model=subword_model,
@@ -85,37 +74,34 @@ def tokenize(
     paths = options.read_or_explain(texts, "no text to tokenize: name a file, or - for standard input")
     end_with_the_pipe()
     from rnngen.storage.atomic import check_writable
-    from rnngen.text.corpus import FileText, stream_lines, survey
-    from rnngen.tokenizers import levels
+    from rnngen.text.corpus import FileText, stream_lines
+    from rnngen.text.tokens import count_tokens, load_tokenizer, save_tokenizer, tokenizer_of
 
-    console = Console(quiet)
     if save:
         _check_place(save, paths)
         check_writable(save, force=force)
     text = FileText(paths, encoding)
-    lines = None
+    lines: Iterator[str] = itertools.chain.from_iterable(stream_lines(paths, encoding))
     if tokenizer_file:
-        tokenizer = levels.load(tokenizer_file)
+        tokenizer = load_tokenizer(tokenizer_file)
     elif model:
         from rnngen import checkpoint
 
-        tokenizer = checkpoint.load(models.find(model, console.note)).tokenizer
+        tokenizer = checkpoint.load(checkpoint_paths.find(model, console.note)).tokenizer
     else:
-        if level != "byte":
-            survey(text)
-        tokenizer = levels.build(wanted, text)
+        tokenizer = tokenizer_of(text, wanted)
         lines = text.lines()  # the text has been read for its vocabulary: it is at hand a second time
     if save:
-        levels.save(tokenizer, save, replace=force)
+        save_tokenizer(tokenizer, save, replace=force)
         console.note(f"tokenizer: {save} ({tokenizer.vocab_size:,} symbols)")
     if stats:
-        _print_stats(tokenizer, text, json, on_unknown, console)
-        return
-    if save and not (ids or decode or json):
-        return
-    lines = lines or itertools.chain.from_iterable(stream_lines(paths, encoding))
-    write = _decoded(tokenizer, lines) if decode else _encoded(tokenizer, lines, ids, json, on_unknown, console)
-    sys.stdout.writelines(write)
+        counts = count_tokens(tokenizer, text, on_unknown)
+        _note(counts.unknowns, on_unknown, console)
+        _print_record(counts.to_dict(), json)
+    elif decode:
+        sys.stdout.writelines(_decoded(tokenizer, lines))
+    elif ids or json or not save:
+        sys.stdout.writelines(_encoded(tokenizer, lines, ids, json, on_unknown, console))
 
 
 def _check_place(save: Path, paths: list[str]) -> None:
@@ -123,11 +109,7 @@ def _check_place(save: Path, paths: list[str]) -> None:
         raise ConfigError(f"--save is {save}, which is the text: name another file")
 
 
-def _clear_cache(wanted: bool, folder: Path | None, others: str, console: Console) -> None:
-    if not wanted:
-        raise ConfigError("--cache-dir is for --clear-cache here: tokenize prints, and keeps nothing")
-    if others:
-        raise ConfigError(f"--clear-cache goes with --cache-dir only: leave out {others}")
+def _clear_cache(folder: Path | None, console: Console) -> None:
     from rnngen.text.ids_cache import IdsCache, default_folder
 
     cache = IdsCache(folder or default_folder())
@@ -135,25 +117,23 @@ def _clear_cache(wanted: bool, folder: Path | None, others: str, console: Consol
     console.note(f"cache: {plural(n_files, 'file')} removed from {cache.folder}, {plural(n_bytes, 'byte')}")
 
 
-def _given(options_given: dict[str, object]) -> list[str]:
-    return [name for name, value in options_given.items() if value]
+def _note(unknowns: Unknowns, on_unknown: OnUnknown, console: Console) -> None:
+    if note := unknowns.note("the text", on_unknown):
+        console.note(note)
 
 
 def _encoded(
     tokenizer: Tokenizer, lines: Iterator[str], as_ids: bool, json: bool, on_unknown: OnUnknown, console: Console
 ) -> Iterator[str]:
-    from rnngen.printable import visible
     from rnngen.tokenizers.base import encode_known
+    from rnngen.tokenizers.unknowns import Unknowns
 
-    n_unknown = number = 0
-    first = None
+    number, unknowns = 0, Unknowns()
     shown: dict[int, str] = {}
     for number, line in enumerate(lines, 1):
         body = line.removesuffix("\n")
         encoded = encode_known(tokenizer, body, on_unknown, f"line {number}")
-        n_unknown += encoded.n_unknown
-        if first is None and encoded.first_unknown is not None:
-            first = f"{encoded.first_unknown} of line {number}"
+        unknowns.add(encoded, f" of line {number}")
         found = encoded.ids.tolist()
         if json:
             names = [tokenizer.token(id) for id in found]
@@ -168,10 +148,12 @@ def _encoded(
         yield " ".join(words) + line[len(body) :]
     if not number:
         raise DataError("the text is empty: there is nothing to tokenize")
-    console.unknowns(n_unknown, first, on_unknown, "the text")
+    _note(unknowns, on_unknown, console)
 
 
 def _decoded(tokenizer: Tokenizer, lines: Iterator[str]) -> Iterator[str]:
+    from rnngen.text.tokens import decode_ids
+
     for number, line in enumerate(lines, 1):
         try:
             found = [int(word) for word in line.split()]
@@ -179,35 +161,10 @@ def _decoded(tokenizer: Tokenizer, lines: Iterator[str]) -> Iterator[str]:
             raise DataError(
                 f"line {number} is no list of ids: {line.strip()[:40]!r}; --decode reads what --ids prints"
             ) from None
-        wrong = [id for id in found if not 0 <= id < tokenizer.vocab_size]
-        if wrong:
-            raise DataError(f"line {number} has the id {wrong[0]}: this tokenizer has 0 to {tokenizer.vocab_size - 1}")
-        yield tokenizer.decode(found) + ("\n" if line.endswith("\n") else "")
+        yield decode_ids(tokenizer, found, f"line {number}") + ("\n" if line.endswith("\n") else "")
 
 
-def _print_stats(tokenizer: Tokenizer, text: FileText, json: bool, on_unknown: OnUnknown, console: Console) -> None:
-    from rnngen.tokenizers.base import encode_known
-
-    n_tokens = n_chars = n_unknown = 0
-    first = None
-    for chunk in text.chunks():
-        found = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
-        n_tokens += len(found.ids)
-        n_chars += len(chunk)
-        n_unknown += found.n_unknown
-        first = first or found.first_unknown
-    console.unknowns(n_unknown, first, on_unknown, "the text")
-    if not n_tokens:
-        raise DataError("the text is empty: there is nothing to count")
-    record = {
-        "level": tokenizer.level,
-        "vocab_size": tokenizer.vocab_size,
-        "n_chars": n_chars,
-        "n_tokens": n_tokens,
-        "chars_per_token": n_chars / n_tokens,
-        "n_unknown": n_unknown,
-        "unknown_rate": n_unknown / n_tokens,
-    }
+def _print_record(record: dict[str, str | int | float], json: bool) -> None:
     if json:
         sys.stdout.write(json_line(record))
     else:

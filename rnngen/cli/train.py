@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngen import models
 from rnngen.cli import options
 from rnngen.cli.contradictions import NEW_VOCABULARY, given_options, refuse_contradictions
 from rnngen.cli.output import Console
 from rnngen.cli.signals import Stop
 from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, Precision, TokenizerConfig, TrainConfig
 from rnngen.errors import DataError
+from rnngen.storage import checkpoint_paths
 
 if TYPE_CHECKING:
     from rnngen.runs.events import Event
@@ -200,7 +200,7 @@ def train(
     request = Request(
         paths=tuple(paths), output=_output_path(output, paths), training=training, model=sizes,
         tokenizer=None if keeps_tokenizer else tokenizer, encoding=encoding, valid=valid,
-        tokenizer_file=tokenizer_file, init_from=models.find(init_from) if init_from is not None else None,
+        tokenizer_file=tokenizer_file, init_from=checkpoint_paths.find(init_from) if init_from is not None else None,
         log=log, force=force, cache_dir=cache_dir, save_every=every or SAVE_EVERY,
     )  # fmt: skip
     raise typer.Exit(_show(run(request, should_stop=stop.is_asked_for), stop, console))
@@ -227,9 +227,9 @@ def _paths(texts: list[str] | None) -> list[str]:
 
 def _output_path(output: str | None, paths: list[str]) -> Path:
     if output:
-        return models.path_of(output)
+        return checkpoint_paths.path_of(output)
     name = "model" if paths[0] == "-" else Path(paths[0].removesuffix(".gz")).stem
-    return models.FOLDER / (name + models.SUFFIX)
+    return checkpoint_paths.FOLDER / (name + checkpoint_paths.SUFFIX)
 
 
 def embedded_corpora() -> list[Path]:

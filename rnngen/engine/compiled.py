@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -11,7 +12,9 @@ import numpy as np
 from rnngen.cores import n_threads
 from rnngen.engine.cells import Array, Layer
 from rnngen.engine.recurrence import Rows
+from rnngen.errors import ConfigError
 
+SWITCH = "RNNGEN_COMPILED"  # the environment variable: 0 computes in numpy, 1 or nothing in C where it was compiled
 _VERSION = 3  # of the C code
 _LANES = 16  # floats in a vector, at most
 _FORMULAS = ("tanh", "relu", "gru", "lstm")  # in the order of `enum cell`
@@ -65,6 +68,12 @@ class Library:
 
 
 def _load() -> tuple[Library | None, str]:
+    """The compiled code; or None, and why. Raises ConfigError: $RNNGEN_COMPILED is neither 0 nor 1."""
+    wanted = os.environ.get(SWITCH, "")
+    if wanted not in ("", "0", "1"):
+        raise ConfigError(f"${SWITCH} is {wanted!r}: it must be 1 (compiled) or 0 (numpy)")
+    if wanted == "0":
+        return None, f"${SWITCH} is 0"
     found = find_spec("rnngen.engine._recurrence")
     if found is None or found.origin is None:
         return None, "nothing was compiled at installation"

@@ -49,8 +49,12 @@ class LanguageModel(Protocol):
             Logits [B, T, V], float32, and the state after the last id.
         """
 
-    def stepper(self, state: State) -> Callable[[Ids], Array]:
-        """A function that continues from a state by one token of each row: ids [B] -> logits [B, V], float32."""
+    def stepper(self, state: State, in_place: bool = False) -> Callable[[Ids], Array]:
+        """A function that continues from a state by one token of each row: ids [B] -> logits [B, V], float32.
+
+        Args:
+            in_place: each call overwrites `state` with the state after it; otherwise `state` is left as it is.
+        """
 
     def logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         """Natural log-probability of each target given the ids up to its place.
@@ -131,11 +135,10 @@ class Engine:
                 by_time += self._ngrams.take(row, axis=0)
         return by_time.transpose(1, 0, 2)
 
-    def stepper(self, state: State) -> Callable[[Ids], Array]:
+    def stepper(self, state: State, in_place: bool = False) -> Callable[[Ids], Array]:
         # Arrays that `forward` would make for each token are made once: for one stream that is a third of the time.
-        own = [
-            tuple(part[number].copy() for part in state[: self._n_states]) for number in range(self._config.num_layers)
-        ]
+        parts_of_state = state[: self._n_states] if in_place else [part.copy() for part in state[: self._n_states]]
+        own = [tuple(part[number] for part in parts_of_state) for number in range(self._config.num_layers)]
         B = len(own[0][0])
         in_order = np.arange(B)
         inputs = [np.empty((B, len(bias)), np.float32) for _, bias in self._input_weights]
@@ -171,6 +174,8 @@ class Engine:
                 for row in self._contexts.rows(history):
                     logits += ngrams[row : row + 1] if alone else ngrams[row]
                 history.pop()
+                if in_place:
+                    state[-1][:] = np.reshape(history[::-1], state[-1].shape)
             return logits
 
         return step

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rnngen import models
 from rnngen.config import ENCODING, ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.errors import ConfigError, DataError
+from rnngen.storage import checkpoint_paths
 from rnngen.storage.untrusted_json import MOST_CHARS
 from rnngen.text.corpus import FileText, StringText
 from rnngen.tokenizers.base import Text
@@ -66,7 +66,7 @@ class Request:
     @property
     def resume_path(self) -> Path:
         """The resume file, beside the checkpoint."""
-        return models.resume_path(self.output)
+        return checkpoint_paths.resume_path(self.output)
 
     def open_text(self) -> Text:
         """The text, to be read as often as needed. Raises DataError, ConfigError."""
@@ -90,7 +90,7 @@ class Request:
                 raise ConfigError(f"{flag} is {path}, which this run reads: name another file")
         if self.log and self.log.resolve() in (self.output.resolve(), self.resume_path.resolve()):
             raise ConfigError(f"--log is {self.log}, which the run writes itself: name another file")
-        if self.output.name.endswith(models.RESUME_SUFFIX):
+        if self.output.name.endswith(checkpoint_paths.RESUME_SUFFIX):
             raise ConfigError(f"{self.output} has the name of a resume file: name another with --output")
         if self.paths.count("-") + (str(self.valid) == "-") > 1:
             raise ConfigError("- is given twice: standard input can be read once")

@@ -15,13 +15,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnngen import models
 from rnngen.errors import CheckpointError, ConfigError, DataError
 from rnngen.runs.event_log import EventLog
 from rnngen.runs.events import Event
 from rnngen.runs.keeper import Keeper
 from rnngen.runs.request import Request
 from rnngen.runs.run import follow, read_texts, started, unlocked_note, write_first_line
+from rnngen.storage import checkpoint_paths
 from rnngen.storage.atomic import check_writable
 from rnngen.storage.locks import hold
 from rnngen.text.dataset import Dataset
@@ -61,7 +61,7 @@ def resume(
         DataError: a text is not the one that the run started with.
         ConfigError, OutputError, TrainingError: as in `run`.
     """
-    output, resume_path = models.find_resume(name)
+    output, resume_path = checkpoint_paths.find_resume(name)
     with hold(output, resume_path) as is_locked:
         from rnngen.runs.resume_file import load
         from rnngen.training.network import check_device

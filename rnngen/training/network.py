@@ -254,11 +254,14 @@ class TorchModel:
         return logits.transpose(0, 1).cpu().numpy(), tuple(part.cpu().numpy() for part in after)
 
     def stepper(
-        self, state: tuple[npt.NDArray[np.float32], ...]
+        self, state: tuple[npt.NDArray[np.float32], ...], in_place: bool = False
     ) -> Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float32]]:
+        parts = state if in_place else tuple(part.copy() for part in state)
+
         def step(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-            nonlocal state
-            logits, state = self.forward(ids[:, None], state)
+            logits, after = self.forward(ids[:, None], parts)
+            for part, new in zip(parts, after, strict=True):
+                part[:] = new
             return logits[:, 0]
 
         return step

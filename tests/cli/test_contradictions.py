@@ -85,7 +85,7 @@ def test_every_option_of_a_rule_is_one_of_its_command():
     for name, rules in RULES.items():
         assert name in COMMANDS
         parameters = command_of(name).params
-        known = {option for one in parameters for option in (*one.opts, *one.secondary_opts)} | {"TEXT"}
+        known = {option for one in parameters for option in (*one.opts, *one.secondary_opts, one.metavar)}
         named = {
             option
             for rule in rules

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 from small_runs import NAMES, PLAY, follow, weights_of
 
-from rnngen import checkpoint, models
+from rnngen import checkpoint
 from rnngen.errors import CheckpointError, ConfigError, DataError, OutputError
 from rnngen.runs import resume_file
 from rnngen.runs.events import Started, Stepped
 from rnngen.runs.resume import resume
 from rnngen.runs.run import run
+from rnngen.storage import checkpoint_paths
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def output(tmp_path):
 
 @pytest.fixture
 def resume_path(output):
-    return models.resume_path(output)
+    return checkpoint_paths.resume_path(output)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_run_is_named_by_its_checkpoint_or_its_resume_file(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     Path("checkpoints").mkdir()
     Path("checkpoints/play.resume.safetensors").write_text("")
-    assert models.find_resume(name) == (
+    assert checkpoint_paths.find_resume(name) == (
         Path("checkpoints/play.safetensors"), Path("checkpoints/play.resume.safetensors"),
     )  # fmt: skip
 

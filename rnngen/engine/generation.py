@@ -1,0 +1,145 @@
+"""Samples of a model as text: streamed piece by piece, or many side by side with what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngen.config import SampleConfig
+from rnngen.engine.language_model import Ids, LanguageModel
+from rnngen.engine.sampling import generate
+from rnngen.text.stop_strings import StopFilter
+from rnngen.tokenizers.base import Tokenizer
+
+STREAMS_AT_A_TIME = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A text that was drawn from a model, and how likely it was.
+
+    Attributes:
+        text: without the prompt and without the stop string.
+        n_tokens: drawn, those of the stop string included.
+        logprob_nats: natural log-probability of the drawn tokens under the model itself, whatever temperature and
+            truncation drew them.
+        stopped_by: "stop" (a stop string came) or "length".
+    """
+
+    text: str
+    n_tokens: int
+    logprob_nats: float
+    stopped_by: str
+
+
+def stream_text(
+    network: LanguageModel, tokenizer: Tokenizer, prompt: Sequence[int], config: SampleConfig, number: int = 0
+) -> Iterator[str]:
+    """Draw one sample and give its text as it comes.
+
+    Args:
+        prompt: ids that stand after a line break and before the sample.
+        number: of the sample. Samples of one seed and different numbers are different; `draw_samples` counts from 0.
+
+    Yields:
+        Pieces of text, none empty. A token's text comes as soon as its characters are whole and no stop string can
+        start in them.
+
+    Raises:
+        CheckpointError: the model's logits are not finite.
+    """
+    context = _context(tokenizer, prompt)
+    growing = _Growing(tokenizer, context, config.stop)
+    for drawn in generate(network, context, config, streams=[number], never=tokenizer.never_drawn):
+        if text := growing.push(int(drawn.ids[0])):
+            yield text
+        if growing.stopped:
+            return
+    if text := growing.flush():
+        yield text
+
+
+def draw_samples(
+    network: LanguageModel, tokenizer: Tokenizer, prompt: Sequence[int], config: SampleConfig
+) -> Iterator[Sample]:
+    """Draw `config.num_samples` samples, up to 64 side by side.
+
+    Args:
+        prompt: as in `stream_text`.
+
+    Yields:
+        The samples in the order of their numbers.
+
+    Raises:
+        CheckpointError: the model's logits are not finite.
+    """
+    context = _context(tokenizer, prompt)
+    for start in range(0, config.num_samples, STREAMS_AT_A_TIME):
+        numbers = range(start, min(config.num_samples, start + STREAMS_AT_A_TIME))
+        yield from _draw_together(network, tokenizer, context, config, numbers)
+
+
+def _draw_together(
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    context: Ids,
+    config: SampleConfig,
+    numbers: Sequence[int],
+) -> list[Sample]:
+    samples = [_Growing(tokenizer, context, config.stop) for _ in numbers]
+    running = list(range(len(samples)))
+    for drawn in generate(network, context, config, streams=numbers, never=tokenizer.never_drawn):
+        ids, logprobs = drawn.ids.tolist(), drawn.logprobs.tolist()
+        for row in running:
+            samples[row].push(ids[row])
+            samples[row].logprob_nats += logprobs[row]
+        running = [row for row in running if not samples[row].stopped]
+        if not running:
+            break
+    return [sample.finish() for sample in samples]
+
+
+def _context(tokenizer: Tokenizer, prompt: Sequence[int]) -> Ids:
+    context: Ids = np.array([tokenizer.newline_id, *prompt])
+    return context
+
+
+class _Growing:
+    """A sample while its tokens are drawn."""
+
+    def __init__(self, tokenizer: Tokenizer, context: Ids, stop: Sequence[str]) -> None:
+        self._decoder = tokenizer.decoder()
+        for id in context.tolist():  # what the prompt ends with decides, for words, whether a space comes next
+            self._decoder.push(id)
+        self._filter = StopFilter(stop)
+        self._pieces: list[str] = []
+        self._n_tokens = 0
+        self.logprob_nats = 0.0
+
+    @property
+    def stopped(self) -> bool:
+        return self._filter.stopped
+
+    def push(self, id: int) -> str:
+        """Take the next token. Returns the text that is now sure to be part of the sample."""
+        self._n_tokens += 1
+        return self._keep(self._filter.push(self._decoder.push(id)))
+
+    def flush(self) -> str:
+        """The text that was held back, at the end. What the decoder still holds is no whole character."""
+        return self._keep(self._filter.flush())
+
+    def finish(self) -> Sample:
+        self.flush()
+        return Sample(
+            text="".join(self._pieces),
+            n_tokens=self._n_tokens,
+            logprob_nats=self.logprob_nats,
+            stopped_by="stop" if self.stopped else "length",
+        )
+
+    def _keep(self, text: str) -> str:
+        self._pieces.append(text)
+        return text
