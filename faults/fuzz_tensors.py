@@ -105,10 +105,10 @@ def _odd_header(random: Random, header: dict[str, Any], data: bytearray) -> byte
 
 def _odd_numbers(random: Random, header: dict[str, Any], data: bytearray) -> bytes:
     entry = header[random.choice(_arrays(header))]
-    begin, end = entry["data_offsets"]
+    start, end = entry["data_offsets"]
     size, form = {"F32": (4, "<f"), "F16": (2, "<e"), "F64": (8, "<d")}.get(entry["dtype"], (1, "<B"))
     for _ in range(random.choice((1, 1, 5, 100))):
-        place = begin + size * random.randrange(max((end - begin) // size, 1))
+        place = start + size * random.randrange(max((end - start) // size, 1))
         if place + size <= end:
             value = random.choice(_ODD_FLOATS) if size > 1 else random.randrange(256)
             data[place : place + size] = struct.pack(form, max(min(value, 6e4), -6e4) if size == 2 else value)

@@ -209,11 +209,11 @@ def _by_library(place: Place, jump: int) -> dict[str, str]:
 def _jump(what: str, jump: int, how: Callable[[Place, int], dict[str, str]]) -> Trial:
     def attempt(place: Place, random: Random) -> None:
         environment = how(place, jump)
-        begin = time.monotonic()
+        started = time.monotonic()
         arguments = ("train", place.text, *SMALL, "-o", f"./{MODEL}", "--time", f"{_SECONDS}s", "-q")
         ended = place.run(*arguments, environment=environment)
         expect_end(ended, 0)
-        seconds = time.monotonic() - begin
+        seconds = time.monotonic() - started
         expect(seconds < LONGEST_SECONDS / 2, f"a run of {_SECONDS} s takes {seconds:.0f} s")
         training = whole(place.model).training
         expect(0.5 * _SECONDS < training["seconds"] < 5 * _SECONDS, f"it says that it took {training['seconds']} s")

@@ -90,12 +90,12 @@ def _a_place() -> Iterator[Place]:
 
 def _let_run(name: str) -> Undisturbed:
     with _a_place() as place:
-        begin = time.monotonic()
+        started = time.monotonic()
         with place.started(*place.train(*_options(name), "--save-every", str(SAVE_EVERY[-1]))) as process:
             wait_for(process, place.resume.exists)
-            starting = time.monotonic() - begin
+            starting = time.monotonic() - started
             expect_end(end_of(process), 0)
-        training = time.monotonic() - begin - starting
+        training = time.monotonic() - started - starting
         return Undisturbed(whole(place.model), _losses(place.log), starting, training)
 
 

@@ -189,7 +189,7 @@ def _placed_pieces(text: str, split: Split) -> Iterator[tuple[str, int, int]]:
     """Pieces, each with the place of its first character and of the one after its last."""
     end = 0
     for run in _runs(text, split):
-        # Nothing but white space is between two runs, and a run of words does not begin with any.
+        # Nothing but white space is between two runs, and a run of words does not start with any.
         start = end = text.index(run, end)
         for piece in _pieces(run, split):
             place, end = end, end + len(piece) - (end > start)  # the joiner of all but the first is not in the text

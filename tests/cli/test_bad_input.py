@@ -313,14 +313,6 @@ def test_a_folder_that_cannot_be_written_is_named(rnngen, as_ordinary_user, shar
     as_ordinary_user(call)
 
 
-def test_more_texts_than_a_checkpoint_can_name_are_refused(rnngen):
-    result = rnngen("train", *(f"{'x' * 200}{n}.txt" for n in range(3000)), "-q")
-    assert (result.code, result.out) == (2, "")
-    assert result.err == (
-        "rnngen: the names of 3,000 texts are too long to be kept in a checkpoint: join some of the files\n"
-    )
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_log_that_cannot_be_written_costs_the_log_and_not_the_run(rnngen, lay_out, tmp_path):
     lay_out("train text.txt")

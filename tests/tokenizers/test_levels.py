@@ -93,7 +93,7 @@ def test_a_tokenizer_file_that_cannot_be_read_is_named(tmp_path: Path, name: str
         ({"level": ["char"]}, "it describes no tokenizer"),
     ],
 )
-def test_a_tokenizer_file_of_a_stranger_is_refused_in_a_short_line(
+def test_an_untrusted_tokenizer_file_is_refused_in_a_short_line(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     path = tmp_path / "tokenizer.json"
