@@ -92,7 +92,5 @@ def test_no_file_is_read_and_written(options: dict[str, Any], message: str):
 
 def test_more_texts_than_a_checkpoint_can_name_are_refused():
     request = Request(output=OUT, paths=tuple(f"{'x' * 200}{n}.txt" for n in range(3000)))
-    with pytest.raises(
-        ConfigError, match=r"^the names of 3,000 texts are too long to be kept in a checkpoint: join some"
-    ):
+    with pytest.raises(ConfigError, match=r"^the names of 3,000 texts are too long to be kept"):
         request.check_files()
