@@ -5,12 +5,11 @@ A reference for `rnngen score`, written without rnngen: lines of like length sha
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,9 +40,8 @@ class Model(nn.Module):
 
 def load(path: str) -> tuple[Model, dict[str, int]]:
     """The model, and the ids of its characters."""
-    with safe_open(path, framework="pt") as file:
-        characters = json.loads(file.metadata()["tokenizer"])["characters"]
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    weights = load_file(path)
+    characters = bytes(weights.pop("tokenizer.characters").tolist()).decode()
     return Model(weights).eval(), {character: id for id, character in enumerate(characters, FIRST_ID)}
 
 
