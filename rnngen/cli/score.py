@@ -57,7 +57,7 @@ def score(
         ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Print the lines themselves, without numbers.")] = False,
-    sort: Annotated[SortKey | None, typer.Option("--sort", help="Print the best line first, by this.")] = None,
+    sort: Annotated[SortKey | None, typer.Option("--sort", help="Print the best line first, by this measure.")] = None,
     top: Annotated[
         int | None,
         typer.Option("--top", metavar="N", min=1, help="Print only the best N lines, by --sort or by perplexity."),
@@ -120,20 +120,20 @@ def score(
     if classify:
         write_classified(loaded, arriving, on_unknown, json=json, header=header, console=console)
         return
-    from rnngen.cli.color_format import Colored
-    from rnngen.cli.field_formats import SRILM, KenLM
     from rnngen.cli.score_formats import Columns, Detail, JsonLines, Logs, TextOnly
 
     detail: Detail = "token" if tokens else "word" if words else "line"
     writer: Writer
     if color:
+        from rnngen.cli.color_format import Colored
+
         writer = Colored(one.network, alternatives)
     elif keep:
         writer = TextOnly()
-    elif format == "kenlm":
-        writer = KenLM(one.tokenizer, words)
-    elif format == "srilm":
-        writer = SRILM(words, " ".join(paths))
+    elif format in ("kenlm", "srilm"):
+        from rnngen.cli.field_formats import SRILM, KenLM
+
+        writer = KenLM(one.tokenizer, words) if format == "kenlm" else SRILM(words, " ".join(paths))
     elif json:
         writer = JsonLines(one.network, detail, Logs(base), alternatives)
     else:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnngen.cli.output import json_line
 from rnngen.config import LogBase
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import perplexity
-from rnngen.evaluate.alternatives import SurprisingToken, surprising_tokens
 from rnngen.evaluate.scored_lines import ScoredLine, ScoredWord
 from rnngen.printable import visible
+
+if TYPE_CHECKING:
+    from rnngen.evaluate.alternatives import SurprisingToken
 
 Detail = Literal["line", "token", "word"]
 UNIT_OF_BASE = {"e": "nats", "2": "bits", "10": "log10"}
@@ -154,6 +156,8 @@ class JsonLines(Writer):
                 "words": self._words(words),
             }
         if self._n_alternatives is not None:
+            from rnngen.evaluate.alternatives import surprising_tokens
+
             surprising = surprising_tokens(self._network, line, self._n_alternatives)
             record["alternatives"] = list(map(_alternatives_record, surprising))
         return json_line(record)

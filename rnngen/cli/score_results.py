@@ -6,19 +6,21 @@ import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from rnngen.cli.output import Console, json_line
 from rnngen.cli.score_formats import Writer
 from rnngen.cli.terminal import unguarded
 from rnngen.config import NbestForm, OnUnknown
 from rnngen.errors import ConfigError, DataError
-from rnngen.evaluate.classification import UNKNOWN_NATS, ClassifiedLine, classify
-from rnngen.evaluate.rescoring import best_hypotheses, rescore
 from rnngen.evaluate.scored_lines import ScoredLine
 from rnngen.evaluate.selection import Choice, choose_texts
 from rnngen.models import Model
 from rnngen.printable import plural
 from rnngen.tokenizers.unknowns import Unknowns
+
+if TYPE_CHECKING:
+    from rnngen.evaluate.classification import ClassifiedLine
 
 CLASSIFIED_COLUMNS = ("line", "model", "posterior", "margin_nats", "text")
 
@@ -79,6 +81,8 @@ def write_nbest(
         ConfigError: the weight is not one for this form.
         DataError, TokenizerError: a line cannot be scored; those before it have been written.
     """
+    from rnngen.evaluate.rescoring import best_hypotheses, rescore
+
     unknowns = Unknowns()
     blocks = rescore(model.network, model.tokenizer, arriving, form, on_unknown, unknowns)
     if best:
@@ -110,6 +114,8 @@ def write_classified(
         ConfigError: a model is named twice, or unknown symbols are to be left out.
         DataError: there are no lines.
     """
+    from rnngen.evaluate.classification import UNKNOWN_NATS, classify
+
     named = {name: (one.network, one.tokenizer) for name, one in zip(_names(models), models, strict=True)}
     n_lines = n_charged = 0
     for block in classify(named, arriving, on_unknown):
