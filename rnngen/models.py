@@ -152,7 +152,12 @@ class Model:
         return draw_samples(self.network, self.tokenizer, self._prompt(prompt, on_unknown), self.ending_lines(config))
 
     def ending_lines(self, config: SampleConfig) -> SampleConfig:
-        """The settings with the line break as one more stop string, if the model was trained on separate lines."""
+        """The settings with the line break as one more stop string, if the model was trained on separate lines.
+
+        >>> import rnngen
+        >>> rnngen.load("hello").ending_lines(rnngen.SampleConfig(stop=("x",))).stop  # trained on one text
+        ('x',)
+        """
         return replace(config, stop=(*config.stop, "\n")) if self.training.get("lines") else config
 
     def _prompt(self, text: str, on_unknown: OnUnknown) -> list[int]:

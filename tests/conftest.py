@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 from cells import CELLS, MODELS
 
-from rnngen.config import ModelConfig, TokenizerConfig, TrainConfig, weight_dtype
+import rnngen
+from rnngen.config import ModelConfig, ModelOptions, TokenizerConfig, TrainConfig, weight_dtype
 from rnngen.engine.language_model import Engine
+from rnngen.models import Model
 from rnngen.text.corpus import FileText
 from rnngen.text.dataset import Dataset, prepare
 
@@ -56,6 +58,26 @@ def _a_closed_pipe_is_an_error() -> Iterator[None]:
     yield
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+@pytest.fixture(scope="session")
+def hello_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that has learnt to write hello: characters, a GRU of 24."""
+    return rnngen.train(
+        text="hello\n" * 100,
+        output=tmp_path_factory.mktemp("hello") / "hello",
+        model=ModelOptions(hidden_size=24, ngram_orders=()),
+        training=TrainConfig(steps=80, learning_rate=0.02, threads=1),
+    ).path
+
+
+@pytest.fixture
+def hello(hello_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    """The same, loaded, in a new working folder that has it as ./checkpoints/hello.safetensors."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(hello_file, tmp_path / "checkpoints")
+    return rnngen.load("hello")
 
 
 @pytest.fixture

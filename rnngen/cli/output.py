@@ -10,7 +10,6 @@ import sys
 from typing import Any
 
 from rnngen.cli.terminal import guarded
-from rnngen.config import OnUnknown
 
 
 class Console:
@@ -22,13 +21,6 @@ class Console:
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
-
-    def unknowns(self, n_unknown: int, first: object, on_unknown: OnUnknown, where: str) -> None:
-        """Note how many symbols a model did not know, the first of them, and what was done with them."""
-        from rnngen.tokenizers.unknowns import note
-
-        if said := note(n_unknown, first, where, on_unknown):
-            self.note(said)
 
     def note(self, message: str) -> None:
         """Print a line on stderr. A stderr that is closed meanwhile stops the notes, and not the command."""

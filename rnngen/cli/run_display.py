@@ -14,6 +14,7 @@ from rnngen.errors import OutputError
 from rnngen.printable import plural
 from rnngen.runs.events import Ended, Event, ResumeSaved, Started
 from rnngen.runs.repeat import show_orders
+from rnngen.tokenizers.unknowns import note as unknowns_note
 
 
 def show(events: Iterator[Event], stop: Stop, console: Console) -> int:
@@ -72,7 +73,8 @@ def _announce(started: Started, console: Console) -> None:
     )
     for name, tokens in (("text to train on", dataset.train), ("validation text", dataset.valid)):
         share = f"the {name}, {tokens.n_unknown / len(tokens.ids):.2%} of its tokens unknown,"
-        console.unknowns(tokens.n_unknown, tokens.first_unknown, "unk", share)
+        if said := unknowns_note(tokens.n_unknown, tokens.first_unknown, share, "unk"):
+            console.note(said)
     if dataset.reused:
         console.note("tokens: reused from the cache (rnngen tokenize --clear-cache removes them)")
     budget = f"{plan.seconds:g} s" if plan.seconds else plural(plan.steps or 0, "step")

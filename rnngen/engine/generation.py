@@ -26,6 +26,12 @@ class Sample:
         logprob_nats: natural log-probability of the drawn tokens under the model itself, whatever temperature and
             truncation drew them.
         stopped_by: "stop" (a stop string came) or "length".
+
+    >>> import rnngen
+    >>> config = rnngen.SampleConfig(temperature=0, stop=("\\n",))
+    >>> [sample] = rnngen.load("hello").samples(config, "h")
+    >>> sample.text, sample.n_tokens, sample.stopped_by, sample.logprob_nats > -1
+    ('ello', 5, 'stop', True)
     """
 
     text: str

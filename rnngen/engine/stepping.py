@@ -51,7 +51,7 @@ class Distribution:
     >>> after_h = rnngen.load("hello").start().step("h")
     >>> after_h.most_likely(1)[0][0]
     'e'
-    >>> after_h["e"] > 0.5, round(after_h.probs.sum(), 6)
+    >>> after_h["e"] > 0.5, round(float(after_h.probs.sum()), 6)
     (True, 1.0)
     """
 
@@ -95,8 +95,7 @@ class Stepper:
 
     >>> import rnngen
     >>> stepper = rnngen.load("hello").start()
-    >>> next_symbol = stepper.step("h")
-    >>> next_symbol.most_likely(1)[0][0]
+    >>> stepper.step("h").most_likely(1)[0][0]
     'e'
     >>> [h.shape for h in stepper.hidden]
     [(24,)]
@@ -128,8 +127,8 @@ class Stepper:
         id = self._symbols.id(symbol)
         with np.errstate(over="ignore", invalid="ignore"):
             logits = self._advance(np.array([id]))[0].astype(np.float64)
-        logits -= logits.max()
-        logprobs = logits - np.log(np.exp(logits).sum())
+            logits -= logits.max()
+            logprobs = logits - np.log(np.exp(logits).sum())
         if not np.isfinite(logprobs).all():
             raise CheckpointError(NOT_FINITE)
         return Distribution(logprobs, self._symbols)

@@ -37,7 +37,8 @@ def build_tokenizer(
         TokenizerError: the text is too small for such a tokenizer.
 
     >>> import rnngen
-    >>> tokenizer = rnngen.build_tokenizer(text="a bee sees\\na bee", config=rnngen.TokenizerConfig("word"))
+    >>> words = rnngen.TokenizerConfig("word", min_count=1)
+    >>> tokenizer = rnngen.build_tokenizer(text="a bee sees a bee", config=words)
     >>> ids = tokenizer.encode("a bee sees")
     >>> [tokenizer.token(id) for id in ids], tokenizer.decode(ids)
     (['a', 'bee', 'sees'], 'a bee sees')

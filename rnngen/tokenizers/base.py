@@ -47,6 +47,11 @@ class Tokenizer(Protocol):
         newline_id: the line break. It comes before a text and ends a line.
         unk_id: the unknown symbol; None where every text is known.
         never_drawn: ids that stand for no text and are not sampled.
+
+    >>> import rnngen
+    >>> tokenizer = rnngen.build_tokenizer(text="abba")
+    >>> tokenizer.encode("baa").tolist(), tokenizer.decode([3, 2, 2]), tokenizer.token(3)
+    ([3, 2, 2], 'baa', 'b')
     """
 
     @property

@@ -320,12 +320,3 @@ def test_without_a_text_on_a_terminal_it_does_not_wait_for_one(start):
     assert said.count(b"\n") == 1
     assert b"marrowmere.txt" in said
     assert b"names.txt --lines" in said
-
-
-@pytest.mark.parametrize("given", [None, "20"])
-def test_waiting_threads_of_numpy_sleep_soon_unless_the_user_has_set_otherwise(given):
-    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
-    env |= {"OPENBLAS_THREAD_TIMEOUT": given} if given else {}
-    code = "import sys, os, rnngen.cli.app; print('numpy' in sys.modules, os.environ['OPENBLAS_THREAD_TIMEOUT'])"
-    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert found.stdout == f"False {given or 18}\n"
