@@ -58,8 +58,7 @@ def test_the_source_distribution_has_the_c_headers_the_corpora_and_no_half_of_th
 def test_the_wheel_of_the_source_distribution_has_all_modules_the_corpora_and_the_compiled_recurrence(
     sdist: Path, tmp_path: Path
 ):
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     (source,) = tmp_path.iterdir()
     with zipfile.ZipFile(run_backend("build_wheel", source, tmp_path / "wheel")) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
