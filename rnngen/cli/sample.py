@@ -92,20 +92,21 @@ def sample(
     ids = _encode_prompt(loaded, text, on_unknown, console)
     console.note(f"seed: {config.seed}")
     config = loaded.ending_lines(config)
-    from rnngen.engine.generation import draw_samples, stream_text
+    from rnngen.engine.generation import STREAMS_AT_A_TIME, draw_samples, stream_text
 
     shown = "" if no_echo else text
     if not json and (num_samples == 1 or sys.stdout.isatty()):
         for number in range(num_samples):
             _write_as_it_comes(shown, stream_text(loaded.network, loaded.tokenizer, ids, config, number))
         return
-    for number, drawn in enumerate(draw_samples(loaded.network, loaded.tokenizer, ids, config)):
+    for number, drawn in enumerate(draw_samples(loaded.network, loaded.tokenizer, ids, config, json), 1):
         if json:
-            sys.stdout.write(json_line({"sample": number, "seed": config.seed, "prompt": text, **vars(drawn)}))
+            sys.stdout.write(json_line({"sample": number - 1, "seed": config.seed, "prompt": text, **vars(drawn)}))
         else:
             whole = shown + drawn.text
             sys.stdout.write(whole if whole.endswith("\n") else whole + "\n")
-        sys.stdout.flush()
+        if number % STREAMS_AT_A_TIME == 0:
+            sys.stdout.flush()
 
 
 def _encode_prompt(loaded: models.Model, text: str, on_unknown: OnUnknown, console: Console) -> list[int]:

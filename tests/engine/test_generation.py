@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,11 @@ def test_length_zero_is_an_empty_sample(model):
     [sample] = draw_samples(*model, [], SampleConfig(length=0))
     assert (sample.text, sample.n_tokens, sample.logprob_nats, sample.stopped_by) == ("", 0, 0.0, "length")
     assert list(stream_text(*model, [], SampleConfig(length=0))) == []
+
+
+def test_log_probabilities_are_computed_only_where_they_are_asked_for(model):
+    config = SampleConfig(length=5, seed=1)
+    [with_them], [without] = (list(draw_samples(*model, [], config, asked)) for asked in (True, False))
+    assert with_them.text == without.text
+    assert math.isfinite(with_them.logprob_nats)
+    assert math.isnan(without.logprob_nats)
