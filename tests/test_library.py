@@ -67,17 +67,55 @@ def test_a_model_is_used_without_torch_and_without_the_command_line(hello_file):
 
 WITHOUT_CLI = """
 import sys
-sys.modules["rnngen.cli"] = None
+sys.modules |= dict.fromkeys(("rnngen.cli", "typer", "rich"))  # importing them raises ImportError
 import rnngen
-from rnngen.evaluate import classification, interpolation, report, rescoring, selection
-from rnngen.runs import resume
-import rnngen.runs.train
-print(sorted({"typer", "rich", "torch"} & set(sys.modules)))
+from rnngen.evaluate import predictors, report
+from rnngen.evaluate.classification import classify
+from rnngen.evaluate.interpolation import mix
+from rnngen.evaluate.rescoring import best_hypotheses, rescore
+from rnngen.runs.events import Stepped
+from rnngen.runs.resume import resume
+from rnngen.text.corpus import StringText
+
+hello = rnngen.load(PATH)
+text, steps = "hello\\n" * 50, []
+options = rnngen.ModelOptions(hidden_size=4, ngram_orders=())
+training = rnngen.TrainConfig(steps=4, threads=1)
+for event in rnngen.training_events(
+    text=text, output="stopped", model=options, training=training, should_stop=lambda: len(steps) > 1
+):
+    if isinstance(event, Stepped):
+        steps.append(event.step)
+*_, ended = resume("stopped", text=text)
+small = rnngen.load(ended.output)
+print("resumed", steps, ended.finished.step, small.training["steps"])
+
+nbest = ["0 ||| olleh ||| 0 ||| -1\\n", "0 ||| hello ||| 0 ||| -1\\n"]
+lines = [line for block in rescore(hello.network, hello.tokenizer, [nbest], "moses") for line in block]
+print("best", [hypothesis.text for hypothesis in best_hypotheses(lines, "moses", weight=1)])
+
+models = {"hello": (hello.network, hello.tokenizer), "small": (small.network, small.tokenizer)}
+print("classified", [line.model for block in classify(models, [["hello\\n"]]) for line in block])
+
+[one], [other] = ([*model.score(["hello"])] for model in (hello, small))
+print("mixed", bool((mix(one.logprobs, other.logprobs, 0.5) >= other.logprobs - 1).all()))
+
+both = [predictors.network_predictor(name, *model) for name, model in models.items()]
+measured = predictors.measure(both, StringText(text))
+records = [report.model_record("hello", measured[0]), *report.pair_records(list(models), measured)]
+print("reported", [record["record"] for record in records], records[0]["n_tokens"])
 """
 
 
-def test_rescoring_classification_mixing_reports_and_resuming_are_imported_without_the_command_line():
-    assert run(WITHOUT_CLI) == "[]\n"
+def test_what_the_commands_do_is_called_without_the_command_line(hello_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(WITHOUT_CLI.replace("PATH", repr(str(hello_file)))).splitlines() == [
+        "resumed [1, 2] 4 4",
+        "best ['hello']",
+        "classified ['hello']",
+        "mixed True",
+        "reported ['model', 'pair'] 300",
+    ]
 
 
 @pytest.mark.parametrize("given", [None, "20"])
