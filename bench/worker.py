@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TextIO
 
-import rnngen.cli  # noqa: F401  what `rnngen` sets for numpy before it is loaded, for every contender
+import rnngen  # noqa: F401  sets a variable that OpenBLAS reads when it is loaded, for every contender
 
 
 def main(function: str, arguments: str) -> None:
