@@ -193,7 +193,7 @@ class Chain:
         except CheckpointError as error:
             raise LostError(str(error)) from None
         lost = lost_seconds(state.number("seconds"), [line["seconds"] for line in _lines(self.place.log)
-                                                        if line["event"] != "begin"])  # fmt: skip
+                                                        if line["event"] != "start"])  # fmt: skip
         expect(lost <= SAVE_EVERY[-1], f"{lost:.2f} s of work are lost, and it saves every {SAVE_EVERY[-1]} s")
 
 

@@ -96,7 +96,7 @@ def _size_until(file: io.FileIO, path: Path, run_id: str, step: int) -> int:
     reader = io.BufferedReader(file)
     try:
         match _event(reader.readline(_LONGEST_LINE)):
-            case {"event": "begin", "run": str(run)} if run == run_id:
+            case {"event": "start", "run": str(run)} if run == run_id:
                 size = end = reader.tell()
             case _:
                 raise OutputError(f"{path} exists already and is not the log of this run: name another file")

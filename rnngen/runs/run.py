@@ -165,7 +165,7 @@ def _save_after_error(keeper: Keeper) -> str:
 def write_first_line(log: EventLog, keeper: Keeper) -> None:
     """Name the run, so that its log is known again when it goes on."""
     seed, text_sha256 = keeper.plan.seed, keeper.dataset.survey.sha256
-    log.write("begin", {"run": keeper.run_id, "seed": seed, "text_sha256": text_sha256})
+    log.write("start", {"run": keeper.run_id, "seed": seed, "text_sha256": text_sha256})
 
 
 def unlocked_note(request: Request) -> str:

@@ -23,7 +23,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def write_log(path: Path, *steps: int, run: str = RUN) -> None:
     log = EventLog.new(path, force=False)
-    log.write("begin", {"run": run, "seed": 1})
+    log.write("start", {"run": run, "seed": 1})
     for step in steps:
         log.write("step", {"step": step})
     log.close()
@@ -79,7 +79,7 @@ def test_a_log_goes_on_after_the_lines_of_the_steps_that_are_done(tmp_path, step
     log = EventLog.go_on(path, RUN, step)
     log.write("step", {"step": step + 1})
     log.close()
-    assert [line["event"] for line in lines(path)] == ["begin"] + ["step"] * (len(kept) + 1)
+    assert [line["event"] for line in lines(path)] == ["start"] + ["step"] * (len(kept) + 1)
     assert [line["step"] for line in lines(path)[1:]] == [*kept, step + 1]
 
 
@@ -103,9 +103,9 @@ def test_of_a_run_that_went_back_the_lines_before_that_stay(tmp_path):
         b"",
         b"#!/bin/sh\nexport KEY=1\n",
         b'{"event": "step", "step": 0}\n',
-        b'{"event": "begin", "run": "another"}\n{"event": "step", "step": 1}\n',
-        b'{"event": "begin", "run": "0123456789abcdef"}',
-        b'{"event": "begin", "run": "0123456789abcdef"' + b" " * 200_000 + b"}\n",
+        b'{"event": "start", "run": "another"}\n{"event": "step", "step": 1}\n',
+        b'{"event": "start", "run": "0123456789abcdef"}',
+        b'{"event": "start", "run": "0123456789abcdef"' + b" " * 200_000 + b"}\n",
         b"[" * 100_000 + b"\n",
     ],
     ids=["empty", "a script", "no first line", "another run", "no whole line", "a line too long", "nested deeply"],

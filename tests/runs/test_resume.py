@@ -158,7 +158,7 @@ def test_the_log_goes_on_without_a_gap_or_a_double_where_it_is_named_again(run_o
     run_of(stop_after=20, log=log)
     list(resume(str(output), text=PLAY, log=log))
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line["event"] for line in lines].count("begin") == 1
+    assert [line["event"] for line in lines].count("start") == 1
     assert [line["step"] for line in lines if line["event"] == "step"] == list(range(1, 31))
 
 

@@ -114,7 +114,7 @@ def test_a_model_and_a_stopped_run_are_overwritten_with_force_only(run_of, tmp_p
 def test_the_log_names_the_run_and_has_every_step_and_validation(run_of, tmp_path):
     events = run_of(log=tmp_path / "log.jsonl")
     first, *lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert (first["event"], first["run"], first["seed"]) == ("begin", events[-1].training["run"], 1)
+    assert (first["event"], first["run"], first["seed"]) == ("start", events[-1].training["run"], 1)
     wanted = [event for event in events if isinstance(event, Stepped | Validated)]
     assert [(line["event"], line["step"]) for line in lines] == [
         ("step" if isinstance(event, Stepped) else "validation", event.step) for event in wanted
