@@ -128,7 +128,7 @@ def test_waiting_threads_of_numpy_sleep_soon_unless_the_user_has_set_otherwise(g
 ENGINE = "from rnngen.engine import compiled; print(compiled.LIBRARY is None, compiled.description())"
 
 
-def test_the_compiled_recurrence_is_switched_off_by_a_variable(hello_file):
+def test_the_compiled_recurrence_is_switched_off_by_a_variable():
     assert run(ENGINE, RNNGEN_COMPILED="0") == ("True {'recurrence': 'numpy', 'because': '$RNNGEN_COMPILED is 0'}\n")
     assert run(ENGINE, RNNGEN_COMPILED="1") == run(ENGINE, RNNGEN_COMPILED="") == run(ENGINE)
 
