@@ -41,7 +41,8 @@ def _check(condition: bool, name: str, value: object, wanted: str) -> None:
         raise ConfigError(f"{name} is {brief(value)}: it must be {wanted}")
 
 
-def _check_choice(name: str, value: object, choices: Any) -> None:
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Raise ConfigError unless a value is one of those of a Literal."""
     options = get_args(choices)
     _check(value in options, name, value, "one of " + ", ".join(options))
 
@@ -100,9 +101,9 @@ class TokenizerConfig(_Settings):
     subword_model: SubwordModel = "unigram"
 
     def __post_init__(self) -> None:
-        _check_choice("level", self.level, Level)
-        _check_choice("split", self.split, Split)
-        _check_choice("subword_model", self.subword_model, SubwordModel)
+        check_choice("level", self.level, Level)
+        check_choice("split", self.split, Split)
+        check_choice("subword_model", self.subword_model, SubwordModel)
         if self.vocab_size is not None:
             _check(_is_count(self.vocab_size) and self.vocab_size >= 3, "vocab_size", self.vocab_size, "3 or more")
         if self.min_count is not None:
@@ -145,8 +146,8 @@ class ModelConfig(_Settings):
             _check(_is_count(getattr(self, name)), name, getattr(self, name), "a whole number, 1 or more")
         _check(self.num_layers <= MOST_LAYERS, "num_layers", self.num_layers, f"{MOST_LAYERS} or less")
         _check(self.vocab_size < MOST_SYMBOLS, "vocab_size", self.vocab_size, f"below {MOST_SYMBOLS}")
-        _check_choice("cell", self.cell, Cell)
-        _check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
+        check_choice("cell", self.cell, Cell)
+        check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
         _check_dropout(self.dropout)
         _check(isinstance(self.tie_weights, bool), "tie_weights", self.tie_weights, "true or false")
         if self.tie_weights and self.embedding_dim != self.hidden_size:
@@ -284,9 +285,9 @@ class TrainConfig(_Settings):
             _check(value is None or (_is_number(value) and value > 0), name, value, "above 0")
         _check(self.epochs is None or self.epochs <= 1e9, "epochs", self.epochs, "a thousand million or less")
         _check(self.grad_clip is not None, "grad_clip", self.grad_clip, "above 0")
-        _check_choice("optimizer", self.optimizer, Optimizer)
-        _check_choice("device", self.device, Device)
-        _check_choice("precision", self.precision, Precision)
+        check_choice("optimizer", self.optimizer, Optimizer)
+        check_choice("device", self.device, Device)
+        check_choice("precision", self.precision, Precision)
         if self.device == "cuda" and self.precision == "bfloat16":
             raise ConfigError("--precision bfloat16 is for the processor: leave it out with --device cuda")
         if self.weight_decay is not None:
@@ -330,12 +331,14 @@ class SampleConfig(_Settings):
 
     def __post_init__(self) -> None:
         _check(_is_number(self.temperature) and self.temperature >= 0, "temp", self.temperature, "0 or more")
-        _check(_is_natural(self.top_k), "top_k", self.top_k, "0 (all) or more")
+        _check(_is_natural(self.top_k), "top_k", self.top_k, "a whole number, 0 (all) or more")
         _check(_is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
         _check(_is_number(self.min_p) and 0 <= self.min_p <= 1, "min_p", self.min_p, "between 0 and 1")
         _check(_is_number(self.repetition_penalty) and self.repetition_penalty > 0, "repetition_penalty",
                self.repetition_penalty, "above 0")  # fmt: skip
-        _check(_is_natural(self.length), "length", self.length, "0 or more")
-        _check(_is_count(self.num_samples), "num_samples", self.num_samples, "1 or more")
-        _check(_is_natural(self.seed), "seed", self.seed, "0 or more")
+        _check(_is_natural(self.length), "length", self.length, "a whole number, 0 or more")
+        _check(_is_count(self.num_samples), "num_samples", self.num_samples, "a whole number, 1 or more")
+        _check(_is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
+        are_strings = isinstance(self.stop, tuple | list) and all(isinstance(text, str) for text in self.stop)
+        _check(are_strings, "stop", self.stop, "a tuple of strings")
         _check("" not in self.stop, "stop", "", "a string of one character or more")

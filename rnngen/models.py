@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnngen.config import ENCODING, Device, ModelConfig, OnUnknown, SampleConfig, ScoreState
-from rnngen.errors import DataError
+from rnngen.config import ENCODING, Device, ModelConfig, OnUnknown, SampleConfig, ScoreState, check_choice
+from rnngen.errors import ConfigError, DataError
+from rnngen.storage.atomic import check_writable
 from rnngen.storage.checkpoint_paths import find, path_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 LINES_AT_A_TIME = 2048  # that `Model.score` takes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two models are never compared weight by weight
 class Model:
     """A trained model that is ready to use. `rnngen.load` and `rnngen.train` make one.
 
@@ -43,8 +44,8 @@ class Model:
     """
 
     path: Path | None
-    checkpoint: Checkpoint
-    network: LanguageModel
+    checkpoint: Checkpoint = field(repr=False)  # thousands of numbers
+    network: LanguageModel = field(repr=False)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -204,6 +205,7 @@ class Model:
             Scored lines: `text`, `logprobs` (natural, one a token), `totals`, `tokens()`, `words()`.
 
         Raises:
+            ConfigError: `lines` is one string.
             DataError: a line has a line break inside.
             TokenizerError: a symbol is unknown and `on_unknown` is "error".
             CheckpointError: the model's logits are not finite.
@@ -215,9 +217,9 @@ class Model:
         """
         from rnngen.evaluate.scored_lines import Boundaries, score_in_blocks
 
-        blocks = score_in_blocks(
-            self.network, self.tokenizer, _blocks(lines), on_unknown, boundaries or Boundaries()
-        )  # fmt: skip
+        if isinstance(lines, str):  # its characters would be the lines
+            raise ConfigError("lines is one string: give a list of lines, such as [text] or text.splitlines()")
+        blocks = score_in_blocks(self.network, self.tokenizer, _blocks(lines), on_unknown, boundaries or Boundaries())
         return chain.from_iterable(blocks)
 
     def measure(
@@ -274,6 +276,7 @@ class Model:
         from rnngen import checkpoint
 
         place = path_of(os.fspath(path))
+        check_writable(place, force=replace, remedy="give replace=True, or name another file")
         checkpoint.save(self.checkpoint, place, replace=replace)
         return place
 
@@ -308,6 +311,7 @@ def load(
 
     Raises:
         CheckpointError: there is none, or it is broken.
+        ConfigError: the device is not there.
 
     >>> import rnngen
     >>> rnngen.load("hello").path.as_posix()
@@ -315,6 +319,7 @@ def load(
     """
     from rnngen import checkpoint as checkpoints
 
+    check_choice("device", device, Device)
     path = find(name, say)
     checkpoint = checkpoints.load(path)
     if device == "cpu":
@@ -331,6 +336,7 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     from rnngen.engine import compiled
 
     tokenizer = checkpoint.tokenizer
+    split = {key: value for key, value in tokenizer.to_dict().items() if key == "split"}
     return {
         "checkpoint": {
             "path": str(path),
@@ -338,11 +344,7 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
             "n_parameters": checkpoint.config.n_parameters,
         },
         "model": checkpoint.config.to_dict(),
-        "tokenizer": {
-            "level": tokenizer.level,
-            "vocab_size": tokenizer.vocab_size,
-            **{key: value for key, value in tokenizer.to_dict().items() if key == "split"},
-        },
+        "tokenizer": {"level": tokenizer.level, "vocab_size": tokenizer.vocab_size, **split},
         "engine": compiled.description(),
         "training": checkpoint.training,
     }

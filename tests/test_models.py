@@ -122,10 +122,27 @@ def test_a_model_is_saved_and_loaded_and_never_overwritten_unasked(hello):
     again = rnngen.load("copy")
     assert (again.path, again.config, again.training) == (path, hello.config, hello.training)
     assert list(again.sample(seed=1, length=20)) == list(hello.sample(seed=1, length=20))
-    with pytest.raises(rnngen.OutputError, match="copy"):
+    with pytest.raises(rnngen.OutputError, match=r"copy.safetensors exists already.*: give replace=True"):
         hello.save("copy")
     assert hello.save(Path("copy"), replace=True) == path
     assert hello.save("folder/copy") == Path("folder/copy.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda model: model.sample("h", on_unknown="foo"), "on_unknown is 'foo': it must be one of error, unk, skip"),
+        (lambda model: list(model.score(["h"], on_unknown="foo")), "on_unknown is 'foo'"),
+        (lambda model: model.measure(text="h", on_unknown="foo"), "on_unknown is 'foo'"),
+        (lambda model: model.measure(text="h", state="foo"), "state is 'foo': it must be one of reset, carry"),
+        (lambda model: model.sample(None), "the prompt is None: it must be a string"),
+        (lambda model: model.score("hello"), "lines is one string: give a list of lines"),
+        (lambda model: rnngen.load("hello", device="foo"), "device is 'foo': it must be one of cpu, cuda"),
+    ],
+)
+def test_a_wrong_argument_is_named_and_never_taken_for_another(hello, wrong, message):
+    with pytest.raises(rnngen.ConfigError, match=message):
+        wrong(hello)
 
 
 def test_the_newest_model_is_loaded_without_a_name_and_the_caller_is_told(hello, monkeypatch):
@@ -136,6 +153,11 @@ def test_the_newest_model_is_loaded_without_a_name_and_the_caller_is_told(hello,
     monkeypatch.setenv("RNNGEN_MODEL", "nothing")
     with pytest.raises(rnngen.CheckpointError, match="nothing"):
         rnngen.load()
+
+
+def test_a_model_is_shown_by_its_path_and_can_be_a_key(hello):
+    assert repr(hello) == f"Model(path={hello.path!r})"
+    assert {hello: "a"}[hello] == "a"
 
 
 def test_layers_are_new_ones_each_time(hello):

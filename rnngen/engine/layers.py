@@ -28,12 +28,17 @@ def softmax(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
     Returns:
         Probabilities, [V], float64, that sum to 1.
 
+    Raises:
+        ConfigError: `logits` is no vector of one number or more.
+
     >>> from rnngen.engine.layers import softmax
     >>> softmax([0.0, 0.0]).tolist()
     [0.5, 0.5]
     """
-    shifted = np.asarray(logits, np.float64)
-    exponentials = np.exp(shifted - shifted.max())
+    vector = _array("logits", logits, 1).astype(np.float64)
+    if not len(vector):
+        raise ConfigError("logits has no entries: it must have one or more")
+    exponentials = np.exp(vector - vector.max())
     probs: npt.NDArray[np.float64] = exponentials / exponentials.sum()
     return probs
 
@@ -97,7 +102,8 @@ class _Recurrent:
         self.weight_ih, self.weight_hh = _matrix("weight_ih", weight_ih), _matrix("weight_hh", weight_hh)
         GH, H = self.weight_hh.shape
         if self._n_gates * H != GH:
-            raise ConfigError(f"weight_hh is {GH} x {H}: it must have {self._n_gates} times as many rows as columns")
+            times = f"{self._n_gates} times " if self._n_gates > 1 else ""
+            raise ConfigError(f"weight_hh is {GH} x {H}: it must have {times}as many rows as columns")
         if len(self.weight_ih) != GH:
             raise ConfigError(f"weight_ih has {len(self.weight_ih)} rows: it must have {GH}, as weight_hh")
         self.bias_ih = _vector("bias_ih", bias_ih, GH, self.weight_hh)
@@ -255,9 +261,15 @@ class RNN:
     """
 
     def __init__(self, U: npt.ArrayLike, W: npt.ArrayLike, V: npt.ArrayLike) -> None:
+        U, W, V = _matrix("U", U), _matrix("W", W), _matrix("V", V)
+        H = len(W)
+        if W.shape[1] != H:
+            raise ConfigError(f"W is {H} x {W.shape[1]}: it must have as many rows as columns")
+        if len(U) != H:
+            raise ConfigError(f"U has {len(U)} rows: it must have {H}, as W")
+        if V.shape[1] != H:
+            raise ConfigError(f"V has {V.shape[1]} columns: it must have {H}, as W")
         self._layer, self._output = RNNLayer(U, W), Linear(V)
-        if self._output.weight.shape[1] != len(self.s):
-            raise ConfigError(f"V has {self._output.weight.shape[1]} columns: it must have {len(self.s)}, as W")
 
     @property
     def s(self) -> Vector:
@@ -288,6 +300,8 @@ def _array(name: str, values: npt.ArrayLike, ndim: Literal[1, 2]) -> npt.NDArray
     """float32 stays as it is, everything else becomes float64."""
     try:
         array = np.asarray(values)
+        if np.iscomplexobj(array):
+            raise TypeError
         array = array if array.dtype == np.float32 else array.astype(np.float64)
     except (TypeError, ValueError):
         raise ConfigError(f"{name} must hold numbers, in rows of one length") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -34,10 +35,14 @@ class Symbols:
             if found is None:
                 raise TokenizerError(f"the model has no symbol {brief(symbol)}: encode the text to find its symbols")
             return found
+        try:
+            id = operator.index(symbol)
+        except TypeError:
+            raise TokenizerError(f"the symbol is {brief(symbol)}: it must be a string or an id") from None
         last = self.tokenizer.vocab_size - 1
-        if not 0 <= symbol <= last:
-            raise TokenizerError(f"the id is {symbol}: this model has 0 to {last}")
-        return int(symbol)
+        if not 0 <= id <= last:
+            raise TokenizerError(f"the id is {id}: this model has 0 to {last}")
+        return id
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngen.config import OnUnknown, ScoreState
+from rnngen.config import OnUnknown, ScoreState, check_choice
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import Reader, Scorer, network_scorer
 from rnngen.errors import DataError
@@ -182,6 +182,7 @@ def _parts(
     tokenizer: Tokenizer, state: ScoreState, text: Text, on_unknown: OnUnknown, unknowns: Unknowns
 ) -> Iterator[_Part]:
     """A text with its ids; `unknowns` takes in the unknown symbols."""
+    check_choice("state", state, ScoreState)
     return (_chunks if state == "carry" else _whole_lines)(tokenizer, text, on_unknown, unknowns)
 
 

@@ -25,15 +25,16 @@ from rnngen.storage import checkpoint_paths
 from rnngen.storage.atomic import check_writable
 from rnngen.storage.locks import hold
 from rnngen.text.dataset import Dataset
+from rnngen.text.sources import Paths, path_names
 
 if TYPE_CHECKING:
     from rnngen.runs.resume_file import StoppedRun
 
 
 def resume(
-    name: str,
+    name: str | os.PathLike[str],
     *,
-    paths: Sequence[str] = (),
+    paths: Paths | None = None,
     text: str | None = None,
     valid: Path | None = None,
     log: Path | None = None,
@@ -45,7 +46,7 @@ def resume(
 
     Args:
         name: of the checkpoint or its resume file.
-        paths: where the texts are now; empty for where they were.
+        paths: where the texts are now, one file or several; None for where they were.
         text: the text itself, for a run that was given a string.
         valid: where the validation text is now; None for where it was.
         log: a new file for the events, or the log of this run; None keeps no log.
@@ -61,19 +62,20 @@ def resume(
         DataError: a text is not the one that the run started with.
         ConfigError, OutputError, TrainingError: as in `run`.
     """
-    output, resume_path = checkpoint_paths.find_resume(name)
+    names = path_names(paths)
+    output, resume_path = checkpoint_paths.find_resume(os.fspath(name))
     with hold(output, resume_path) as is_locked:
         from rnngen.runs.resume_file import load
         from rnngen.training.network import check_device
 
         stopped = load(resume_path)
         try:
-            request = Request.from_dict(stopped.record.get("job"), output=output, paths=tuple(paths), text=text)
+            request = Request.from_dict(stopped.record.get("job"), output=output, paths=names, text=text)
         except ConfigError as error:
             raise CheckpointError(f"{resume_path} is broken: {error}") from None
         if valid and not request.valid:
             raise ConfigError("the run has no validation text of its own: leave out --valid")
-        _check_files(() if paths else request.paths, request.valid if valid is None else None)
+        _check_files(() if names else request.paths, request.valid if valid is None else None)
         check_device(stopped.plan.device)
         request = replace(
             request, valid=valid or request.valid, log=log, cache_dir=cache_dir or request.cache_dir,

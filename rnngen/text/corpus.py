@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from rnngen.errors import ConfigError, DataError
+from rnngen.errors import ConfigError, DataError, brief
 from rnngen.tokenizers.base import Text
 
 READ_BYTES = 1 << 18  # with 1 << 20, byte ids of 100 MB took twice as long, char ids a fifth longer
@@ -141,10 +141,13 @@ class StringText:
     """A string, read like a file that holds it: with the same line breaks and the same chunks.
 
     Raises:
+        ConfigError: it is no string.
         DataError: it holds a surrogate, which cannot be written as UTF-8.
     """
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise ConfigError(f"text is {brief(text)}: it must be a string")
         if surrogate := _SURROGATE.search(text):
             raise DataError(
                 f"the text has U+{ord(surrogate[0]):04X} at character {surrogate.start() + 1}: a surrogate is half of "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rnngen.config import ENCODING, OnUnknown, TokenizerConfig
 from rnngen.errors import DataError
+from rnngen.storage.atomic import check_writable
 from rnngen.text.corpus import survey
 from rnngen.text.sources import Paths, open_text
 from rnngen.tokenizers import levels
@@ -85,6 +86,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: str | os.PathLike[str], *, replac
     >>> rnngen.load_tokenizer("hello.json").level
     'char'
     """
+    check_writable(Path(path), force=replace, remedy="give replace=True, or name another file")
     levels.save(tokenizer, Path(path), replace=replace)
 
 

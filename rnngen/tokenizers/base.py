@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.config import OnUnknown
-from rnngen.errors import TokenizerError
+from rnngen.config import OnUnknown, check_choice
+from rnngen.errors import ConfigError, TokenizerError, brief
 from rnngen.tokenizers.symbols import Unknown
 
 Ids = npt.NDArray[np.int32]
@@ -169,7 +169,14 @@ def encode_known(tokenizer: Tokenizer, text: str, on_unknown: OnUnknown, where: 
             "skip" leaves it out.
         where: names the text in the error.
         offset: of the text in a longer one, in characters, for the places of unknown symbols.
+
+    Raises:
+        TokenizerError: a symbol is unknown and `on_unknown` is "error".
+        ConfigError: `text` is no string, or `on_unknown` is none of the three.
     """
+    check_choice("on_unknown", on_unknown, OnUnknown)
+    if not isinstance(text, str):
+        raise ConfigError(f"{where} is {brief(text)}: it must be a string")
     ids = tokenizer.encode(text)
     is_unknown = ids == tokenizer.unk_id if tokenizer.unk_id is not None else np.zeros(0, bool)
     kept = ids[~is_unknown] if on_unknown == "skip" and len(is_unknown) else ids

@@ -106,7 +106,15 @@ def test_a_distribution_counts_in_nats_and_bits(stepper):
 
 @pytest.mark.parametrize(
     ("symbol", "message"),
-    [("x", "no symbol 'x'"), ("ab", "no symbol 'ab'"), ("", "no symbol ''"), (-1, "the id is -1"), (7, "has 0 to 6")],
+    [
+        ("x", "no symbol 'x'"),
+        ("ab", "no symbol 'ab'"),
+        ("", "no symbol ''"),
+        (-1, "the id is -1"),
+        (7, "has 0 to 6"),
+        (1.5, "the symbol is 1.5: it must be a string or an id"),
+        (None, "the symbol is None"),
+    ],
 )
 def test_a_symbol_that_does_not_exist_is_refused_and_nothing_is_read(stepper, symbol, message):
     with pytest.raises(TokenizerError, match=message):

@@ -115,7 +115,7 @@ def test_a_text_that_has_moved_can_be_named_and_must_be_the_same(run_of, text_pa
         f"the text ({tmp_path / 'names.txt'}) is not the one that the run started with: give that one, "
         f"or start anew with --init-from {output}"
     )
-    ended = list(resume(str(output), paths=[str(tmp_path / "moved.txt")]))[-1]
+    ended = list(resume(output, paths=tmp_path / "moved.txt"))[-1]
     assert weights_of(ended.output) == weights_of(whole.output)
 
 

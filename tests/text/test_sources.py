@@ -23,6 +23,11 @@ def test_a_text_is_that_of_the_files_or_the_string(tmp_path):
     assert "".join(files.chunks()) == "".join(open_text(text="aé\nbé\n").chunks()) == "aé\nbé\n"
 
 
+def test_a_text_that_is_no_string_is_refused():
+    with pytest.raises(ConfigError, match="text is b'hello': it must be a string"):
+        open_text(text=b"hello")
+
+
 @pytest.mark.parametrize("given", [{}, {"paths": []}, {"paths": "a", "text": "b"}])
 def test_no_text_and_two_texts_are_refused(given):
     with pytest.raises(ConfigError, match="give a text: either the paths of files, or text= and a string"):

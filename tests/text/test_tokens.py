@@ -59,3 +59,10 @@ def test_unknown_symbols_can_be_left_out_or_refused():
 def test_a_text_without_tokens_cannot_be_counted(text, how):
     with pytest.raises(DataError, match="empty"):
         count_tokens(AB, StringText(text), how)
+
+
+def test_a_tokenizer_file_is_never_overwritten_unasked(tmp_path):
+    save_tokenizer(AB, tmp_path / "ab.json")
+    with pytest.raises(OutputError, match=r"ab.json exists already and is not overwritten: give replace=True, or name"):
+        save_tokenizer(AB, tmp_path / "ab.json")
+    save_tokenizer(AB, tmp_path / "ab.json", replace=True)
