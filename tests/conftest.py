@@ -14,6 +14,8 @@ from typing import Any
 
 # The models of the tests are so small that a second thread only waits; libraries read this when they are loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The cores are shared with other tests. A thread of torch that waits for the next product must not keep one busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest
