@@ -4,21 +4,20 @@ import time
 
 import pytest
 
+TEXT = "the bell is slow to wake, the ferry knows no king\n" * 100_000
 STEPS = ("--steps", "2", "--hidden-size", "16", "--threads", "1", "--valid-fraction", "0.001", "-q")
 
 
 @pytest.fixture
 def text(tmp_path):
     path = tmp_path / "large.txt"
-    path.write_text("the bell is slow to wake, the ferry knows no king\n" * 100_000)
+    path.write_text(TEXT)
     return path
 
 
 def wait_for(folder, pattern, process):
-    end = time.monotonic() + 60
-    while not any(folder.glob(pattern)):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
+    """Wait until a file is there, or the process has ended, as it may unseen on a busy machine."""
+    while not any(folder.glob(pattern)) and process.poll() is None:
         time.sleep(0.001)
 
 
@@ -37,13 +36,17 @@ def append(path):
 )
 @pytest.mark.parametrize("pattern", [".*.tokenizer.*.tmp", ".*.ids.*.tmp"], ids=["vocabulary", "ids"])
 def test_a_text_that_changes_while_it_is_read_ends_the_run(start, text, tmp_path, change, message, pattern):
-    cache = tmp_path / "cache"
-    process = start("train", text, *STEPS, "-o", tmp_path / "m.safetensors", "--cache-dir", cache)
-    wait_for(cache, pattern, process)
-    change(text)
-    out, err = process.communicate(timeout=120)
+    for attempt in range(10):  # until the change comes in time
+        text.write_text(TEXT)
+        cache, model = tmp_path / f"cache{attempt}", tmp_path / f"{attempt}.safetensors"
+        process = start("train", text, *STEPS, "-o", model, "--cache-dir", cache)
+        wait_for(cache, pattern, process)
+        change(text)
+        out, err = process.communicate(timeout=120)
+        if process.returncode != 0:
+            break
     assert (process.returncode, out, err.decode()) == (1, b"", f"rnngen: {text} {message}\n")
-    assert not (tmp_path / "m.safetensors").exists()
+    assert not model.exists()
     assert not list(cache.glob(".*")), "a temporary file is left"
 
 
