@@ -23,8 +23,8 @@ class Console:
         self.quiet = quiet
 
     def note(self, message: str) -> None:
-        """Print a line on stderr. A stderr that is closed meanwhile stops the notes, and not the command."""
-        if self.quiet:
+        """Print a line on stderr; nothing for "". A closed stderr stops the notes, and not the command."""
+        if self.quiet or not message:
             return
         try:
             print(message, file=sys.stderr, flush=True)

@@ -99,8 +99,7 @@ def perplexity(
             predictors += arpa_predictors(static, mix, lambda_, tune=tuning, on_unknown=on_unknown, say=console.note)
     measured = measure(predictors, text, on_unknown)
     for place in statics:  # the other predictors of a model know the same symbols
-        if note := measured[place].unknowns.note("the text", on_unknown):
-            console.note(note)
+        console.note(measured[place].unknowns.note("the text", on_unknown))
     write_report([predictor.label for predictor in predictors], measured, json)
 
 

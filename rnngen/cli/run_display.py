@@ -73,8 +73,7 @@ def _announce(started: Started, console: Console) -> None:
     )
     for name, tokens in (("text to train on", dataset.train), ("validation text", dataset.valid)):
         share = f"the {name}, {tokens.n_unknown / len(tokens.ids):.2%} of its tokens unknown,"
-        if said := unknowns_note(tokens.n_unknown, tokens.first_unknown, share, "unk"):
-            console.note(said)
+        console.note(unknowns_note(tokens.n_unknown, tokens.first_unknown, share, "unk"))
     if dataset.reused:
         console.note("tokens: reused from the cache (rnngen tokenize --clear-cache removes them)")
     budget = f"{plan.seconds:g} s" if plan.seconds else plural(plan.steps or 0, "step")

@@ -115,8 +115,7 @@ def _encode_prompt(loaded: models.Model, text: str, on_unknown: OnUnknown, conso
 
     encoded, unknowns = encode_known(loaded.tokenizer, text, on_unknown, "the prompt"), Unknowns()
     unknowns.add(encoded)
-    if note := unknowns.note("the prompt", on_unknown):
-        console.note(note)
+    console.note(unknowns.note("the prompt", on_unknown))
     ids: list[int] = encoded.ids.tolist()
     return ids
 

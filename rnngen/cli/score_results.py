@@ -45,7 +45,7 @@ def write_lines(
         out.writelines(texts)
         out.flush()
     out.write(writer.end())
-    _note(unknowns, "the text", on_unknown, console)
+    console.note(unknowns.note("the text", on_unknown))
 
 
 def _counted(blocks: Iterable[list[ScoredLine]], unknowns: Unknowns) -> Iterator[list[ScoredLine]]:
@@ -54,12 +54,6 @@ def _counted(blocks: Iterable[list[ScoredLine]], unknowns: Unknowns) -> Iterator
         for line in block:
             unknowns.add(line.encoded, f" of line {line.number}")
         yield block
-
-
-def _note(unknowns: Unknowns, where: str, on_unknown: OnUnknown, console: Console) -> None:
-    said = unknowns.note(where, on_unknown)
-    if said:
-        console.note(said)
 
 
 def write_nbest(
@@ -93,7 +87,7 @@ def write_nbest(
         for block in blocks:
             sys.stdout.writelines(f"{rescored.line}\n" for rescored in block)
             sys.stdout.flush()
-    _note(unknowns, "the list", on_unknown, console)
+    console.note(unknowns.note("the list", on_unknown))
 
 
 def write_classified(

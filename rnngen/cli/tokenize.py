@@ -20,7 +20,6 @@ from rnngen.storage import checkpoint_paths
 
 if TYPE_CHECKING:
     from rnngen.tokenizers.base import Tokenizer
-    from rnngen.tokenizers.unknowns import Unknowns
 
 
 def tokenize(
@@ -96,7 +95,7 @@ def tokenize(
         console.note(f"tokenizer: {save} ({tokenizer.vocab_size:,} symbols)")
     if stats:
         counts = count_tokens(tokenizer, text, on_unknown)
-        _note(counts.unknowns, on_unknown, console)
+        console.note(counts.unknowns.note("the text", on_unknown))
         _print_record(counts.to_dict(), json)
     elif decode:
         sys.stdout.writelines(_decoded(tokenizer, lines))
@@ -115,11 +114,6 @@ def _clear_cache(folder: Path | None, console: Console) -> None:
     cache = IdsCache(folder or default_folder())
     n_files, n_bytes = cache.clear()
     console.note(f"cache: {plural(n_files, 'file')} removed from {cache.folder}, {plural(n_bytes, 'byte')}")
-
-
-def _note(unknowns: Unknowns, on_unknown: OnUnknown, console: Console) -> None:
-    if note := unknowns.note("the text", on_unknown):
-        console.note(note)
 
 
 def _encoded(
@@ -148,7 +142,7 @@ def _encoded(
         yield " ".join(words) + line[len(body) :]
     if not number:
         raise DataError("the text is empty: there is nothing to tokenize")
-    _note(unknowns, on_unknown, console)
+    console.note(unknowns.note("the text", on_unknown))
 
 
 def _decoded(tokenizer: Tokenizer, lines: Iterator[str]) -> Iterator[str]:
