@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rnngen.cli.output import json_line, table
+from rnngen.cli.output import table
+from rnngen.storage.json_lines import json_line
 
 if TYPE_CHECKING:
     from rnngen.evaluate.context_losses import ContextLoss

@@ -10,9 +10,10 @@ import typer
 from rnngen.cli import options
 from rnngen.cli.charts import chart
 from rnngen.cli.contradictions import refuse_contradictions
-from rnngen.cli.output import Console, end_with_the_pipe, json_line
+from rnngen.cli.output import Console, end_with_the_pipe
 from rnngen.errors import brief
 from rnngen.storage import checkpoint_paths
+from rnngen.storage.json_lines import json_line
 
 if TYPE_CHECKING:
     from pathlib import Path

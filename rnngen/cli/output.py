@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import signal
 import sys
-from typing import Any
 
 from rnngen.cli.terminal import guarded
 
@@ -64,24 +61,6 @@ def drop_closed_stderr() -> None:
         sys.stderr.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
-def json_line(record: dict[str, Any]) -> str:
-    """One line of JSON; numbers that are not finite become null."""
-    try:
-        return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-    except ValueError:  # a number is not finite: looking for it in every record takes twice the time
-        return json.dumps(_finite(record), ensure_ascii=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return value
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rnngen.cli.output import json_line
 from rnngen.printable import plural
+from rnngen.storage.json_lines import json_line
 
 if TYPE_CHECKING:
     from rnngen.evaluate.measures import Measured

@@ -13,9 +13,10 @@ import typer
 from rnngen import models
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
-from rnngen.cli.output import Console, end_with_the_pipe, json_line
+from rnngen.cli.output import Console, end_with_the_pipe
 from rnngen.config import OnUnknown, SampleConfig
 from rnngen.errors import DataError
+from rnngen.storage.json_lines import json_line
 
 LONGEST_PROMPT = 1 << 20  # characters; more would take memory and time, and tell a model nothing
 

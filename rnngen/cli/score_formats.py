@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnngen.cli.output import json_line
 from rnngen.config import LogBase
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import perplexity
 from rnngen.evaluate.scored_lines import ScoredLine, ScoredWord
 from rnngen.printable import visible
+from rnngen.storage.json_lines import json_line
 
 if TYPE_CHECKING:
     from rnngen.evaluate.alternatives import SurprisingToken

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from rnngen.cli.output import Console, json_line
+from rnngen.cli.output import Console
 from rnngen.cli.score_formats import Writer
 from rnngen.cli.terminal import unguarded
 from rnngen.config import NbestForm, OnUnknown
@@ -17,6 +17,7 @@ from rnngen.evaluate.scored_lines import ScoredLine
 from rnngen.evaluate.selection import Choice, choose_texts
 from rnngen.models import Model
 from rnngen.printable import plural
+from rnngen.storage.json_lines import json_line
 from rnngen.tokenizers.unknowns import Unknowns
 
 if TYPE_CHECKING:

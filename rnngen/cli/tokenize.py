@@ -12,11 +12,12 @@ import typer
 
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
-from rnngen.cli.output import Console, end_with_the_pipe, json_line, table
+from rnngen.cli.output import Console, end_with_the_pipe, table
 from rnngen.config import Level, OnUnknown, TokenizerConfig
 from rnngen.errors import ConfigError, DataError
 from rnngen.printable import plural, visible
 from rnngen.storage import checkpoint_paths
+from rnngen.storage.json_lines import json_line
 
 if TYPE_CHECKING:
     from rnngen.tokenizers.base import Tokenizer

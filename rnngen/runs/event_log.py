@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import os
 import stat
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Self
 
 from rnngen.errors import OutputError
 from rnngen.storage.atomic import open_new
+from rnngen.storage.json_lines import json_line
 
 _LONGEST_LINE = 1 << 16  # bytes
 
@@ -64,8 +64,7 @@ class EventLog:
         """Add a line. If that fails, the reason is kept in `error`."""
         if self._file is None or self.error:
             return
-        numbers = {name: None if _is_not_finite(value) else value for name, value in values.items()}
-        line = (json.dumps({"event": event, **numbers}) + "\n").encode()
+        line = json_line({"event": event, **values}).encode("utf-8", "backslashreplace")
         try:
             rest = memoryview(line)
             while rest:
@@ -85,10 +84,6 @@ class EventLog:
         if self._file:
             self._file.close()
             self._file = None
-
-
-def _is_not_finite(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _size_until(file: io.FileIO, path: Path, run_id: str, step: int) -> int:
