@@ -87,6 +87,15 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(config, tokenizer, weights, training, history)
 
 
+def load_training(path: Path) -> dict[str, Any]:
+    """How a checkpoint's model was made, without reading its weights. Raises CheckpointError."""
+    with tensor_file.open_tensor_file(path, FORMAT, FORMAT_VERSION, "checkpoint") as file:
+        training = file.record("training")
+        if not isinstance(training, dict):
+            raise file.broken("its training record has another form")
+    return training
+
+
 def read_tokenizer(file: TensorFile, config: ModelConfig) -> Tokenizer:
     """The tokenizer of `tokenizer_parts`, which must have the model's vocabulary. Raises CheckpointError.
 

@@ -86,6 +86,18 @@ class EventLog:
             self._file = None
 
 
+def is_log_of(path: Path, run_id: str) -> bool:
+    """Whether a file is the log of a run, by its first line."""
+    if not path.is_file():
+        return False
+    try:
+        with open(path, "rb") as file:
+            first = _event(file.readline(_LONGEST_LINE))
+    except OSError:
+        return False
+    return isinstance(first, dict) and (first.get("event"), first.get("run")) == ("start", run_id)
+
+
 def _size_until(file: io.FileIO, path: Path, run_id: str, step: int) -> int:
     """Bytes up to the end of the last whole line of `step` or a step before it. Raises OutputError for another file."""
     reader = io.BufferedReader(file)

@@ -123,7 +123,7 @@ def _check_same(request: Request, record: dict[str, Any], dataset: Dataset) -> N
     for name, (where, now, before) in hashes.items():
         if now != before:
             named = f" ({where})" if where else ""
-            anew = f", or start anew with --init-from {request.output}" if request.output.exists() else ""
+            anew = f", or start anew with --init-from {request.output} -o NAME" if request.output.exists() else ""
             raise DataError(f"the {name}{named} is not the one that the run started with: give that one{anew}")
 
 

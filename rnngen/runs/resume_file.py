@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnngen import checkpoint
 from rnngen.config import ModelConfig, TrainConfig, weight_dtype
-from rnngen.errors import ConfigError
+from rnngen.errors import CheckpointError, ConfigError
 from rnngen.storage import tensor_file
 from rnngen.storage.tensor_file import TensorFile
 from rnngen.tokenizers.base import Tokenizer
-from rnngen.training.plan import Plan
-from rnngen.training.run_state import RunState
+
+if TYPE_CHECKING:
+    from rnngen.training.plan import Plan
+    from rnngen.training.run_state import RunState
 
 KIND = "rnngen-resume"
 VERSION = 1
@@ -36,6 +38,20 @@ class StoppedRun:
     tokenizer: Tokenizer
     state: RunState
     record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoppedAt:
+    """Which run a resume file continues, and where.
+
+    Attributes:
+        step: the last one that was made.
+        steps: of the whole run; None for a budget of time.
+    """
+
+    run_id: str
+    step: int
+    steps: int | None
 
 
 def save(path: Path, run: StoppedRun) -> None:
@@ -66,8 +82,23 @@ def load(path: Path) -> StoppedRun:
     return StoppedRun(plan, tokenizer, state, record)
 
 
+def stopped_at(path: Path) -> StoppedAt | None:
+    """Where a run was stopped, without reading its weights and without torch; None where `path` is no resume file."""
+    try:
+        with tensor_file.open_tensor_file(path, KIND, VERSION, "resume file") as file:
+            records = file.record("run"), file.record("numbers"), file.record("plan")
+    except CheckpointError:
+        return None
+    match records:
+        case {"run": str(run_id)}, {"step": int(step)}, {"steps": None | int() as steps}:
+            return StoppedAt(run_id, step, steps)
+    return None
+
+
 def _state(file: TensorFile, model: ModelConfig) -> RunState:
     """The state of the run. Its weights must have the model's shapes, so the network is no larger than the file."""
+    from rnngen.training.run_state import RunState
+
     numbers = file.record("numbers")
     if not isinstance(numbers, dict):
         raise file.broken("its numbers have another form")
@@ -97,6 +128,8 @@ def _dtype(name: str, model: ModelConfig) -> str:
 
 def _plan(values: object) -> Plan:
     """A plan from parsed JSON, with every value checked like an option of the command line. Raises ConfigError."""
+    from rnngen.training.plan import Plan
+
     if not isinstance(values, dict) or set(values) != {field.name for field in fields(Plan)}:
         raise ConfigError("its plan has another form")
     settings = {name: values[name] for name in _fields_in_common()}
@@ -118,4 +151,6 @@ def _plan(values: object) -> Plan:
 
 def _fields_in_common() -> set[str]:
     """The names of the settings that a plan takes over from a TrainConfig."""
+    from rnngen.training.plan import Plan
+
     return {field.name for field in fields(Plan)} & {field.name for field in fields(TrainConfig)}

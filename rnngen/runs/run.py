@@ -17,9 +17,9 @@ from rnngen.runs.event_log import EventLog
 from rnngen.runs.events import Diverged, Ended, Event, NotSaved, ResumeSaved, Started, Stepped, Validated
 from rnngen.runs.history import measurement
 from rnngen.runs.keeper import Keeper
+from rnngen.runs.overwriting import check_nothing_is_lost
 from rnngen.runs.request import Request
 from rnngen.runs.warm_start import WarmStart
-from rnngen.storage.atomic import check_writable
 from rnngen.storage.locks import hold
 from rnngen.text.dataset import Dataset, prepare
 from rnngen.tokenizers import levels
@@ -52,7 +52,7 @@ def run(request: Request, *, should_stop: Callable[[], bool] = lambda: False) ->
     """
     request.check_files()
     with hold(request.output, request.resume_path) as is_locked:
-        _check_nothing_is_lost(request)
+        thrown_away = check_nothing_is_lost(request)
         warm_start = WarmStart.load(request.init_from) if request.init_from else None
         dataset = read_texts(request, _given_tokenizer(request, warm_start))
         # torch takes over a second to import, so everything that can fail without it comes first.
@@ -60,7 +60,8 @@ def run(request: Request, *, should_stop: Callable[[], bool] = lambda: False) ->
 
         options = warm_start.options(request.model, dataset.tokenizer) if warm_start else request.model
         keeper = Keeper(request, dataset, make_plan(request.training, options, dataset))
-        notes: tuple[str, ...] = () if is_locked else (unlocked_note(request),)
+        notes: tuple[str, ...] = (thrown_away,) if thrown_away else ()
+        notes += () if is_locked else (unlocked_note(request),)
         if warm_start:
             notes += (warm_start.note(dataset.tokenizer, keeper.plan.model),)
 
@@ -171,18 +172,6 @@ def write_first_line(log: EventLog, keeper: Keeper) -> None:
 def unlocked_note(request: Request) -> str:
     """A second run of the same name would not be noticed."""
     return f"{request.output.parent} is on a file system without locks: start no second run of {request.output}"
-
-
-def _check_nothing_is_lost(request: Request) -> None:
-    """Refuse to overwrite files without `force`. Raises OutputError."""
-    check_writable(request.output, force=request.force)
-    if request.log:
-        check_writable(request.log, force=request.force, stream=True)
-    if request.resume_path.exists():
-        check_writable(
-            request.resume_path, force=request.force,
-            remedy=f"it is a run that was stopped; go on with --resume {request.output}, or start anew with --force",
-        )  # fmt: skip
 
 
 def _given_tokenizer(request: Request, warm_start: WarmStart | None) -> Tokenizer | None:

@@ -25,7 +25,7 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 def check_writable(
-    path: Path, *, force: bool, stream: bool = False, remedy: str = "add --force, or name another file"
+    path: Path, *, force: bool, stream: bool = False, remedy: str = "name another file, or add --force"
 ) -> None:
     """Refuse, before any work is done, a file that could not be written when the work is done. Raises OutputError.
 
@@ -98,7 +98,7 @@ def open_new(path: Path, *, force: bool) -> io.FileIO:
         if kind is not None:
             _refuse_special(path, kind)
             if not force:
-                raise OutputError(f"{path} exists already and is not overwritten: add --force, or name another file")
+                raise OutputError(f"{path} exists already and is not overwritten: name another file, or add --force")
             path.unlink(missing_ok=True)
         return io.FileIO(os.open(path, _NEW_FILE, _UMASK_TAKES), "wb")
     except OSError as error:
@@ -150,7 +150,7 @@ def _replace(temporary: Path, path: Path) -> None:
 
 def _place(temporary: Path, path: Path) -> None:
     """Move a file to where there is none. Raises OutputError."""
-    came = OutputError(f"{path} was made by another program meanwhile and is not overwritten: add --force")
+    came = OutputError(f"{path} was made by another program meanwhile and is not overwritten: move it away")
     try:
         # Unlike a rename a hard link is refused where something is already.
         os.link(temporary, path, follow_symlinks=False)

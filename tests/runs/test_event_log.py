@@ -61,7 +61,7 @@ def test_without_a_path_nothing_is_kept(tmp_path):
 def test_a_new_log_replaces_an_old_one_only_with_force(tmp_path):
     path = tmp_path / "log.jsonl"
     write_log(path, 1, 2)
-    with pytest.raises(OutputError, match="exists already and is not overwritten: add --force"):
+    with pytest.raises(OutputError, match="exists already and is not overwritten: name another file, or add --force"):
         EventLog.new(path, force=False)
     assert len(lines(path)) == 3
     EventLog.new(path, force=True).close()

@@ -113,7 +113,7 @@ def test_a_text_that_has_moved_can_be_named_and_must_be_the_same(run_of, text_pa
         next(resume(str(output), paths=[str(tmp_path / "names.txt")]))
     assert str(error.value) == (
         f"the text ({tmp_path / 'names.txt'}) is not the one that the run started with: give that one, "
-        f"or start anew with --init-from {output}"
+        f"or start anew with --init-from {output} -o NAME"
     )
     ended = list(resume(output, paths=tmp_path / "moved.txt"))[-1]
     assert weights_of(ended.output) == weights_of(whole.output)

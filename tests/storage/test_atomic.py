@@ -79,7 +79,7 @@ def test_an_existing_file_needs_force_and_stays_untouched(tmp_path: Path) -> Non
     path.write_bytes(b"old")
     with pytest.raises(OutputError) as error:
         check_writable(path, force=False)
-    assert str(error.value) == f"{path} exists already and is not overwritten: add --force, or name another file"
+    assert str(error.value) == f"{path} exists already and is not overwritten: name another file, or add --force"
     with pytest.raises(OutputError, match=r"not overwritten: sing louder$"):
         check_writable(path, force=False, remedy="sing louder")
     check_writable(path, force=True)
@@ -228,7 +228,7 @@ def test_a_file_that_came_meanwhile_is_kept_with_and_without_hard_links(
     write_atomically(path, b"first", replace=False)
     with pytest.raises(OutputError) as error:
         write_atomically(path, b"second", replace=False)
-    assert str(error.value) == f"{path} was made by another program meanwhile and is not overwritten: add --force"
+    assert str(error.value) == f"{path} was made by another program meanwhile and is not overwritten: move it away"
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
 
