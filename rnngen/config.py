@@ -7,10 +7,11 @@ A default of None means "chosen from the text, the budget and the machine" (`tra
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, asdict, dataclass, fields
-from typing import Any, Literal, Self, get_args
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import Literal
 
-from rnngen.errors import ConfigError, brief
+from rnngen.checks import Settings, check, check_choice, is_count, is_natural, is_number
+from rnngen.errors import ConfigError
 
 Level = Literal["char", "byte", "word", "subword"]
 Split = Literal["punctuation", "whitespace"]
@@ -36,56 +37,8 @@ DEFAULT_SECONDS = 180.0  # of a training run without a given budget
 ENCODING = "utf-8"  # of texts
 
 
-def _check(condition: bool, name: str, value: object, wanted: str) -> None:
-    if not condition:
-        raise ConfigError(f"{name} is {brief(value)}: it must be {wanted}")
-
-
-def check_choice(name: str, value: object, choices: Any) -> None:
-    """Raise ConfigError unless a value is one of those of a Literal."""
-    options = get_args(choices)
-    _check(value in options, name, value, "one of " + ", ".join(options))
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 1 << 63
-
-
-def _is_natural(value: object) -> bool:
-    return _is_count(value) or (value == 0 and isinstance(value, int) and not isinstance(value, bool))
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, int):
-        return not isinstance(value, bool) and abs(value) < 1 << 63
-    return isinstance(value, float) and math.isfinite(value)
-
-
-class _Settings:
-    """Conversion of the frozen dataclasses below to a dictionary and back, which refuses unknown fields."""
-
-    def to_dict(self) -> dict[str, Any]:
-        values: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
-        # As JSON has them.
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-    @classmethod
-    def from_dict(cls, values: object) -> Self:
-        """Build one from parsed JSON. Raises ConfigError for a missing, unknown or bad field."""
-        if not isinstance(values, dict):
-            raise ConfigError(f"{cls.__name__} is {type(values).__name__}: it must be a JSON object")
-        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(values) - known)
-        _check(not unknown, f"{cls.__name__} field", ", ".join(map(str, unknown)), "a known one")
-        try:
-            # JSON has no tuples.
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-        except TypeError as error:
-            raise ConfigError(f"{cls.__name__}: {error}") from None
-
-
 @dataclass(frozen=True)
-class TokenizerConfig(_Settings):
+class TokenizerConfig(Settings):
     """How text becomes tokens, when a tokenizer is built from a text.
 
     Attributes:
@@ -105,9 +58,9 @@ class TokenizerConfig(_Settings):
         check_choice("split", self.split, Split)
         check_choice("subword_model", self.subword_model, SubwordModel)
         if self.vocab_size is not None:
-            _check(_is_count(self.vocab_size) and self.vocab_size >= 3, "vocab_size", self.vocab_size, "3 or more")
+            check(is_count(self.vocab_size) and self.vocab_size >= 3, "vocab_size", self.vocab_size, "3 or more")
         if self.min_count is not None:
-            _check(_is_count(self.min_count), "min_count", self.min_count, "1 or more")
+            check(is_count(self.min_count), "min_count", self.min_count, "1 or more")
         if self.level == "byte" and (self.vocab_size or self.min_count):
             raise ConfigError("the byte level has 256 symbols: leave out --vocab-size and --min-count")
         if self.level == "subword" and self.min_count:
@@ -119,7 +72,7 @@ class TokenizerConfig(_Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig(_Settings):
+class ModelConfig(Settings):
     """The network: embedding (V x E), `num_layers` recurrent layers of H units, a softmax over V.
 
     Attributes:
@@ -143,13 +96,13 @@ class ModelConfig(_Settings):
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_dim", "hidden_size", "num_layers"):
-            _check(_is_count(getattr(self, name)), name, getattr(self, name), "a whole number, 1 or more")
-        _check(self.num_layers <= MOST_LAYERS, "num_layers", self.num_layers, f"{MOST_LAYERS} or less")
-        _check(self.vocab_size < MOST_SYMBOLS, "vocab_size", self.vocab_size, f"below {MOST_SYMBOLS}")
+            check(is_count(getattr(self, name)), name, getattr(self, name), "a whole number, 1 or more")
+        check(self.num_layers <= MOST_LAYERS, "num_layers", self.num_layers, f"{MOST_LAYERS} or less")
+        check(self.vocab_size < MOST_SYMBOLS, "vocab_size", self.vocab_size, f"below {MOST_SYMBOLS}")
         check_choice("cell", self.cell, Cell)
         check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
         _check_dropout(self.dropout)
-        _check(isinstance(self.tie_weights, bool), "tie_weights", self.tie_weights, "true or false")
+        check(isinstance(self.tie_weights, bool), "tie_weights", self.tie_weights, "true or false")
         if self.tie_weights and self.embedding_dim != self.hidden_size:
             raise ConfigError(
                 f"tie_weights needs equal sizes: embedding_dim is {self.embedding_dim}, "
@@ -199,21 +152,21 @@ def weight_dtype(name: str) -> Literal["float32", "float16"]:
 
 
 def _check_dropout(value: object) -> None:
-    _check(_is_number(value) and 0 <= value < 1, "dropout", value, "at least 0 and below 1")  # type: ignore[operator]
+    check(is_number(value) and 0 <= value < 1, "dropout", value, "at least 0 and below 1")  # type: ignore[operator]
 
 
 def _check_ngrams(orders: object, bits: object) -> None:
     lengths = orders if isinstance(orders, tuple) else ()
-    ascending = all(_is_count(order) and order <= MOST_ORDER for order in lengths) and lengths == tuple(
+    ascending = all(is_count(order) and order <= MOST_ORDER for order in lengths) and lengths == tuple(
         sorted(set(lengths))
     )
-    _check(isinstance(orders, tuple) and ascending, "ngram_orders", orders,
+    check(isinstance(orders, tuple) and ascending, "ngram_orders", orders,
            f"different whole numbers from 1 to {MOST_ORDER}, ascending")  # fmt: skip
-    _check(_is_count(bits) and bits <= MOST_NGRAM_BITS, "ngram_bits", bits, f"1 to {MOST_NGRAM_BITS}")  # type: ignore[operator]
+    check(is_count(bits) and bits <= MOST_NGRAM_BITS, "ngram_bits", bits, f"1 to {MOST_NGRAM_BITS}")  # type: ignore[operator]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions(_Settings):
+class ModelOptions(Settings):
     """The sizes that a person may ask for. `training/plan.py` chooses those that are None."""
 
     cell: Cell = "gru"
@@ -239,7 +192,7 @@ class ModelOptions(_Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(_Settings):
+class TrainConfig(Settings):
     """One training run. At most one of `seconds`, `steps` and `epochs` is given; without any it takes three minutes.
 
     Attributes:
@@ -275,28 +228,28 @@ class TrainConfig(_Settings):
     def __post_init__(self) -> None:
         flags = {"--time": self.seconds, "--steps": self.steps, "--epochs": self.epochs}
         budgets = [flag for flag, value in flags.items() if value is not None]
-        _check(len(budgets) < 2, "the budget", " and ".join(budgets), "one of --time, --steps and --epochs")
+        check(len(budgets) < 2, "the budget", " and ".join(budgets), "one of --time, --steps and --epochs")
         for name in ("steps", "batch_size", "bptt", "patience", "threads"):
             value = getattr(self, name)
-            _check(value is None or _is_count(value), name, value, "a whole number, 1 or more")
-        _check(self.threads is None or self.threads <= 1024, "threads", self.threads, "1024 or less")
+            check(value is None or is_count(value), name, value, "a whole number, 1 or more")
+        check(self.threads is None or self.threads <= 1024, "threads", self.threads, "1024 or less")
         for name in ("seconds", "epochs", "learning_rate", "grad_clip"):
             value = getattr(self, name)
-            _check(value is None or (_is_number(value) and value > 0), name, value, "above 0")
-        _check(self.epochs is None or self.epochs <= 1e9, "epochs", self.epochs, "a thousand million or less")
-        _check(self.grad_clip is not None, "grad_clip", self.grad_clip, "above 0")
+            check(value is None or (is_number(value) and value > 0), name, value, "above 0")
+        check(self.epochs is None or self.epochs <= 1e9, "epochs", self.epochs, "a thousand million or less")
+        check(self.grad_clip is not None, "grad_clip", self.grad_clip, "above 0")
         check_choice("optimizer", self.optimizer, Optimizer)
         check_choice("device", self.device, Device)
         check_choice("precision", self.precision, Precision)
         if self.device == "cuda" and self.precision == "bfloat16":
             raise ConfigError("--precision bfloat16 is for the processor: leave it out with --device cuda")
         if self.weight_decay is not None:
-            _check(_is_number(self.weight_decay) and self.weight_decay >= 0, "weight_decay", self.weight_decay,
+            check(is_number(self.weight_decay) and self.weight_decay >= 0, "weight_decay", self.weight_decay,
                    "0 or more")  # fmt: skip
         if self.valid_fraction is not None:
-            _check(_is_number(self.valid_fraction) and 0 < self.valid_fraction < 1, "valid_fraction",
+            check(is_number(self.valid_fraction) and 0 < self.valid_fraction < 1, "valid_fraction",
                    self.valid_fraction, "above 0 and below 1")  # fmt: skip
-        _check(_is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
+        check(is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
 
     @property
     def time_budget(self) -> float | None:
@@ -307,7 +260,7 @@ class TrainConfig(_Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleConfig(_Settings):
+class SampleConfig(Settings):
     """How the next token is drawn from the softmax.
 
     Attributes:
@@ -330,15 +283,15 @@ class SampleConfig(_Settings):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check(_is_number(self.temperature) and self.temperature >= 0, "temp", self.temperature, "0 or more")
-        _check(_is_natural(self.top_k), "top_k", self.top_k, "a whole number, 0 (all) or more")
-        _check(_is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
-        _check(_is_number(self.min_p) and 0 <= self.min_p <= 1, "min_p", self.min_p, "between 0 and 1")
-        _check(_is_number(self.repetition_penalty) and self.repetition_penalty > 0, "repetition_penalty",
+        check(is_number(self.temperature) and self.temperature >= 0, "temp", self.temperature, "0 or more")
+        check(is_natural(self.top_k), "top_k", self.top_k, "a whole number, 0 (all) or more")
+        check(is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
+        check(is_number(self.min_p) and 0 <= self.min_p <= 1, "min_p", self.min_p, "between 0 and 1")
+        check(is_number(self.repetition_penalty) and self.repetition_penalty > 0, "repetition_penalty",
                self.repetition_penalty, "above 0")  # fmt: skip
-        _check(_is_natural(self.length), "length", self.length, "a whole number, 0 or more")
-        _check(_is_count(self.num_samples), "num_samples", self.num_samples, "a whole number, 1 or more")
-        _check(_is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
+        check(is_natural(self.length), "length", self.length, "a whole number, 0 or more")
+        check(is_count(self.num_samples), "num_samples", self.num_samples, "a whole number, 1 or more")
+        check(is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
         are_strings = isinstance(self.stop, tuple | list) and all(isinstance(text, str) for text in self.stop)
-        _check(are_strings, "stop", self.stop, "a tuple of strings")
-        _check("" not in self.stop, "stop", "", "a string of one character or more")
+        check(are_strings, "stop", self.stop, "a tuple of strings")
+        check("" not in self.stop, "stop", "", "a string of one character or more")

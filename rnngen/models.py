@@ -10,7 +10,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnngen.config import ENCODING, Device, ModelConfig, OnUnknown, SampleConfig, ScoreState, check_choice
+from rnngen.checks import check_choice
+from rnngen.config import ENCODING, Device, ModelConfig, OnUnknown, SampleConfig, ScoreState
 from rnngen.errors import ConfigError, DataError
 from rnngen.storage.atomic import check_writable
 from rnngen.storage.checkpoint_paths import find, path_of
@@ -329,22 +330,3 @@ def load(
     from rnngen.training.network import load_torch_model
 
     return Model(path, checkpoint, load_torch_model(checkpoint.config, checkpoint.weights, device))
-
-
-def describe(path: Path, checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
-    """What is in a checkpoint and what would run it, by section and name, ready for JSON."""
-    from rnngen.engine import compiled
-
-    tokenizer = checkpoint.tokenizer
-    split = {key: value for key, value in tokenizer.to_dict().items() if key == "split"}
-    return {
-        "checkpoint": {
-            "path": str(path),
-            "n_bytes": path.stat().st_size,
-            "n_parameters": checkpoint.config.n_parameters,
-        },
-        "model": checkpoint.config.to_dict(),
-        "tokenizer": {"level": tokenizer.level, "vocab_size": tokenizer.vocab_size, **split},
-        "engine": compiled.description(),
-        "training": checkpoint.training,
-    }

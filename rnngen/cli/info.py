@@ -40,7 +40,7 @@ def info(
 def write_description(path: Path, json: bool) -> None:
     """Print what is in a checkpoint. Raises CheckpointError."""
     from rnngen import checkpoint as checkpoints
-    from rnngen.models import describe
+    from rnngen.engine.description import describe
 
     loaded = checkpoints.load(path)
     sections = describe(path, loaded)

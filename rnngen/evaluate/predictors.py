@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngen.config import OnUnknown, ScoreState, check_choice
+from rnngen.checks import check_choice
+from rnngen.config import OnUnknown, ScoreState
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import Reader, Scorer, network_scorer
 from rnngen.errors import DataError

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.config import OnUnknown, check_choice
+from rnngen.checks import check_choice
+from rnngen.config import OnUnknown
 from rnngen.errors import ConfigError, TokenizerError, brief
 from rnngen.tokenizers.symbols import Unknown
 
