@@ -101,7 +101,7 @@ def read_nbest_list(seed: Path, path: Path, random: Random) -> str:
     path.write_bytes(line.encode("utf-8", "surrogatepass"))
     form: Any = seed.suffix[1:]
     try:
-        hypothesis = nbest.parse(line, form, 3)
+        hypothesis = nbest.parse(line, form, "line 3")
     except RnngenError as error:
         return refusal(error, (DataError,))
     if hypothesis is not None and "-7.5" not in hypothesis.with_number("-7.5"):

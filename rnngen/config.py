@@ -33,6 +33,7 @@ MOST_LAYERS = 1024
 MOST_SYMBOLS = 1 << 31  # ids are int32
 MOST_ORDER = 16
 MOST_NGRAM_BITS = 24
+NBEST_FEATURE = "RNNLM"  # the name of a score in a list of Moses
 DEFAULT_SECONDS = 180.0  # of a training run without a given budget
 ENCODING = "utf-8"  # of texts
 

@@ -169,6 +169,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Excludes("--tokens", OTHER_TOOLS),
         Needs("--best", ("--nbest",), "{option} chooses from n-best lists: add --nbest"),
         Needs("--weight", ("--nbest",), "{option} is for n-best lists: add --nbest"),
+        Needs("--feature", ("--nbest moses",), "{option} names a score in a list of Moses: add --nbest moses"),
         Needs("--weight", ("--best",), "{option} is for choosing the best hypothesis: add --best"),
         Needs("--alternatives", ("--color", *JSON), "{option} is shown with --color or --json: add one of them"),
         Excludes("--alternatives", ("--no-bos", "--state carry")),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rnngen.cli.score_formats import Writer
 from rnngen.engine.scoring import perplexity
 from rnngen.evaluate.scored_lines import ScoredLine, ScoredToken, ScoredWord
-from rnngen.printable import visible
+from rnngen.printable import plural, visible
 from rnngen.tokenizers.base import Tokenizer
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+ASCII_WHITE_SPACE = " \t\n\v\f\r"
 _LN10 = math.log(10)
 
 _Parts = Sequence[ScoredToken | ScoredWord]
@@ -92,8 +93,6 @@ class _Sums:
 class SRILM(Writer):
     """Each sentence, `p( word | context ) = [RNN] probability [ log10 ]` for each of its words, and its sums.
 
-    Unlike SRILM's own, blank lines are sentences too, so that there is one for each line of the input.
-
     Args:
         words: show words that white space separates instead of the model's tokens.
         name: of the text, for the sums at the end.
@@ -131,6 +130,26 @@ class SRILM(Writer):
 
     def end(self) -> str:
         return f"file {self._name}: {self._sums}"
+
+
+def sentences_of_srilm(blocks: Iterable[list[ScoredLine]], say: Callable[[str], object]) -> Iterator[list[ScoredLine]]:
+    """The lines that SRILM reads too: else `compute-best-mix` would find other words in its output and in ours.
+
+    Args:
+        say: is told at the end how many lines were left out.
+    """
+    n_skipped = 0
+    for block in blocks:
+        sentences = [line for line in block if is_sentence_of_srilm(line.text)]
+        n_skipped += len(block) - len(sentences)
+        yield sentences
+    if n_skipped:
+        say(f"{plural(n_skipped, 'line')} left out, as SRILM leaves them out: blank, or with ## at the start")
+
+
+def is_sentence_of_srilm(line: str) -> bool:
+    """Whether SRILM reads a line. Source: `File::getline` of its misc/src/File.cc, which `ngram -ppl` reads with."""
+    return not line.startswith("##") and bool(line.strip(ASCII_WHITE_SPACE))
 
 
 def _known_log10(parts: _Parts) -> float:

@@ -10,7 +10,7 @@ from rnngen import models
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe
-from rnngen.config import LogBase, NbestForm, ScoreFormat, ScoreState, SortKey
+from rnngen.config import NBEST_FEATURE, LogBase, NbestForm, ScoreFormat, ScoreState, SortKey
 
 if TYPE_CHECKING:
     from rnngen.cli.score_formats import Writer
@@ -66,6 +66,9 @@ def score(
         NbestForm | None,
         typer.Option("--nbest", help="Read the text as n-best lists and print them with rnngen's scores."),
     ] = None,
+    feature: Annotated[
+        str, typer.Option("--feature", metavar="NAME", help="Name of the score in a list of --nbest moses.")
+    ] = NBEST_FEATURE,
     best: Annotated[bool, typer.Option("--best", help="Print only the best hypothesis of each n-best list.")] = False,
     weight: Annotated[
         float | None,
@@ -115,7 +118,9 @@ def score(
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
     one = loaded[0]
     if nbest is not None:
-        write_nbest(one, arriving, nbest, best=best, weight=weight, on_unknown=on_unknown, console=console)
+        write_nbest(
+            one, arriving, nbest, feature=feature, best=best, weight=weight, on_unknown=on_unknown, console=console
+        )
         return
     if classify:
         write_classified(loaded, arriving, on_unknown, json=json, header=header, console=console)
@@ -131,7 +136,7 @@ def score(
     elif keep:
         writer = TextOnly()
     elif format in ("kenlm", "srilm"):
-        from rnngen.cli.field_formats import SRILM, KenLM
+        from rnngen.cli.field_formats import SRILM, KenLM, sentences_of_srilm
 
         writer = KenLM(one.tokenizer, words) if format == "kenlm" else SRILM(words, " ".join(paths))
     elif json:
@@ -140,4 +145,6 @@ def score(
         writer = Columns(detail, Logs(base), header)
     boundaries = Boundaries(bos=bos, eos=eos, state=state)
     blocks = score_in_blocks(one.network, one.tokenizer, arriving, on_unknown, boundaries)
+    if format == "srilm":
+        blocks = sentences_of_srilm(blocks, console.note)
     write_lines(blocks, writer, choice, on_unknown, console)

@@ -62,6 +62,7 @@ def write_nbest(
     arriving: Iterable[list[str]],
     form: NbestForm,
     *,
+    feature: str,
     best: bool,
     weight: float | None,
     on_unknown: OnUnknown,
@@ -73,21 +74,28 @@ def write_nbest(
         arriving: lines with their line breaks; those that arrived together stand together.
 
     Raises:
-        ConfigError: the weight is not one for this form.
+        ConfigError: the weight is not one for this form, or the feature's name cannot be one.
         DataError, TokenizerError: a line cannot be scored; those before it have been written.
     """
     from rnngen.evaluate.rescoring import best_hypotheses, rescore
 
     unknowns = Unknowns()
-    blocks = rescore(model.network, model.tokenizer, arriving, form, on_unknown, unknowns)
+    blocks = rescore(model.network, model.tokenizer, arriving, form, on_unknown, unknowns, feature=feature)
     if best:
-        for hypothesis in best_hypotheses(itertools.chain.from_iterable(blocks), form, weight):
+        for hypothesis in best_hypotheses(itertools.chain.from_iterable(blocks), form, weight, console.note):
             sys.stdout.write(f"{hypothesis.if_best}\n")
             sys.stdout.flush()
     else:
+        n_replaced = 0
         for block in blocks:
             sys.stdout.writelines(f"{rescored.line}\n" for rescored in block)
             sys.stdout.flush()
+            n_replaced += sum(one.hypothesis is not None and one.hypothesis.replaces for one in block)
+        if n_replaced:
+            console.note(
+                f"{plural(n_replaced, 'line')} had {feature}= already, and its number was replaced: --feature NAME "
+                "appends the new number under another name"
+            )
     console.note(unknowns.note("the list", on_unknown))
 
 

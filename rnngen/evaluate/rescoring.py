@@ -6,17 +6,17 @@ are in `text/nbest.py`.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from rnngen.config import NbestForm, OnUnknown
+from rnngen.config import NBEST_FEATURE, NbestForm, OnUnknown
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import score_lines
 from rnngen.errors import ConfigError, DataError, RnngenError
 from rnngen.evaluate.scored_lines import in_blocks
-from rnngen.text.nbest import Hypothesis, parse
+from rnngen.printable import visible
+from rnngen.text.nbest import Hypothesis, check_feature, parse
 from rnngen.tokenizers.base import Encoded, Tokenizer, encode_known
 from rnngen.tokenizers.unknowns import Unknowns
 
@@ -47,6 +47,9 @@ def rescore(
     form: NbestForm,
     on_unknown: OnUnknown = "unk",
     unknowns: Unknowns | None = None,
+    *,
+    feature: str = NBEST_FEATURE,
+    file: str | None = None,
 ) -> Iterator[list[RescoredLine]]:
     """Score the hypotheses of n-best lists.
 
@@ -56,40 +59,50 @@ def rescore(
     Args:
         arriving: lines with their line breaks; those that arrived together stand together.
         unknowns: takes in the unknown symbols of all hypotheses.
+        feature: names the number in a list of Moses. A number that has this name already is replaced.
+        file: the lines' file, where errors must name it.
 
-    Yields:
-        One record for each line of a block that was scored together, in order.
+    Returns:
+        An iterator: one record for each line of a block that was scored together, in order.
 
     Raises:
+        ConfigError: the name of the feature cannot be one.
         DataError: a line has not this form, or there is no line. The lines before it have been yielded.
         TokenizerError: a symbol is unknown and `on_unknown` is "error". The lines before it have been yielded.
     """
-    unknowns = Unknowns() if unknowns is None else unknowns
-    numbers = itertools.count(1)
+    check_feature(feature)
+    parser = _Parser(tokenizer, form, on_unknown, feature, file, Unknowns() if unknowns is None else unknowns)
+    return _rescored(network, parser, arriving)
+
+
+def _rescored(network: LanguageModel, parser: _Parser, arriving: Iterable[list[str]]) -> Iterator[list[RescoredLine]]:
     block = None
     for block in in_blocks(arriving):
-        numbered = [(next(numbers), line.removesuffix("\n")) for line in block]
-        parsed, error = _parse(tokenizer, numbered, form, on_unknown, unknowns)
-        yield _scored(network, tokenizer.newline_id, parsed, form)
+        parsed, error = parser.parse(block)
+        yield _scored(network, parser.tokenizer.newline_id, parsed, parser.form)
         if error is not None:
             raise error
     if block is None:
-        raise DataError("the list is empty: there is nothing to score")
+        raise DataError(f"{parser.file or 'the list'} is empty: there is nothing to score")
 
 
 def best_hypotheses(
-    rescored: Iterable[RescoredLine], form: NbestForm, weight: float | None = None
+    rescored: Iterable[RescoredLine],
+    form: NbestForm,
+    weight: float | None = None,
+    say: Callable[[str], object] = lambda text: None,
 ) -> Iterator[Hypothesis]:
     """The best hypothesis of each list, as soon as the list is over.
 
     It has the highest `total + weight * log10` (Moses; the score of the decoder's own language model stays in its
     total), the highest `ascore + weight * log10` (SRILM; the weight is its lmw, for which its scripts take 8, and words
     cost nothing), or the lowest cost (Kaldi); of equal ones the first is taken. Scores count as they are written. A
-    list is what stands together under one ID (Moses), between blank lines (SRILM), or under utt-1, utt-2 and so on
-    (Kaldi).
+    list is what stands together under one ID (Moses), between blank lines (SRILM), or from utt-1 on under utt-2, utt-3
+    and so on (Kaldi, where any other line is a list by itself).
 
     Args:
         weight: of the new score; None is 1. There is none for Kaldi.
+        say: is told once when a list comes again after others.
 
     Raises:
         ConfigError: the weight is not a finite number, or the list is Kaldi's.
@@ -99,15 +112,29 @@ def best_hypotheses(
     if weight is not None and form == "kaldi":
         raise ConfigError(f"weight is {weight:g}: a Kaldi list has no other score to weigh against; leave it out")
     factor = -1.0 if form == "kaldi" else 1.0 if weight is None else weight
-    return _best(rescored, factor)
+    return _noting_repeats(_best(rescored, factor), say)
+
+
+def _noting_repeats(best: Iterator[Hypothesis], say: Callable[[str], object]) -> Iterator[Hypothesis]:
+    seen: set[str] = set()
+    said = False
+    for hypothesis in best:
+        if hypothesis.list_id in seen and not said:
+            said = True
+            say(
+                f"the list {visible(hypothesis.list_id)} comes again after others, and is taken as another list: where "
+                "it is one, sort the lines by their IDs"
+            )
+        if hypothesis.list_id:  # SRILM's lists have none
+            seen.add(hypothesis.list_id)
+        yield hypothesis
 
 
 def _best(rescored: Iterable[RescoredLine], factor: float) -> Iterator[Hypothesis]:
     best: Hypothesis | None = None
     best_score = -math.inf
     for hypothesis, score in rescored:
-        is_over = best is not None and (hypothesis is None or hypothesis.list_id != best.list_id)
-        if best is not None and is_over:
+        if best is not None and (hypothesis is None or hypothesis.starts_list):
             yield best
             best = None
         if hypothesis is None:
@@ -122,27 +149,44 @@ def _best(rescored: Iterable[RescoredLine], factor: float) -> Iterator[Hypothesi
 _Parsed = list[tuple[Hypothesis, Encoded] | None]  # None for a blank line
 
 
-def _parse(
-    tokenizer: Tokenizer, numbered: list[tuple[int, str]], form: NbestForm, on_unknown: OnUnknown, unknowns: Unknowns
-) -> tuple[_Parsed, RnngenError | None]:
-    """The hypotheses of numbered lines with their ids, up to the first wrong line, and the error of that line."""
-    parsed: _Parsed = []
-    known: dict[str, Encoded] = {}
-    for number, line in numbered:
-        where = f"the hypothesis in line {number}"
-        try:
-            hypothesis = parse(line, form, number)
-            if hypothesis is None:
-                parsed.append(None)
-                continue
-            text = hypothesis.text
-            if text not in known:
-                known[text] = encode_known(tokenizer, text, on_unknown, where)
-        except RnngenError as error:
-            return parsed, error
-        unknowns.add(known[text], f" of {where}")
-        parsed.append((hypothesis, known[text]))
-    return parsed, None
+class _Parser:
+    """The hypotheses of the lines of a file, with their ids."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        form: NbestForm,
+        on_unknown: OnUnknown,
+        feature: str,
+        file: str | None,
+        unknowns: Unknowns,
+    ) -> None:
+        self.tokenizer, self.form, self.file = tokenizer, form, file
+        self._on_unknown, self._feature, self._unknowns = on_unknown, feature, unknowns
+        self._n_lines = 0
+        self._previous: Hypothesis | None = None
+
+    def parse(self, block: list[str]) -> tuple[_Parsed, RnngenError | None]:
+        """The hypotheses of the next lines, up to the first wrong line, and the error of that line."""
+        parsed: _Parsed = []
+        known: dict[str, Encoded] = {}
+        for line in block:
+            self._n_lines += 1
+            place = f"line {self._n_lines}" + (f" of {self.file}" if self.file else "")
+            try:
+                hypothesis = parse(line.removesuffix("\n"), self.form, place, self._previous, self._feature)
+                self._previous = hypothesis
+                if hypothesis is None:
+                    parsed.append(None)
+                    continue
+                text = hypothesis.text
+                if text not in known:
+                    known[text] = encode_known(self.tokenizer, text, self._on_unknown, f"the hypothesis in {place}")
+            except RnngenError as error:
+                return parsed, error
+            self._unknowns.add(known[text], f" of the hypothesis in {place}")
+            parsed.append((hypothesis, known[text]))
+        return parsed, None
 
 
 def _scored(network: LanguageModel, newline_id: int, parsed: _Parsed, form: NbestForm) -> list[RescoredLine]:

@@ -8,11 +8,13 @@ from typing import Any
 
 
 def json_line(record: dict[str, Any]) -> str:
-    """One line of JSON; numbers that are not finite become null."""
+    """One line of JSON, whatever ends a line for its reader; numbers that are not finite become null."""
     try:
-        return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        written = json.dumps(record, ensure_ascii=False, allow_nan=False)
     except ValueError:  # a number is not finite: looking for it in every record takes twice the time
-        return json.dumps(_finite(record), ensure_ascii=False) + "\n"
+        written = json.dumps(_finite(record), ensure_ascii=False)
+    # JSON has them as they are, but for Python's splitlines and JavaScript they end a line.
+    return written.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085") + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_arpa import BackOff
 
-from rnngen.cli.field_formats import SRILM, KenLM
+from rnngen.cli.field_formats import SRILM, KenLM, sentences_of_srilm
 from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
 from rnngen.tokenizers.base import encode_known
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
@@ -53,12 +53,23 @@ def test_srilm_leaves_unknown_words_out_of_the_sums_but_counts_them():
     assert "1 sentences, 3 words, 1 OOVs\n0 zeroprobs, logprob= -6 ppl= 100 ppl1= 1000\n" in out
 
 
-def test_srilm_has_a_sentence_for_every_line_and_sums_all_of_them():
+def test_srilm_sums_all_sentences():
     lines = [scored(WORDS, "a", [-1, -2]), scored(WORDS, "", [-3])]
     out = written(SRILM(False, "x"), *lines)
     assert "\n\n\tp( </s> | <s> ) \t= [RNN] 0.001 [ -3 ]\n1 sentences, 0 words, 0 OOVs\n" in out
     assert "logprob= -3 ppl= 1000 ppl1= undefined\n" in out
     assert out.endswith("file x: 2 sentences, 1 words, 0 OOVs\n0 zeroprobs, logprob= -6 ppl= 100 ppl1= 1e+06\n")
+
+
+def test_blank_lines_and_lines_that_begin_with_two_number_signs_are_no_sentences_of_srilm():
+    texts = ["a", "", " \t\r\f", "## a", "##", "#a", " ## a", "a ##", "\u00a0"]
+    lines = [scored(WORDS, text, [-1] * (1 + len(text.split()))) for text in texts]
+    said = []
+    kept = [[line.text for line in block] for block in sentences_of_srilm([lines[:5], lines[5:]], said.append)]
+    assert kept == [["a"], ["#a", " ## a", "a ##", "\u00a0"]]
+    assert said == ["4 lines left out, as SRILM leaves them out: blank, or with ## at the start"]
+    assert list(sentences_of_srilm([lines[:1]], said.append)) == [lines[:1]]
+    assert len(said) == 1
 
 
 def test_srilm_lines_are_those_that_compute_best_mix_looks_for():

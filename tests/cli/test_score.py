@@ -1,7 +1,9 @@
 """`rnngen score`: one record a line, in order, whose numbers add up."""
 
+import json
 import math
 import re
+import subprocess
 
 import pytest
 
@@ -118,6 +120,42 @@ def test_unknown_symbols_are_counted_named_and_handled(score, how):
         assert said in note
 
 
+def test_the_text_is_the_last_field_and_has_no_quoting(score, tmp_path):
+    """A tab and a quotation mark of a line stand in the last column as they are."""
+    lines = ["a\tb", '"quoted", 5" wide', "", "\t", "\u2028x\x85"]
+    out = score("-q", text="\n".join(lines)).out
+    rows = out.removesuffix("\n").split("\n")[1:]
+    assert [row.split("\t", 7)[7] for row in rows] == lines
+    (tmp_path / "scores.tsv").write_text(out, "utf-8", newline="\n")
+    cut = subprocess.run(["cut", "-f8-", "scores.tsv"], capture_output=True, check=True, cwd=tmp_path).stdout
+    assert cut.decode().split("\n")[1:] == [*lines, ""]
+
+
+def test_a_json_line_is_one_line_for_every_reader(score):
+    text = "a\u2028b\x85c\u2029d"
+    for options in ((), ("--tokens",), ("--words",)):
+        out = score("--json", *options, text=text).out
+        assert out.splitlines() == [out.removesuffix("\n")]
+        assert json.loads(out)["text"] == text
+
+
+def test_the_format_of_srilm_has_what_srilm_reads_and_says_so(score):
+    result = score("--format", "srilm", model="word", text="the bell\n\n## a note\n \t\n#1 lads\n")
+    sentences = [block.split("\n")[0] for block in result.out.split("\n\n")]
+    assert sentences == ["the bell", "# 1 lads", "file -: 2 sentences, 5 words, 3 OOVs"]
+    assert result.err.count("3 lines left out, as SRILM leaves them out: blank, or with ## at the start\n") == 1
+    assert "the text has 3 unknown symbols" in result.err
+    top = score("--format", "srilm", "--top", "1", model="word", text="\n\nthe bell\n")
+    assert top.out.startswith("the bell\n")
+    empty = score("--format", "srilm", model="word", text="\n").out
+    assert empty == "file -: 0 sentences, 0 words, 0 OOVs\n0 zeroprobs, logprob= 0 ppl= undefined ppl1= undefined\n"
+
+
+def test_the_format_of_kenlm_has_a_line_for_every_line_as_query_has(score):
+    out = score("--format", "kenlm", model="word", text="the bell\n\n## a\n").out
+    assert [line.split("=")[0] for line in out.split("\n")[:3]] == ["the", "</s>", "#"]
+
+
 def test_an_unknown_symbol_is_an_error_when_asked(rnngen, models):
     result = rnngen("score", "-", "-m", models["char"], "--on-unknown", "error", "-q", stdin="c☃d".encode())
     assert (result.code, result.out) == (1, "")
@@ -181,7 +219,8 @@ def test_other_tools_formats_sum_to_the_lines_totals(score, model, name):
         if name == "kenlm":
             assert found == pytest.approx(totals, rel=1e-4)
         elif not words:
-            assert found == pytest.approx([*totals, sum(totals)], rel=1e-4)
+            kept = [total for total, record in zip(totals, records, strict=True) if record["text"].strip()]
+            assert found == pytest.approx([*kept, sum(kept)], rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -198,5 +237,9 @@ def test_words_are_counted_as_perplexity_counts_them(rnngen, score, models, opti
     assert -total == pytest.approx(report["loss_nats"] * report["n_tokens"], abs=1e-4)
     counts, sums = score("--words", "--format", "srilm", *options, text=text).out.splitlines()[-2:]
     assert f" {report['n_words']} words" in counts
+    # SRILM has no sentence for a blank line.
+    sentences = [record for record in words if record["text"].strip()]
+    known = [word for record in sentences for word in record["words"] if not word["unknown"]]
+    nats = -sum(word["logprob_nats"] for word in known)
     ppl = sums.split("ppl= ")[1].split(" ")[0]
-    assert float(ppl) == pytest.approx(report["known_perplexity_per_word"], rel=1e-4)
+    assert float(ppl) == pytest.approx(math.exp(nats / len(known)), rel=1e-4)

@@ -39,6 +39,40 @@ def test_what_comes_before_a_malformed_line_is_written(nbest):
         assert "line 4 is blank" in result.err
 
 
+def test_three_utterances_of_kaldi_stay_three_when_the_best_are_chosen(nbest):
+    content = "1089-134686-0000 the bell\n1089-134686-0001 lads\n1089-134686-0002 haul\n"
+    assert nbest("kaldi", "--best", content=content).out == content
+
+
+def test_the_number_of_a_second_model_stands_beside_that_of_the_first(nbest, rnngen, models):
+    once = nbest("moses").out
+    assert once.count(" RNNLM= ") == 3
+    both = rnngen("score", "-", "-m", models["lstm"], "--nbest", "moses", "--feature", "Second", stdin=once.encode())
+    assert "already" not in both.err
+    for line, before in zip(both.out.splitlines(), once.splitlines(), strict=True):
+        features, total = before.rsplit(" ||| ", 1)
+        assert line.startswith(f"{features} Second= -")
+        assert line.endswith(f" ||| {total}")
+    again = nbest("moses", content=once)
+    assert again.out == once
+    assert "3 lines had RNNLM= already, and its number was replaced: --feature NAME appends" in again.err
+    assert nbest("moses", "--feature", "Second", "--best").out == nbest("moses", "--best").out
+
+
+def test_a_name_that_cannot_be_a_feature_is_refused(nbest):
+    for name in ("", "A=", "a b"):
+        result = nbest("moses", "--feature", name)
+        assert (result.code, result.out) == (2, "")
+        assert f"feature is {name!r}: it must be a word" in result.err
+
+
+def test_a_list_that_comes_again_is_noted_once(nbest):
+    result = nbest("moses", "--best", content="".join(f"{id} ||| a ||| F= 1 ||| 0\n" for id in "01010"))
+    assert result.out == "a\n" * 5
+    assert result.err.count("the list 0 comes again after others") == 1
+    assert result.err.count("comes again") == 1
+
+
 def test_a_list_of_another_form_names_its_own(nbest):
     result = nbest("kaldi")
     assert (result.code, result.out) == (1, "")
