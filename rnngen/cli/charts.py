@@ -6,6 +6,13 @@ import math
 from collections.abc import Sequence
 
 _BARS = "▁▂▃▄▅▆▇█"
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bar(value: float, highest: float, width: int) -> str:
+    """A horizontal bar from zero, `width` characters for the highest value, to an eighth of a character."""
+    eighths = round(8 * width * value / highest) if highest > 0 else 0
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rnngen.cli.charts import bar
 from rnngen.cli.output import table
 from rnngen.storage.json_lines import json_line
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from rnngen.evaluate.context_losses import ContextLoss
 
 BAR_WIDTH = 40
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 COLUMNS = ["context", "loss_nats", "standard_error_nats", "perplexity"]
 
 
@@ -54,9 +54,3 @@ def _shown(losses: Sequence[ContextLoss]) -> str:
 def _numbers(loss: ContextLoss) -> list[str]:
     error = loss.standard_error_nats
     return [f"{loss.loss_nats:.4f}", "-" if math.isnan(error) else f"{error:.4f}", f"{loss.perplexity:.4f}"]
-
-
-def bar(value: float, highest: float, width: int) -> str:
-    """A horizontal bar from zero, `width` characters for the highest value, to an eighth of a character."""
-    eighths = round(8 * width * value / highest) if highest > 0 else 0
-    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()

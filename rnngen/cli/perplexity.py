@@ -15,6 +15,7 @@ from rnngen.cli.context_curve import write_curve
 from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe
 from rnngen.cli.perplexity_report import write_report
+from rnngen.cli.work_bar import work_shown
 from rnngen.config import OnUnknown, ScoreState
 from rnngen.errors import ConfigError
 
@@ -77,6 +78,7 @@ def perplexity(
     from rnngen.text.corpus import FileText
 
     console = Console(quiet)
+    context.with_resource(work_shown(quiet))
     text = FileText(paths, encoding)
     tuning = FileText([_another(tune, paths)], encoding) if tune is not None else None
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]

@@ -14,6 +14,7 @@ from rnngen import models
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe
+from rnngen.cli.work_bar import work_shown
 from rnngen.config import OnUnknown, SampleConfig
 from rnngen.errors import DataError
 from rnngen.storage.json_lines import json_line
@@ -87,6 +88,7 @@ def sample(
         seed=secrets.randbits(32) if seed is None else seed,
     )  # fmt: skip
     console = Console(quiet)
+    context.with_resource(work_shown(quiet))
     text = _read_prompt(prompt, prompt_file, encoding)
     end_with_the_pipe()
     loaded = models.load(model, device=device, say=console.note)

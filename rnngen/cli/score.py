@@ -10,6 +10,7 @@ from rnngen import models
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe
+from rnngen.cli.work_bar import work_shown
 from rnngen.config import NBEST_FEATURE, LogBase, NbestForm, ScoreFormat, ScoreState, SortKey
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def score(
     paths = options.read_or_explain(texts, "no text to score: name a file, or - for standard input")
     end_with_the_pipe()
     console = Console(quiet)
+    context.with_resource(work_shown(quiet))
     arriving = stream_lines(paths, encoding)  # which checks the files before the model is loaded
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
     one = loaded[0]

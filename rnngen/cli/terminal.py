@@ -38,6 +38,12 @@ class Guarded:
         self.unguarded = stream
         self._harmless = harmless_message if messages else harmless
 
+    def over(self, stream: TextIO) -> TextIO:
+        """The same guard before another stream."""
+        other = Guarded(stream, messages=False)
+        other._harmless = self._harmless
+        return cast(TextIO, other)
+
     def write(self, text: str) -> int:
         """Write the text made harmless. Returns the number of characters given."""
         self.unguarded.write(self._harmless(text))

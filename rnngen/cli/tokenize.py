@@ -13,6 +13,7 @@ import typer
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe, table
+from rnngen.cli.work_bar import work_shown
 from rnngen.config import Level, OnUnknown, TokenizerConfig
 from rnngen.errors import ConfigError, DataError
 from rnngen.printable import plural, visible
@@ -64,6 +65,7 @@ def tokenize(
     """
     refuse_contradictions(context)
     console = Console(quiet)
+    context.with_resource(work_shown(quiet))
     if clear_cache:
         _clear_cache(cache_dir, console)
         return

@@ -17,6 +17,7 @@ from rnngen.cli import options
 from rnngen.cli.contradictions import NEW_VOCABULARY, given_options, refuse_contradictions
 from rnngen.cli.output import Console
 from rnngen.cli.signals import Stop
+from rnngen.cli.work_bar import work_shown
 from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, Precision, TokenizerConfig, TrainConfig
 from rnngen.errors import DataError
 from rnngen.storage import checkpoint_paths
@@ -169,6 +170,7 @@ def train(
     refuse_contradictions(context)
     every = options.parse_duration(save_every) if save_every is not None else None
     stop, console = Stop(), Console(quiet)
+    context.with_resource(work_shown(quiet))
     if resume is not None:
         from rnngen.runs.resume import resume as resume_run
 

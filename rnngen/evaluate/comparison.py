@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnngen import work
 from rnngen.evaluate.measures import PER_CHAR, PER_TOKEN, PER_WORD, Floats, Measured, Ratio
 from rnngen.tokenizers.base import Tokenizer
 
@@ -125,8 +126,8 @@ def paired_bootstrap(
     generator = np.random.default_rng(seed)
     at_a_time = max(1, DRAWS_AT_A_TIME // m)
     found = []
-    for first in range(0, n_resamples, at_a_time):
-        rows = min(at_a_time, n_resamples - first)
+    parts = [min(at_a_time, n_resamples - first) for first in range(0, n_resamples, at_a_time)]
+    for rows in work.follow(parts, "paired bootstrap", n_resamples, "resamples", int):
         draws = generator.integers(m, size=(rows, m)) + m * np.arange(rows)[:, None]
         times = np.bincount(draws.ravel(), minlength=rows * m).reshape(rows, m).astype(np.float64)
         found.append(_differences(times @ columns))

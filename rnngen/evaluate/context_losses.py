@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnngen import work
 from rnngen.config import OnUnknown
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import Engine, Ids, LanguageModel, State
@@ -76,7 +77,8 @@ def context_losses(
     places = np.arange(count) * len(ids) // count
     carried = _carried(model, ids, newline_id, places)
     losses = []
-    for context in context_lengths(longest):
+    lengths = context_lengths(longest)
+    for context in work.follow(lengths, "short contexts", sum(lengths), "", int):
         logprobs = carried.copy()
         far = places >= context  # the others see all tokens, as with the state carried
         logprobs[far] = _with_context(model, ids, places[far], context)
@@ -126,7 +128,9 @@ def _carried(
 ) -> Array:
     found = []
     start = 0
-    for logprobs in score_text(model, ids[: places[-1] + 1], newline_id):
+    n_tokens = int(places[-1]) + 1
+    windows = score_text(model, ids[:n_tokens], newline_id)
+    for logprobs in work.follow(windows, "all of the context", n_tokens, "tokens", len):
         here = places[(places >= start) & (places < start + len(logprobs))] - start
         found.append(logprobs[here])
         start += len(logprobs)
@@ -138,7 +142,7 @@ def _with_context(
 ) -> Array:
     """Log-probabilities of the tokens at `places`, each from the `context` tokens before it: [N]."""
     found = [np.empty(0, np.float32)]
-    for some in _batches(places):
+    for some in work.follow(_batches(places), "windows", len(places), "tokens", len):
         windows = np.asarray(ids[some[:, None] + np.arange(-context, 0)], np.int64)  # [B, context]
         targets = np.asarray(ids[some], np.int64)[:, None]
         state = _after(model, windows[:, :-1])

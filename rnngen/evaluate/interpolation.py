@@ -8,6 +8,7 @@ natural. The other model may be of any kind.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnngen import work
 from rnngen.engine.scoring import Reader, perplexity
 
 Logprobs = npt.NDArray[np.floating]
@@ -79,7 +81,7 @@ def tune_weight(logprobs: Logprobs, other: Logprobs) -> Tuned:
         other: of the same tokens.
     """
     weight, n_iterations = 0.5, 0
-    while True:
+    for _ in work.follow(itertools.count(), "EM", None, "iterations"):
         mixed = mix(logprobs, other, weight)
         ratio, other_ratio = np.exp(logprobs - mixed).mean(), np.exp(other - mixed).mean()
         gap_nats = math.log(max(ratio, other_ratio, 1.0))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnngen import work
 from rnngen.config import ModelConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import LOGITS_AT_A_TIME, Engine, Ids, LanguageModel, log_softmax_at
@@ -106,7 +107,8 @@ def tune_cache(model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: i
     thetas = [number / engine.config.hidden_size for number in THETAS_TIMES_H]
     parts: dict[tuple[float, int], list[Array]] = {pair: [] for pair in itertools.product(thetas, SIZES)}
     static: list[Array] = []
-    for window in _windows(engine, [ids], newline_id, max(SIZES)):
+    windows = _windows(engine, [ids], newline_id, max(SIZES))
+    for window in work.follow(windows, "tuning the cache", len(ids), "tokens", lambda window: len(window.logprobs)):
         static.append(window.logprobs)
         for (theta, size), found in parts.items():
             found.append(window.cache_logprobs(theta, size))

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from rnngen import work
 from rnngen.checks import check_choice
 from rnngen.config import OnUnknown, ScoreState
 from rnngen.engine.language_model import LanguageModel
-from rnngen.engine.scoring import Reader, Scorer, network_scorer
+from rnngen.engine.scoring import WINDOW_TOKENS, Reader, Scorer, in_windows, network_scorer
 from rnngen.errors import DataError
 from rnngen.evaluate.comparison import have_same_tokens
 from rnngen.evaluate.interpolation import Mixture, Tuned, mix, tune_weight
@@ -116,7 +118,7 @@ def _measure_together(group: Sequence[Predictor], text: Text, on_unknown: OnUnkn
     scorers = list(dict.fromkeys(predictor.scorer for predictor in group))
     parts, *copies = _copies(_parts(tokenizer, state, text, on_unknown, unknowns), 1 + len(scorers))
     queues = {
-        scorer: _Queue(scorer((part.ids for part in copy), tokenizer.newline_id))
+        scorer: _Queue(scorer(_followed((part.ids for part in copy), state), tokenizer.newline_id))
         for scorer, copy in zip(scorers, copies, strict=True)
     }
     readers = {mixture.reader: mixture.reader() for predictor in group if (mixture := predictor.mixture)}
@@ -136,7 +138,8 @@ def _logprobs(
     group: Sequence[Predictor], part: _Part, queues: dict[Scorer, _Queue], readers: dict[Callable[[], Reader], Reader]
 ) -> list[Logprobs]:
     """Log-probabilities of the next part's tokens by each predictor; each scorer and each reader runs once."""
-    scored = {scorer: queue.take(len(part.ids)) for scorer, queue in queues.items()}
+    in_turn = work.follow(queues.items(), "scoring", len(queues))
+    scored = {scorer: queue.take(len(part.ids)) for scorer, queue in in_turn}
     read = {key: reader(part.ids) for key, reader in readers.items()}
     return [
         mix(scored[predictor.scorer], read[mixture.reader], mixture.weight)
@@ -144,6 +147,17 @@ def _logprobs(
         else scored[predictor.scorer]
         for predictor in group
     ]
+
+
+def _followed(arrays: Iterable[Ids], state: ScoreState) -> Iterable[npt.NDArray[np.integer]]:
+    """The same ids; where they may be cut, in pieces of which each is followed."""
+    if state == "reset":
+        return arrays
+    return (
+        piece
+        for ids in arrays
+        for piece in work.follow(in_windows([ids], WINDOW_TOKENS), "scoring", len(ids), "tokens", len)
+    )
 
 
 def tune_mixture(static: Predictor, mixture: Mixture, text: Text, on_unknown: OnUnknown = "unk") -> Tuned:
@@ -161,7 +175,8 @@ def tune_mixture(static: Predictor, mixture: Mixture, text: Text, on_unknown: On
     parts = [part.ids for part in _parts(tokenizer, static.state, text, on_unknown, unknowns)]
     if not any(map(len, parts)):
         raise DataError(f"the text to tune on {emptiness(unknowns.count)}: name another with --tune")
-    logprobs = np.concatenate(list(static.scorer(parts, tokenizer.newline_id)))
+    arrays = work.follow(parts, "scoring the text to tune on", sum(map(len, parts)), "tokens", len)
+    logprobs = np.concatenate(list(static.scorer(_followed(arrays, static.state), tokenizer.newline_id)))
     return tune_weight(logprobs, np.concatenate([*map(mixture.reader(), parts)]))
 
 

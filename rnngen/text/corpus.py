@@ -12,7 +12,6 @@ import hashlib
 import io
 import os
 import re
-import shutil
 import sys
 import tempfile
 import zlib
@@ -20,7 +19,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from rnngen import work
 from rnngen.errors import ConfigError, DataError, brief
+from rnngen.text.reading import Reading
 from rnngen.tokenizers.base import Text
 
 READ_BYTES = 1 << 18  # with 1 << 20, byte ids of 100 MB took twice as long, char ids a fifth longer
@@ -62,7 +63,8 @@ class FileText:
         self._first_seen: dict[int, tuple[int, int]] = {}
 
     def chunks(self) -> Iterator[str]:
-        return _cut_in_fixed_places(self._pieces())
+        reading = Reading(self.paths)
+        return reading.follow(_cut_in_fixed_places(self._pieces(reading)), len)
 
     def lines(self) -> Iterator[str]:
         """Every line with its line break; an unterminated last line has none."""
@@ -71,16 +73,19 @@ class FileText:
 
     def line_blocks(self) -> Iterator[list[str]]:
         """The lines, in the blocks that were read together."""
-        return line_blocks_of(self._pieces())
+        reading = Reading(self.paths)
+        return reading.follow(line_blocks_of(self._pieces(reading)), lambda lines: sum(map(len, lines)))
 
-    def _pieces(self) -> Iterator[str]:
+    def _pieces(self, reading: Reading) -> Iterator[str]:
         unterminated = False
         for index, path in enumerate(self.paths):
             if unterminated:
                 yield "\n"
                 unterminated = False
             with self._open(index) as file:
+                reading.opened(index, file)
                 for piece in _decode(file, _shown(path), self.encoding):
+                    reading.took(file, len(piece))
                     unterminated = not piece.endswith("\n")
                     yield piece
             self._check_same(index)
@@ -132,7 +137,9 @@ class FileText:
     @staticmethod
     def _spool(stream: BinaryIO) -> BinaryIO:
         spool = tempfile.TemporaryFile()  # noqa: SIM115 - read again and again, gone with the process
-        shutil.copyfileobj(stream, spool)
+        blocks = iter(lambda: stream.read(READ_BYTES), b"")
+        for block in work.follow(blocks, "reading", None, work.BYTES, len):
+            spool.write(block)
         spool.flush()
         return spool
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rnngen import work
 from rnngen.config import TokenizerConfig, TrainConfig
 from rnngen.errors import DataError
 from rnngen.text.corpus import Survey, survey
@@ -65,15 +66,18 @@ def prepare(
         TokenizerError: the tokenizer cannot be built from this text.
     """
     cache = IdsCache(folder or default_folder())
-    found = survey(text)
-    valid_found = None if valid is None else survey(valid, "the validation text")
+    with work.named("reading the text"):
+        found = survey(text)
+        valid_found = None if valid is None else survey(valid, "the validation text")
     if valid is None or valid_found is None:
         texts = [_split(text, found, config)]
     else:
         texts = [_whole(text, found, config.lines, "text"), _whole(valid, valid_found, config.lines, "validation text")]
     if tokenizer is None:
-        tokenizer = cache.tokenizer(texts[0], wanted)
-    train, valid_ids = [ids for keyed in texts for ids in cache.ids(keyed, tokenizer)]
+        with work.named(f"the vocabulary ({wanted.level})"):
+            tokenizer = cache.tokenizer(texts[0], wanted)
+    with work.named("encoding the text"):
+        train, valid_ids = [ids for keyed in texts for ids in cache.ids(keyed, tokenizer)]
     if len(train.ids) < 2 or not len(valid_ids.ids):
         raise DataError(
             f"the text has {len(train.ids)} tokens to train on and {len(valid_ids.ids)} to validate on, "

@@ -27,6 +27,7 @@ from unicodedata import unidata_version
 
 import numpy as np
 
+from rnngen import work
 from rnngen.config import OnUnknown, TokenizerConfig
 from rnngen.errors import DataError, TokenizerError
 from rnngen.text.ids_on_disk import EncodingCounts, IdsOnDisk, IdsWriter, dtype_for, map_ids, write_all
@@ -288,7 +289,8 @@ def _checked_header(file: BinaryIO, name: str) -> dict[str, Any] | None:
     try:
         header = file.read(HEADER_BYTES)
         digest = hashlib.sha256()
-        while block := file.read(_READ_BYTES):
+        blocks = iter(lambda: file.read(_READ_BYTES), b"")
+        for block in work.follow(blocks, "checking the cache", found.st_size, work.BYTES, len):
             digest.update(block)
     except OSError:
         return None

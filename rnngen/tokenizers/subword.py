@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnngen import work
 from rnngen.config import SubwordModel
 from rnngen.errors import TokenizerError
 from rnngen.printable import SPACE_MARK
@@ -61,10 +62,12 @@ class SubwordTokenizer:
         """Train SentencePiece. Raises TokenizerError when the text is too small for the vocabulary asked for."""
         n_chars = sum(len(chunk) for chunk in text.chunks())
         share = MOST_CHARS / max(n_chars, 1)
-        if vocab_size is None:
-            vocab_size = min(max(n_chars // 400, 320), 8_000)
-            return cls(_train_downwards(text, share, vocab_size, subword_model))
-        return cls(_train(text, share, vocab_size, subword_model))
+        # SentencePiece does not say how far it is.
+        with work.named("SentencePiece learns the subwords"):
+            if vocab_size is None:
+                vocab_size = min(max(n_chars // 400, 320), 8_000)
+                return cls(_train_downwards(text, share, vocab_size, subword_model))
+            return cls(_train(text, share, vocab_size, subword_model))
 
     def encode(self, text: str) -> Ids:
         lines = _LONE_SURROGATE.sub("\ufffd", text).split(NEWLINE)

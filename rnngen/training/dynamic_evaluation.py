@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rnngen import work
 from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig
 from rnngen.engine.scoring import Scorer, in_windows
@@ -117,7 +118,8 @@ def tune_dynamic(config: ModelConfig, weights: Weights, ids: npt.NDArray[np.inte
 
     def loss(learning_rate: float, decay: float) -> float:
         scorer = dynamic_scorer(config, weights, learning_rate, decay, DynamicSettings.bptt)
-        return _loss(scorer([ids], newline_id))
+        losses = work.follow(scorer([ids], newline_id), f"dynamic, lr {learning_rate:g}", len(ids), "tokens", len)
+        return _loss(losses)
 
     losses = {(rate, 0.0): loss(rate, 0.0) for rate in (0.0, *LEARNING_RATES)}
     rate, _ = min(losses, key=lambda pair: losses[pair])

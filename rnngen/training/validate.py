@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from rnngen import work
 from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig
 from rnngen.engine.language_model import Engine, LanguageModel
@@ -26,11 +27,12 @@ def validation_loss(model: LanguageModel, data: Dataset) -> float:
     """Nats a token over the whole validation text: with carried state, or each line by itself."""
     ids, newline_id = data.valid.ids, data.tokenizer.newline_id
     if data.lines:
-        return _mean(part for lines in _lines(ids, newline_id) for part in score_lines(model, lines, newline_id))
+        scored = (part for lines in _lines(ids, newline_id) for part in score_lines(model, lines, newline_id))
+        return _mean(scored, len(ids))
     segments = min(SEGMENTS, len(ids) // SHORTEST_SEGMENT)
     if segments < 2:
-        return _mean(score_text(model, ids, newline_id))
-    return _mean(_side_by_side(model, ids, newline_id, segments))
+        return _mean(score_text(model, ids, newline_id), len(ids))
+    return _mean(_side_by_side(model, ids, newline_id, segments), len(ids))
 
 
 def _lines(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[list[npt.NDArray[np.integer]]]:
@@ -82,7 +84,7 @@ def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> float:
     engine = Engine(config, weights)
     if data.lines:
         return validation_loss(engine, data)
-    return _mean(score_text(engine, data.valid.ids, data.tokenizer.newline_id))
+    return _mean(score_text(engine, data.valid.ids, data.tokenizer.newline_id), len(data.valid.ids))
 
 
 def exact_seconds(network: TorchModel, data: Dataset) -> float:
@@ -96,9 +98,9 @@ def exact_seconds(network: TorchModel, data: Dataset) -> float:
     return (time.perf_counter() - start) * len(data.valid.ids) / ids.size
 
 
-def _mean(parts: Iterable[npt.NDArray[np.float32]]) -> float:
+def _mean(parts: Iterable[npt.NDArray[np.float32]], expected: int) -> float:
     total, n_tokens = 0.0, 0
-    for part in parts:
+    for part in work.follow(parts, "validation", expected, "tokens", len):
         total += float(part.sum(dtype=np.float64))
         n_tokens += part.size
     return -total / n_tokens

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rnngen.cli.charts import chart, sparkline
+from rnngen.cli.charts import bar, chart, sparkline
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,8 @@ def test_a_chart_leaves_out_what_is_not_finite():
     assert chart([("o", line)], width=4, height=4).count("o") == 2
     assert chart([("o", [(0, math.nan)])]) == ""
     assert chart([]) == ""
+
+
+def test_a_bar_starts_at_zero_and_is_drawn_to_an_eighth():
+    assert [bar(value, 2.0, 4) for value in (2.0, 1.0, 0.75, 1 / 16, 0.0)] == ["████", "██", "█▌", "▏", ""]
+    assert bar(0.0, 0.0, 4) == ""

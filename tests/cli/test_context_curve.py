@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from rnngen.cli.context_curve import bar, write_curve
+from rnngen.cli.context_curve import write_curve
 from rnngen.evaluate.context_losses import ContextLoss
 
 LOSSES = [ContextLoss(1, 3.0, 0.25, 40), ContextLoss(2, 2.0, 0.25, 40), ContextLoss(None, 1.0, math.nan, 40)]
@@ -37,8 +37,3 @@ def test_on_a_terminal_every_context_has_a_bar(capsys, monkeypatch):
     header, *lines = capsys.readouterr().out.splitlines()
     assert "█" not in header
     assert [line.count("█") for line in lines] == [40, 26, 13]
-
-
-def test_a_bar_starts_at_zero_and_is_drawn_to_an_eighth():
-    assert [bar(value, 2.0, 4) for value in (2.0, 1.0, 0.75, 1 / 16, 0.0)] == ["████", "██", "█▌", "▏", ""]
-    assert bar(0.0, 0.0, 4) == ""
