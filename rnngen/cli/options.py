@@ -129,7 +129,9 @@ def read_or_explain(texts: list[str] | None, explanation: str) -> list[str]:
     import sys
 
     if texts:
-        if texts.count("-") > 1:
+        from rnngen.text.sources import is_standard_input
+
+        if sum(map(is_standard_input, texts)) > 1:
             raise ConfigError("- is given twice: standard input can be read once")
         return texts
     if sys.stdin is None or sys.stdin.isatty():
