@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from rnngen.text.corpus import READ_BYTES
+from rnngen.text.unpacking import READ_BYTES
 
 BOMB = "gzip bomb"
 _MOST = 4_000  # characters of most kinds: scoring them takes a moment

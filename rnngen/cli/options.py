@@ -15,7 +15,7 @@ from rnngen.runs.repeat import NO_ORDERS
 
 Texts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TEXT", help="Text files. - is standard input; .gz files are decompressed."),
+    typer.Argument(metavar="TEXT", help="Text files. - is standard input; gzip is decompressed."),
 ]
 Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Encoding of the texts.")]
 Model = Annotated[
@@ -129,9 +129,7 @@ def read_or_explain(texts: list[str] | None, explanation: str) -> list[str]:
     import sys
 
     if texts:
-        from rnngen.text.sources import is_standard_input
-
-        if sum(map(is_standard_input, texts)) > 1:
+        if texts.count("-") > 1:
             raise ConfigError("- is given twice: standard input can be read once")
         return texts
     if sys.stdin is None or sys.stdin.isatty():

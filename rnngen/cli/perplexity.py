@@ -79,8 +79,8 @@ def perplexity(
 
     console = Console(quiet)
     context.with_resource(work_shown(quiet))
-    text = FileText(paths, encoding)
-    tuning = FileText([_another(tune, paths)], encoding) if tune is not None else None
+    text = FileText(paths, encoding, console.note)
+    tuning = FileText([_another(tune, paths)], encoding, console.note) if tune is not None else None
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
     if longest_context is not None:
         _write_context_curve(loaded[0], text, longest_context, on_unknown, json, console)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shlex
 from collections.abc import Iterator
 
 from rnngen.cli.output import Console, drop_stdout
@@ -116,4 +117,4 @@ def _report(ended: Ended, started: Started, console: Console) -> None:
 def _say_how_to_go_on(can_go_on: bool, started: Started, console: Console) -> None:
     with contextlib.suppress(OSError):
         if can_go_on and started.resume_path.exists():
-            console.note(f"go on: {started.go_on}")
+            console.note(f"go on: rnngen train --resume {shlex.quote(str(started.output))}")

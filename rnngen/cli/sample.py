@@ -89,7 +89,7 @@ def sample(
     )  # fmt: skip
     console = Console(quiet)
     context.with_resource(work_shown(quiet))
-    text = _read_prompt(prompt, prompt_file, encoding)
+    text = _read_prompt(prompt, prompt_file, encoding, console)
     end_with_the_pipe()
     loaded = models.load(model, device=device, say=console.note)
     ids = _encode_prompt(loaded, text, on_unknown, console)
@@ -134,13 +134,13 @@ def _write_as_it_comes(prompt: str, pieces: Iterable[str]) -> None:
         sys.stdout.write("\n")
 
 
-def _read_prompt(prompt: str | None, prompt_file: str | None, encoding: str) -> str:
+def _read_prompt(prompt: str | None, prompt_file: str | None, encoding: str, console: Console) -> str:
     if prompt_file is None:
         return prompt or ""
     from rnngen.text.corpus import FileText
 
     parts: list[str] = []
-    for chunk in FileText([prompt_file], encoding).chunks():
+    for chunk in FileText([prompt_file], encoding, console.note).chunks():
         parts.append(chunk)
         if sum(map(len, parts)) > LONGEST_PROMPT:
             raise DataError(

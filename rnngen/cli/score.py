@@ -116,7 +116,7 @@ def score(
     end_with_the_pipe()
     console = Console(quiet)
     context.with_resource(work_shown(quiet))
-    arriving = stream_lines(paths, encoding)  # which checks the files before the model is loaded
+    arriving = stream_lines(paths, encoding, console.note)  # which checks the files before the model is loaded
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
     one = loaded[0]
     if nbest is not None:

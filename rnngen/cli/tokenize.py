@@ -82,8 +82,8 @@ def tokenize(
     if save:
         _check_place(save, paths)
         check_writable(save, force=force)
-    text = FileText(paths, encoding)
-    lines: Iterator[str] = itertools.chain.from_iterable(stream_lines(paths, encoding))
+    text = FileText(paths, encoding, console.note)
+    lines: Iterator[str] = itertools.chain.from_iterable(stream_lines(paths, encoding, console.note))
     if tokenizer_file:
         tokenizer = load_tokenizer(tokenizer_file)
     elif model:

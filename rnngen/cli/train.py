@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import shlex
+import sys
 from collections.abc import Generator
 from importlib import resources
 from pathlib import Path
@@ -219,9 +221,8 @@ def _paths(texts: list[str] | None) -> list[str]:
         return options.read_or_explain(texts, "")
     explanation = _no_text()
     paths = options.read_or_explain(None, explanation)
-    from rnngen.text.sources import has_standard_input
-
-    if not has_standard_input():
+    # Nothing is taken from the pipe: the text is read from its start later.
+    if not sys.stdin.buffer.peek(1).removeprefix(codecs.BOM_UTF8):  # type: ignore[union-attr]
         raise DataError(explanation)
     return paths
 
@@ -229,9 +230,7 @@ def _paths(texts: list[str] | None) -> list[str]:
 def _output_path(output: str | None, paths: list[str]) -> Path:
     if output:
         return checkpoint_paths.path_of(output)
-    from rnngen.text.sources import is_descriptor
-
-    name = "model" if is_descriptor(paths[0]) else Path(paths[0].removesuffix(".gz")).stem
+    name = "model" if paths[0] == "-" else Path(paths[0].removesuffix(".gz")).stem
     return checkpoint_paths.FOLDER / (name + checkpoint_paths.SUFFIX)
 
 

@@ -13,7 +13,7 @@ from rnngen.errors import ConfigError, DataError
 from rnngen.storage import checkpoint_paths
 from rnngen.storage.untrusted_json import MOST_CHARS
 from rnngen.text.corpus import FileText, StringText
-from rnngen.text.sources import is_standard_input
+from rnngen.text.decoding import Say
 from rnngen.tokenizers.base import Text
 
 SAVE_EVERY = 60.0
@@ -69,13 +69,13 @@ class Request:
         """The resume file, beside the checkpoint."""
         return checkpoint_paths.resume_path(self.output)
 
-    def open_text(self) -> Text:
+    def open_text(self, say: Say = lambda note: None) -> Text:
         """The text, to be read as often as needed. Raises DataError, ConfigError."""
-        return FileText(self.paths, self.encoding) if self.text is None else StringText(self.text)
+        return FileText(self.paths, self.encoding, say) if self.text is None else StringText(self.text, say)
 
-    def open_valid(self) -> Text | None:
+    def open_valid(self, say: Say = lambda note: None) -> Text | None:
         """The validation text, if it has a file of its own. Raises DataError, ConfigError."""
-        return FileText([str(self.valid)], self.encoding) if self.valid else None
+        return FileText([str(self.valid)], self.encoding, say) if self.valid else None
 
     def check_files(self) -> None:
         """See that no file that is read would be written, none written twice, and all named. Raises ConfigError."""
@@ -85,7 +85,7 @@ class Request:
                 "join some of the files"
             )
         named = (*self.paths, self.valid, self.tokenizer_file, self.init_from)
-        read = {Path(path).resolve() for path in named if path and not is_standard_input(str(path))}
+        read = {Path(path).resolve() for path in named if path and path != "-"}
         for flag, path in (("--output", self.output), ("--log", self.log)):
             if path and path.resolve() in read:
                 raise ConfigError(f"{flag} is {path}, which this run reads: name another file")
@@ -93,7 +93,7 @@ class Request:
             raise ConfigError(f"--log is {self.log}, which the run writes itself: name another file")
         if self.output.name.endswith(checkpoint_paths.RESUME_SUFFIX):
             raise ConfigError(f"{self.output} has the name of a resume file: name another with --output")
-        if sum(is_standard_input(str(path)) for path in named if path) > 1:
+        if self.paths.count("-") + (str(self.valid) == "-") > 1:
             raise ConfigError("- is given twice: standard input can be read once")
 
     def to_dict(self) -> dict[str, Any]:
@@ -157,5 +157,5 @@ def _has_form(values: dict[str, Any]) -> bool:
 
 
 def _absolute(path: str) -> str:
-    """A path that holds in any folder; standard input is `-`."""
-    return "-" if is_standard_input(path) else os.path.abspath(path)
+    """A path that holds in any folder; `-` (standard input) stays as it is."""
+    return path if path == "-" else os.path.abspath(path)

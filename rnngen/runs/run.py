@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from rnngen.config import TokenizerConfig
@@ -18,7 +18,6 @@ from rnngen.runs.events import Diverged, Ended, Event, NotSaved, ResumeSaved, St
 from rnngen.runs.history import measurement
 from rnngen.runs.keeper import Keeper
 from rnngen.runs.overwriting import check_nothing_is_lost
-from rnngen.runs.repeat import resume_line
 from rnngen.runs.request import Request
 from rnngen.runs.warm_start import WarmStart
 from rnngen.storage.locks import hold
@@ -78,16 +77,14 @@ def run(request: Request, *, should_stop: Callable[[], bool] = lambda: False) ->
 
 def started(keeper: Keeper, notes: tuple[str, ...]) -> Started:
     """The first event of a run."""
-    request = keeper.request
     return Started(
         dataset=keeper.dataset,
         plan=keeper.plan,
-        output=request.output,
-        resume_path=request.resume_path,
+        output=keeper.request.output,
+        resume_path=keeper.request.resume_path,
         resumed_after=keeper.resumable_step,
-        go_on=resume_line(request.output, request.paths, request.valid, request.log),
         best_valid_loss_nats=keeper.best.valid_loss_nats if keeper.best else math.inf,
-        notes=notes,
+        notes=(*keeper.dataset.notes, *notes),
     )
 
 
@@ -190,5 +187,8 @@ def read_texts(request: Request, tokenizer: Tokenizer | None) -> Dataset:
     Args:
         tokenizer: None builds the one that is asked for.
     """
+    notes: list[str] = []
+    text, valid = request.open_text(notes.append), request.open_valid(notes.append)
     wanted = request.tokenizer or TokenizerConfig()
-    return prepare(request.open_text(), request.open_valid(), request.training, tokenizer, wanted, request.cache_dir)
+    dataset = prepare(text, valid, request.training, tokenizer, wanted, request.cache_dir)
+    return replace(dataset, notes=(*notes, *dataset.notes))

@@ -36,7 +36,7 @@ def train(
     """Train a model. It takes three minutes unless `training` says otherwise.
 
     Args:
-        paths: the text: one file or several, one after another. `-` is standard input; `.gz` files are decompressed.
+        paths: the text: one file or several, one after another. `-` is standard input; gzip is decompressed.
         text: the text itself, in place of files.
         output: the checkpoint to write, a path or a name in ./checkpoints. None writes none: `model.save` does.
         tokenizer: how to build the tokenizer, or the path of a saved one. None takes that of `init_from`, or else

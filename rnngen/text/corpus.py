@@ -1,30 +1,28 @@
-"""Files, standard input and .gz as one text in bounded memory.
+"""Files, standard input and strings as one text in bounded memory.
 
-A text is read in chunks, as many times as it is needed. Nothing here knows of tokens.
-Line breaks are `\\n` whatever the file has (LF, CRLF, CR); a byte order mark is dropped.
+A text is read in chunks, as many times as it is needed. Nothing here knows of tokens. `unpacking` gives the bytes,
+`decoding` makes characters of them; line breaks are `\\n`.
 """
 
 from __future__ import annotations
 
 import codecs
-import gzip
 import hashlib
-import io
 import os
 import re
 import sys
 import tempfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from rnngen import work
 from rnngen.errors import ConfigError, DataError, brief
+from rnngen.text.decoding import Say, decoded, normalized, nul_error, once
 from rnngen.text.reading import Reading
+from rnngen.text.unpacking import READ_BYTES, reads, shown, text_bytes
 from rnngen.tokenizers.base import Text
 
-READ_BYTES = 1 << 18  # with 1 << 20, byte ids of 100 MB took twice as long, char ids a fifth longer
 LONGEST_CHUNK = 1 << 18  # characters of several lines
 # Characters, where lines are taken one by one: score --tokens --json holds almost a kilobyte for each. Elsewhere a
 # longer line is cut at a space, or anywhere.
@@ -38,16 +36,17 @@ class FileText:
     Every reading gives the same text or an error: the size and time of every file are compared.
 
     Args:
-        paths: file names. `-` is standard input; `.gz` files are decompressed.
+        paths: file names. `-` is standard input; gzip is decompressed, whatever its name.
         encoding: any that Python knows.
+        say: takes notes on what was found while reading.
 
     Raises:
-        DataError: a file does not exist or cannot be read; while reading, it cannot be decoded, or has changed since
-            it was first opened.
+        DataError: a file does not exist or cannot be read; while reading, it is no text, cannot be decoded, or has
+            changed since it was first opened.
         ConfigError: there is no such encoding.
     """
 
-    def __init__(self, paths: Sequence[str], encoding: str = "utf-8") -> None:
+    def __init__(self, paths: Sequence[str], encoding: str = "utf-8", say: Say = lambda note: None) -> None:
         try:
             codecs.lookup(encoding)
             "".encode(encoding)
@@ -59,6 +58,7 @@ class FileText:
             _check_readable(path)
         self.paths = list(paths)
         self.encoding = encoding
+        self._note = once(say)
         self._spools: dict[int, BinaryIO] = {}
         self._first_seen: dict[int, tuple[int, int]] = {}
 
@@ -84,7 +84,8 @@ class FileText:
                 unterminated = False
             with self._open(index) as file:
                 reading.opened(index, file)
-                for piece in _decode(file, _shown(path), self.encoding):
+                head, data = text_bytes(file, path)
+                for piece in decoded(head, data, shown(path), self.encoding, self._note):
                     reading.took(file, len(piece))
                     unterminated = not piece.endswith("\n")
                     yield piece
@@ -98,8 +99,6 @@ class FileText:
                     raise DataError("standard input is closed: name a file")
                 return self._reread(index, sys.stdin.buffer)
             self._check_same(index)
-            if path.endswith(".gz"):
-                return gzip.open(path, "rb")  # type: ignore[return-value]
             if not os.path.isfile(path):
                 # A pipe such as bash's <(command) can be read only once.
                 return self._reread(index, None)
@@ -123,36 +122,42 @@ class FileText:
 
     def _reread(self, index: int, stream: BinaryIO | None) -> BinaryIO:
         if index not in self._spools:
+            name = shown(self.paths[index])
+            stream = stream or open(self.paths[index], "rb")  # noqa: SIM115 - of a pipe
+            pieces = reads(stream, name)
+            if not stream.isatty():
+                pieces = work.follow(pieces, "reading", None, work.BYTES, len)
             try:
-                self._spools[index] = self._spool(stream or open(self.paths[index], "rb"))  # noqa: SIM115
+                self._spools[index] = _spool(pieces)
             except OSError as error:
                 raise DataError(
-                    f"cannot keep {_shown(self.paths[index])} in a temporary file: {error.strerror}; "
+                    f"cannot keep {name} in a temporary file: {error.strerror}; "
                     "set TMPDIR to a folder with room, or name a file"
                 ) from None
         duplicate = os.fdopen(os.dup(self._spools[index].fileno()), "rb")
         duplicate.seek(0)
         return duplicate
 
-    @staticmethod
-    def _spool(stream: BinaryIO) -> BinaryIO:
-        spool = tempfile.TemporaryFile()  # noqa: SIM115 - read again and again, gone with the process
-        blocks = iter(lambda: stream.read(READ_BYTES), b"")
-        for block in work.follow(blocks, "reading", None, work.BYTES, len):
-            spool.write(block)
-        spool.flush()
-        return spool
+
+def _spool(pieces: Iterator[bytes]) -> BinaryIO:
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - read again and again, gone with the process
+    spool.writelines(pieces)
+    spool.flush()
+    return spool
 
 
 class StringText:
     """A string, read like a file that holds it: with the same line breaks and the same chunks.
 
+    Args:
+        say: as in `FileText`.
+
     Raises:
         ConfigError: it is no string.
-        DataError: it holds a surrogate, which cannot be written as UTF-8.
+        DataError: it holds a NUL, or a surrogate, which cannot be written as UTF-8.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, say: Say = lambda note: None) -> None:
         if not isinstance(text, str):
             raise ConfigError(f"text is {brief(text)}: it must be a string")
         if surrogate := _SURROGATE.search(text):
@@ -160,16 +165,19 @@ class StringText:
                 f"the text has U+{ord(surrogate[0]):04X} at character {surrogate.start() + 1}: a surrogate is half of "
                 "a character and cannot be written as UTF-8"
             )
-        self._text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        if "\0" in text:
+            raise nul_error(text, 0, "the text", "leave it out")
+        self._text = text
+        self._note = once(say)
 
     def chunks(self) -> Iterator[str]:
         pieces = (self._text[start : start + READ_BYTES] for start in range(0, len(self._text), READ_BYTES))
-        return _cut_in_fixed_places(pieces)
+        return _cut_in_fixed_places(normalized(pieces, "the text", self._note))
 
 
-def stream_lines(paths: Sequence[str], encoding: str = "utf-8") -> Iterator[list[str]]:
+def stream_lines(paths: Sequence[str], encoding: str = "utf-8", say: Say = lambda note: None) -> Iterator[list[str]]:
     """The lines of texts as they arrive, read once; those that arrived together form a block."""
-    return _StreamedText(paths, encoding).line_blocks()
+    return _StreamedText(paths, encoding, say).line_blocks()
 
 
 class _StreamedText(FileText):
@@ -191,41 +199,6 @@ def _check_readable(path: str) -> None:
         raise DataError(f"cannot read {path}: there is no such file")
     if not os.access(path, os.R_OK):
         raise DataError(f"cannot read {path}: permission denied; make it readable")
-
-
-def _shown(path: str) -> str:
-    return "standard input" if path == "-" else path
-
-
-def _decode(file: BinaryIO, name: str, encoding: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
-    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
-    offset = 0
-    at_start = True
-    while True:
-        try:
-            data = file.read1(READ_BYTES) if hasattr(file, "read1") else file.read(READ_BYTES)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from None
-        try:
-            text = newlines.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            place = offset + len(data) - len(error.object) + error.start
-            byte = error.object[error.start]
-            raise DataError(
-                f"{name} is not {encoding}: byte 0x{byte:02X} at offset {place} cannot be decoded; "
-                "name the file's encoding with --encoding, for example --encoding latin-1"
-            ) from None
-        except UnicodeError as error:
-            raise DataError(f"{name} is not {encoding}: {error}; name its encoding with --encoding") from None
-        offset += len(data)
-        if at_start and text:
-            text = text.removeprefix("\ufeff")
-            at_start = False
-        if text:
-            yield text
-        if not data:
-            return
 
 
 def _cut_in_fixed_places(pieces: Iterator[str]) -> Iterator[str]:
@@ -325,17 +298,11 @@ class Survey:
 
 
 def survey(text: Text, name: str = "the text") -> Survey:
-    """Count and hash a text. Raises DataError when it is empty, or holds NUL characters as binary files do."""
+    """Count and hash a text. Raises DataError when it is empty, or cannot be read."""
     n_chars = n_lines = 0
     ended = True  # whether the line before this chunk is complete, or has been blank so far
     digest = hashlib.sha256()
     for chunk in text.chunks():
-        if "\0" in chunk:
-            place = n_chars + chunk.index("\0")
-            raise DataError(
-                f"{name} has a NUL character at character {place + 1}: it is a binary file, "
-                "or it has another encoding (try --encoding utf-16)"
-            )
         n_chars += len(chunk)
         lines = chunk.split("\n")
         n_lines += sum(1 for line in lines if line.strip()) - (not ended and bool(lines[0].strip()))

@@ -27,6 +27,7 @@ class Dataset:
         survey: of the given text (without a separate validation text).
         valid_chars: characters of the validation part, for losses per character.
         valid_sha256: of a separate validation text, as in `Survey`; None without one.
+        notes: what a person should know about the texts, as sentences.
     """
 
     tokenizer: Tokenizer
@@ -36,6 +37,7 @@ class Dataset:
     survey: Survey
     valid_chars: int
     valid_sha256: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def reused(self) -> bool:
