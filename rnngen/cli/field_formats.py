@@ -28,7 +28,7 @@ class KenLM(Writer):
     shown one larger. A word of several tokens has the id that follows those of the vocabulary.
 
     Args:
-        words: show words that white space separates instead of the model's tokens.
+        words: show words that blanks separate instead of the model's tokens.
     """
 
     def __init__(self, tokenizer: Tokenizer, words: bool) -> None:
@@ -94,7 +94,7 @@ class SRILM(Writer):
     """Each sentence, `p( word | context ) = [RNN] probability [ log10 ]` for each of its words, and its sums.
 
     Args:
-        words: show words that white space separates instead of the model's tokens.
+        words: show words that blanks separate instead of the model's tokens.
         name: of the text, for the sums at the end.
     """
 

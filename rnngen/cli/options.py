@@ -56,7 +56,7 @@ SplitName = Annotated[
     Split,
     typer.Option(
         "--split",
-        help="How words are split: running text at punctuation, or text that is already split by white space.",
+        help="How words are split: running text at punctuation, or text that is already split by blanks.",
     ),
 ]
 SubwordModelName = Annotated[

@@ -86,7 +86,7 @@ def _conventions(measured: Measured) -> str:
         "state": "carried from line to line" if carried else "reset at every line",
         "lines": f"{start} as if after a line break; a line break ends a line, also a blank one, and is a token",
         "logarithms": "natural (nats), base 2 where it says bits",
-        "words": "what white space separates; ppl counts line ends as words, ppl1 does not; both have their nats",
+        "words": "what blanks separate; ppl counts line ends as words, ppl1 does not; both have their nats",
         "unknown": unknown[measured.on_unknown],
         "±": f"standard error over {units}{size}; - where it is undefined",
     }

@@ -33,7 +33,7 @@ def score(
     tokens: Annotated[bool, typer.Option("--tokens", help="Print every token with its surprisal.")] = False,
     words: Annotated[
         bool,
-        typer.Option("--words", help="Print every word, with the white space before it, and its surprisal."),
+        typer.Option("--words", help="Print every word, with the blanks before it, and its surprisal."),
     ] = False,
     base: Annotated[
         LogBase | None, typer.Option("--base", help="Base of all logarithms.", show_default="e; 2 for surprisals")

@@ -12,7 +12,7 @@ from rnngen.engine import compiled
 def describe(path: Path, checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     """What is in a checkpoint and what would run it, by section and name, ready for JSON."""
     tokenizer = checkpoint.tokenizer
-    split = {key: value for key, value in tokenizer.to_dict().items() if key == "split"}
+    split = {key: value for key, value in tokenizer.to_dict().items() if key.startswith("split")}
     return {
         "checkpoint": {
             "path": str(path),

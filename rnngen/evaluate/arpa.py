@@ -26,7 +26,8 @@ from rnngen.tokenizers.word import WordTokenizer
 BEGIN, END = "<s>", "</s>"
 _OTHER_UNK = "<UNK>"  # KenLM takes it for <unk>
 _BINARY = b"mmap lm http://kheafield.com/code"
-_BLANKS = re.compile(rb"[ \t\r\n\v\f]+")  # these separate fields for KenLM
+_BLANKS = b" \t\r\n\0"  # these separate fields for KenLM
+_FIELD = re.compile(rb"[^%s]+" % _BLANKS)
 _LONGEST_LINE = 1 << 20  # in bytes; a binary file may have no line break for long
 _MOST_COMPRESSED = 1032  # bytes that a byte of a .gz file can stand for
 _LONGEST_REASON = 300  # characters
@@ -153,7 +154,7 @@ def _one_grams(path: Path, file: BinaryIO) -> Iterator[str]:
     for line in _lines(file):
         if line.startswith(b"\\"):  # the next section; a 1-gram starts with a number
             break
-        fields = _BLANKS.split(line)
+        fields = _FIELD.findall(line)
         if len(fields) not in (2, 3):
             raise DataError(
                 f"the ARPA file {path} has a 1-gram that is not a number, a word and a back-off: "
@@ -197,7 +198,7 @@ def _counts(path: Path, file: BinaryIO) -> list[int]:
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     """Lines that are not blank, without white space at both ends."""
     while line := file.readline(_LONGEST_LINE):
-        if stripped := line.strip(b" \t\r\n\v\f"):
+        if stripped := line.strip(_BLANKS):
             yield stripped
 
 

@@ -18,6 +18,7 @@ from rnngen.config import OnUnknown, ScoreState
 from rnngen.errors import ConfigError
 from rnngen.text.word_spans import line_words
 from rnngen.tokenizers.base import Ids, Tokenizer
+from rnngen.tokenizers.splitting import split_words
 from rnngen.tokenizers.unknowns import Unknowns
 
 Logprobs = npt.NDArray[np.floating]
@@ -136,7 +137,8 @@ def _unknown_part(tokenizer: Tokenizer, line: str, ids: Ids) -> tuple[Mask, Mask
 
 def _counts(text: str) -> tuple[int, int, int]:
     """Words, characters, bytes."""
-    return len(text.split()), len(text), len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    n_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return len(split_words(text)), len(text), n_bytes
 
 
 @dataclass(frozen=True)

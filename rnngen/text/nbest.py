@@ -2,8 +2,8 @@
 
 Nothing here knows of models: a line is parsed, and written again with a new number.
 
-The words of a hypothesis are separated by ASCII white space, as in the three tools. Its text is these words with one
-space between them, so that hypotheses which differ only in spacing are equal.
+The words of a hypothesis are separated by blanks, as in split text (`tokenizers/splitting.py`). Its text is these words
+with one space between them, so that hypotheses which differ only in spacing are equal.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rnngen.config import NBEST_FEATURE, NbestForm
 from rnngen.errors import ConfigError, DataError, brief
 from rnngen.printable import visible
 from rnngen.text.corpus import LONGEST_LINE
+from rnngen.tokenizers.splitting import BLANKS
 
 SHAPES: dict[NbestForm, str] = {
     "moses": "ID ||| words ||| Name= value ... ||| total",
@@ -25,9 +26,12 @@ SHAPES: dict[NbestForm, str] = {
 SHOWN_CHARS = 60  # of a malformed line
 LONGEST_NUMBER = 1000  # characters; 1e308 without an exponent has 309
 
-_SEPARATOR = re.compile(r"(?<!\S)\|\|\|(?!\S)")
-_WORD = re.compile(r"[^ \t\v\f\r]+")
-_SRILM = re.compile(r"[ \t\v\f\r]*(?P<ascore>\S+)[ \t\v\f\r]+(?P<lscore>\S+)[ \t\v\f\r]+(?P<n_words>\S+)(?P<words>.*)")
+_INK = f"[^{BLANKS}]"
+_SEPARATOR = re.compile(rf"(?<!{_INK})\|\|\|(?!{_INK})")
+_WORD = re.compile(f"{_INK}+")
+_SRILM = re.compile(
+    rf"[{BLANKS}]*(?P<ascore>{_INK}+)[{BLANKS}]+(?P<lscore>{_INK}+)[{BLANKS}]+(?P<n_words>{_INK}+)(?P<words>.*)"
+)
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _FEATURE = re.compile(r"[^\s=|]+")
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)

@@ -44,10 +44,10 @@ def from_dict(values: object) -> Tokenizer:
             return CharTokenizer(characters)
         case {"level": "byte"}:
             return ByteTokenizer()
-        case {"level": "word", "split": "punctuation" | "whitespace" as split, "words": list(words)}:
+        case {"level": "word", "split": "punctuation" | "whitespace" as split, "words": list(words), **others}:
             if not all(isinstance(word, str) for word in words):
                 raise TokenizerError("a word vocabulary must hold strings only")
-            return WordTokenizer(words, split)
+            return WordTokenizer(words, split, _split_version(others))
         case {"level": "subword", "sentencepiece": str(encoded)}:
             try:
                 return SubwordTokenizer(base64.b64decode(encoded, validate=True))
@@ -91,14 +91,19 @@ def _from_parts(description: object, vocabulary: dict[str, bytes]) -> Tokenizer:
             return from_dict(description)  # byte level, or a file from before vocabularies were apart
         case {"level": "char"}, [("characters", content)]:
             return CharTokenizer(_decoded(content))
-        case {"level": "word", "split": "punctuation" | "whitespace" as split}, [("words", content)]:
+        case {"level": "word", "split": "punctuation" | "whitespace" as split, **others}, [("words", content)]:
             *words, cut = _decoded(content).split(NEWLINE)
             if cut:
                 raise TokenizerError("its last word is cut")
-            return WordTokenizer(words, split)
+            return WordTokenizer(words, split, _split_version(others))
         case {"level": "subword"}, [("sentencepiece", content)]:
             return SubwordTokenizer(content)
     raise TokenizerError("its vocabulary is not that of its level")
+
+
+def _split_version(values: dict[Any, Any]) -> Any:
+    """Files from before the rules had versions do not name one."""
+    return values.get("split_version", 1)
 
 
 def _check_size(n_symbols: int, vocab_size: int) -> None:

@@ -5,14 +5,14 @@ a single space between two tokens is implied, any other white space is a token o
 
     Ay, my lord!   ->   Ay  ￭,  my  lord  ￭!
 
-so a word at the start of a line and in the middle of it is the same symbol.
-Split text ("whitespace"): tokens are what white space separates, and `<unk>` in the text is the unknown symbol.
+so a word at the start of a line and in the middle of it is the same symbol. Blanks that the vocabulary lacks are no
+unknown word: they are no token, and separate words as a single space does.
+Split text ("whitespace"): tokens are what blanks separate, and `<unk>` in the text is the unknown symbol.
+The rules are in `splitting.py`.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, repeat
@@ -22,41 +22,50 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.config import Split
-from rnngen.errors import TokenizerError
+from rnngen.errors import TokenizerError, brief
 from rnngen.tokenizers.base import Ids, Spans, Text
+from rnngen.tokenizers.splitting import BLANKS, JOINER, LATEST, VERSIONS, Splitter, split_words
 from rnngen.tokenizers.symbols import NEWLINE, UNK, Unknown
 
-JOINER = "￭"
 DEFAULT_VOCAB_SIZE = 20_000
 _MOST_RUNS = 1 << 20  # counted in memory
 # Runs whose ids are kept: some 20 MB, so that texts of any size are scored in little memory.
 _MOST_KEPT, _LONGEST_KEPT = 1 << 16, 64
 _MOST_WORDS = 1 << 21  # that are counted at a time, and no fewer than so many times the vocabulary:
 _WORDS_PER_SYMBOL = 4
-# Words with single spaces between them, taken together: half the time of a match for every word and every space.
-# No possessive quantifier: Python 3.11.2 matches nested ones wrongly. None is needed, as a match is never taken back.
-_SPANS = re.compile(r"\S+(?: \S+)*|\n|[^\S\n]+")
 
 
 class WordTokenizer:
-    """Ids: 0 is the unknown word, 1 the line break, then the words, the most frequent first."""
+    """Ids: 0 is the unknown word, 1 the line break, then the words, the most frequent first.
+
+    Args:
+        split_version: of the rules by which texts are divided into words.
+    """
 
     level = "word"
     unk_id: int | None = 0
     newline_id = 1
     never_drawn: tuple[int, ...] = (0,)
 
-    def __init__(self, words: list[str], split: Split) -> None:
+    def __init__(self, words: list[str], split: Split, split_version: int = LATEST) -> None:
+        if type(split_version) is not int or split_version not in VERSIONS:
+            raise TokenizerError(
+                f"its words are split by version {brief(split_version)} of the rules, and this rnngen knows "
+                f"{VERSIONS[0]} to {LATEST}: use a newer rnngen"
+            )
         self.words = [UNK, NEWLINE, *words]
         self.split = split
+        self.split_version = split_version
+        self._splitter = Splitter(split, split_version)
         self.vocab_size = len(self.words)
         self._id_of = {word: id for id, word in enumerate(self.words)}
         if len(self._id_of) != self.vocab_size or "" in self._id_of:
             raise TokenizerError("a word vocabulary needs distinct words, none empty")
         solid = [word for word in words if split == "whitespace" or not word.isspace()]
-        if NEWLINE.join(solid).split() != solid or (len(solid) < len(words) and NEWLINE in "".join(words)):
+        words_of = split_words if split == "whitespace" and split_version > 1 else str.split
+        if words_of(NEWLINE.join(solid)) != solid or (len(solid) < len(words) and NEWLINE in "".join(words)):
             raise TokenizerError("a word vocabulary needs words without white space in them")
-        self._ids_of_run = _IdsOfRun(self._id_of)
+        self._ids_of_run = _IdsOfRun(self._id_of, self._splitter)
 
     @classmethod
     def build(cls, text: Text, vocab_size: int | None, min_count: int | None, split: Split) -> WordTokenizer:
@@ -70,7 +79,7 @@ class WordTokenizer:
         counted from there on. That can change which of the rarest words are taken.
         """
         most = max(_MOST_WORDS, _WORDS_PER_SYMBOL * (vocab_size or DEFAULT_VOCAB_SIZE))
-        counts = _count_words(text, split, most)
+        counts = _count_words(text, Splitter(split, LATEST), most)
         del counts[UNK], counts[NEWLINE]
         least = min_count or (1 if split == "whitespace" else 2)
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -78,13 +87,13 @@ class WordTokenizer:
         return cls(words[: (vocab_size or DEFAULT_VOCAB_SIZE) - 2], split)
 
     def encode(self, text: str) -> Ids:
-        runs = _runs(text, self.split)
+        runs = self._splitter.runs(text)
         if self.split == "whitespace":
             return np.fromiter(map(self._id_of.get, runs, repeat(0)), np.int32)
         return np.fromiter(chain.from_iterable(map(self._ids_of_run.__getitem__, runs)), np.int32)
 
     def spans(self, text: str, ids: Ids | None = None) -> Spans:
-        places = ((start, end) for _, start, end in _placed_pieces(text, self.split))
+        places = ((start, end) for _, start, end in self._placed_pieces(text))
         return np.fromiter(chain.from_iterable(places), np.int64).reshape(-1, 2)
 
     def decode(self, ids: npt.ArrayLike) -> str:
@@ -98,14 +107,26 @@ class WordTokenizer:
         return self.words[id]
 
     def unknowns(self, text: str) -> Iterator[Unknown]:
-        if self.split == "whitespace" and self._id_of.keys() >= set(_runs(text, self.split)):
+        if self.split == "whitespace" and self._id_of.keys() >= set(self._splitter.runs(text)):
             return  # at a third of the walk's cost: in such a text all that is unknown may be written `<unk>`
-        for piece, start, end in _placed_pieces(text, self.split):
+        for piece, start, end in self._placed_pieces(text):
             if piece not in self._id_of:
                 yield Unknown(text[start:end], start)
 
+    def _placed_pieces(self, text: str) -> Iterator[tuple[str, int, int]]:
+        """The pieces that have an id, each with the place of its first character and of the one after its last."""
+        end = 0
+        for run in self._splitter.runs(text):
+            # Nothing but white space is between two runs, and a run of words does not start with any.
+            start = end = text.index(run, end)
+            for piece in self._splitter.pieces(run):
+                place, end = end, end + len(piece) - (end > start)  # the joiner of all but the first is not in the text
+                if not _only_separates(piece, self._id_of, self._splitter):
+                    yield piece, place, end
+
     def to_dict(self) -> dict[str, Any]:
-        return {"level": self.level, "split": self.split, "words": self.words[2:]}
+        version = {"split_version": self.split_version} if self.split_version > 1 else {}
+        return {"level": self.level, "split": self.split, **version, "words": self.words[2:]}
 
 
 class WordDecoder:
@@ -132,11 +153,12 @@ class WordDecoder:
 class _IdsOfRun(dict[str, list[int]]):
     """The ids of a run, kept for the next time: most runs are met many times."""
 
-    def __init__(self, id_of: dict[str, int]) -> None:
-        self._id_of = id_of
+    def __init__(self, id_of: dict[str, int], splitter: Splitter) -> None:
+        self._id_of, self._splitter = id_of, splitter
 
     def __missing__(self, run: str) -> list[int]:
-        ids = [self._id_of.get(piece, 0) for piece in _split_run(run)]
+        pieces = self._splitter.pieces(run)
+        ids = [self._id_of.get(piece, 0) for piece in pieces if not _only_separates(piece, self._id_of, self._splitter)]
         if len(run) <= _LONGEST_KEPT:
             if len(self) >= _MOST_KEPT:
                 self.clear()
@@ -144,34 +166,19 @@ class _IdsOfRun(dict[str, list[int]]):
         return ids
 
 
-def _runs(text: str, split: Split) -> Iterator[str]:
-    """What white space separates, line breaks, and in running text other white space that no single space implies.
-
-    Chained in C, and never a list of all: words looked up line by line are still in the processor's cache.
-    """
-    return chain.from_iterable(_running_lines(text) if split == "punctuation" else _split_lines(text))
+def _only_separates(piece: str, id_of: dict[str, int], splitter: Splitter) -> bool:
+    """Whether it is blanks that the vocabulary lacks; these were an unknown word before version 2."""
+    return splitter.version > 1 and piece not in id_of and not piece.strip(BLANKS)
 
 
-def _running_lines(text: str) -> Iterator[list[str]]:
-    return ([span] if span.isspace() else span.split(" ") for span in _SPANS.findall(text))
-
-
-def _split_lines(text: str) -> Iterator[list[str]]:
-    first, *others = text.split(NEWLINE)
-    yield first.split()
-    for line in others:
-        yield [NEWLINE]
-        yield line.split()
-
-
-def _count_words(text: Text, split: Split, most: int) -> Counter[str]:
+def _count_words(text: Text, splitter: Splitter, most: int) -> Counter[str]:
     counts: Counter[str] = Counter()
     runs: Counter[str] = Counter()
     for chunk in chain(text.chunks(), [""]):
-        runs.update(_runs(chunk, split))
+        runs.update(splitter.runs(chunk))
         if not chunk or len(runs) >= _MOST_RUNS:
             for run, count in runs.items():
-                for piece in _pieces(run, split):
+                for piece in splitter.pieces(run):
                     counts[piece] += count
             runs.clear()
             if len(counts) > most:
@@ -183,43 +190,3 @@ def _forget_rare(counts: Counter[str]) -> None:
     least = sorted(counts.values())[len(counts) // 2]
     for word in [word for word, count in counts.items() if count <= least]:
         del counts[word]
-
-
-def _placed_pieces(text: str, split: Split) -> Iterator[tuple[str, int, int]]:
-    """Pieces, each with the place of its first character and of the one after its last."""
-    end = 0
-    for run in _runs(text, split):
-        # Nothing but white space is between two runs, and a run of words does not start with any.
-        start = end = text.index(run, end)
-        for piece in _pieces(run, split):
-            place, end = end, end + len(piece) - (end > start)  # the joiner of all but the first is not in the text
-            yield piece, place, end
-
-
-def _pieces(run: str, split: Split) -> list[str]:
-    return _split_run(run) if split == "punctuation" else [run]
-
-
-def _split_run(run: str) -> list[str]:
-    """A run without spaces as words and punctuation signs, all but the first with the joiner in front."""
-    if run.isspace() or run.isalnum():
-        return [run]
-    ends: list[int] = []
-    for place in range(len(run)):
-        if ends and _is_in_word(run, place) and _is_in_word(run, place - 1):
-            ends[-1] = place + 1
-        else:
-            ends.append(place + 1)
-    starts = [0, *ends]
-    return [
-        run[start:end] if start == 0 else JOINER + run[start:end]
-        for start, end in zip(starts, ends, strict=False)
-    ]  # fmt: skip
-
-
-def _is_in_word(run: str, place: int) -> bool:
-    character = run[place]
-    if character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M":
-        return True
-    # An apostrophe between letters belongs to the word: don't, o'er.
-    return character in "'’" and 0 < place < len(run) - 1 and run[place - 1].isalnum() and run[place + 1].isalnum()

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from rnngen.tokenizers.splitting import split_words
+
 UNKNOWN = "☃"
 KEYS = ["line", "logprob_nats", "n_tokens", "perplexity", "n_unknown", "known_logprob_nats", "known_perplexity", "text"]
 LINES = ["Haul gently, lads", "", "  ", "and\ta tab", "She is no load of hay", "", "\u2028 and \x0c", "no end"]
@@ -73,11 +75,11 @@ def test_token_rows_name_line_place_token_text_and_bits(score):
 
 
 @pytest.mark.parametrize("model", ["subword", "byte"])
-def test_words_are_what_white_space_separates_and_sum_to_the_line(score, model):
+def test_words_are_what_blanks_separate_and_sum_to_the_line(score, model):
     tokens = score("--json", "--tokens", model=model).records
     for record, by_tokens in zip(score("--json", "--words", model=model).records, tokens, strict=True):
-        assert [word["word"] for word in record["words"]] == [*record["text"].split(), "\n"]
-        assert record["n_words"] == len(record["text"].split())
+        assert [word["word"] for word in record["words"]] == [*split_words(record["text"]), "\n"]
+        assert record["n_words"] == len(split_words(record["text"]))
         assert sum(word["n_tokens"] for word in record["words"]) == record["n_tokens"]
         assert sum(word["logprob_nats"] for word in record["words"]) == pytest.approx(record["logprob_nats"], abs=1e-4)
         per_word = -record["logprob_nats"] / (record["n_words"] + 1)

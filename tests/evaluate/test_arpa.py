@@ -69,8 +69,8 @@ def test_the_words_are_listed_in_the_order_of_the_file(arpa_file):
     assert read_words(arpa_file(TRIGRAMS.replace("<unk>", "<UNK>"))) == words
 
 
-def test_a_word_may_be_any_sign_but_white_space(arpa_file):
-    strange = ["\\data\\", "\\", "ngram", "\u2028", "\u00a0", "😀", "#", "-1.0"]
+def test_a_word_may_be_any_sign_but_a_blank(arpa_file):
+    strange = ["\\data\\", "\\", "ngram", "\u2028", "\u00a0", "a\vb", "\f", "😀", "#", "-1.0"]
     assert read_words(arpa_file(bigram_arpa([strange], strange))) == ["<s>", *strange, "<unk>", "</s>"]
 
 

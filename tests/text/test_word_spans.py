@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -22,13 +23,13 @@ TEXT: Any = SimpleNamespace(chunks=lambda: iter(["to be, or not to be:\n\tthat i
 TOKENIZERS: dict[str, Tokenizer] = {
     "char": CharTokenizer("tobe ,"),
     "byte": ByteTokenizer(),
-    "word": WordTokenizer(["to", "be"], "punctuation"),
+    "word": WordTokenizer(["to", "be", " ", "  ", "\t"], "punctuation"),
     "split word": WordTokenizer(["to", "be,"], "whitespace"),
     "unigram": build(TokenizerConfig("subword"), TEXT),
     "bpe": build(TokenizerConfig("subword", subword_model="bpe"), TEXT),
 }
 each_tokenizer = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
-any_line = st.text(st.characters() | st.sampled_from("to be,   \t\x1c\u2581\u3000\xa0\u0301\u200b\ufeff\U0001f600\n"))
+any_line = st.text(st.characters() | st.sampled_from("to be,   \t\r\x1c\u2581\u3000\xa0\u0301\u200b\ufeff\U0001f600\n"))
 
 
 def words_of(tokenizer: Tokenizer, line: str) -> tuple[list[str], list[int]]:
@@ -43,9 +44,10 @@ def words_of(tokenizer: Tokenizer, line: str) -> tuple[list[str], list[int]]:
         ("char", "to be", ["to", "be"], [0, 0, 1, 1, 1]),
         ("char", " to  be ", ["to", "be"], [0, 0, 0, 1, 1, 1, 1, 2]),
         ("char", "a? \u2581", ["a?", "\u2581"], [0, 0, 1, 1]),  # none of them known
-        ("byte", "é\u3000b\u3000", ["é", "b"], [0, 0, 1, 1, 1, 1, 2, 2, 2]),
+        ("byte", "é\tb\u3000 ", ["é", "b\u3000"], [0, 0, 1, 1, 1, 1, 1, 2]),
         ("word", "to be, sir!", ["to", "be,", "sir!"], [0, 1, 1, 2, 2]),
         ("word", "\tto  be ", ["to", "be"], [0, 0, 1, 1, 2]),  # tab, to, two spaces, be, space
+        ("word", "to \u00a0be", ["to", "\u00a0be"], [0, 1, 1]),
         ("split word", " to  be, ", ["to", "be,"], [0, 1]),
         ("char", "  ", [], [0, 0]),
         ("word", "  ", [], [0]),
@@ -87,11 +89,17 @@ def test_of_tokens_that_are_left_out_the_others_keep_their_words() -> None:
     assert numbers.tolist() == [1, 3]
 
 
-def test_white_space_is_what_split_takes_for_it_among_all_code_points() -> None:
+def test_words_are_separated_by_blank_tab_and_carriage_return_among_all_code_points() -> None:
     text = "".join(map(chr, range(0x110000)))
     words, numbers = words_of(TOKENIZERS["char"], text)
     borders = np.searchsorted(numbers, range(len(words) + 2)).tolist()
-    assert [text[start:end].strip() for start, end in pairwise(borders)] == [*words, ""]
+    assert [text[start:end].lstrip(" \t\r\n") for start, end in pairwise(borders)] == [*words, ""]
+    assert len(words) == 4  # before the tab and the line break, before the carriage return, before the space, after it
+    assert [word[0] for word in words[1:]] == ["\x0b", "\x0e", "!"]
+
+
+def words_by_blanks(text: str) -> list[str]:
+    return [word for word in re.split("[ \t\r\n]", text) if word]
 
 
 @given(any_line, st.data())
@@ -100,10 +108,10 @@ def test_numbers_are_those_that_split_gives_for_the_text_so_far(line: str, data:
     spans = data.draw(st.lists(st.tuples(places, places).map(sorted), max_size=9)) if line else []
     pairs = np.array([(first, last + 1) for first, last in spans], np.int64).reshape(-1, 2)
     words, numbers = line_words(line, pairs)
-    assert words == line.split()
+    assert words == words_by_blanks(line)
     for number, (start, end) in zip(numbers.tolist(), pairs.tolist(), strict=True):
-        ink = line[start:end].rstrip()
-        begun = len(line[: start + len(ink)].split()) - 1 if ink else len(line[:end].split())
+        ink = line[start:end].rstrip(" \t\r\n")
+        begun = len(words_by_blanks(line[: start + len(ink)])) - 1 if ink else len(words_by_blanks(line[:end]))
         assert number == begun
 
 

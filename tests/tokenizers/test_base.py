@@ -70,7 +70,7 @@ def test_a_text_without_unknown_symbols_is_encoded_as_it_is(on_unknown: Any) -> 
         (CharTokenizer("abc"), "ab\né", "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) at character 4"),
         (WordTokenizer(["so"], "punctuation"), "so wherefore", "'wherefore' at character 4"),
         (WordTokenizer(["so"], "whitespace"), "<unk> so-so", "'so-so' at character 7"),
-        (WordTokenizer(["so"], "punctuation"), "so ", "'\u2581' (U+0020 SPACE) at character 3"),
+        (CharTokenizer("so"), "so ", "'\u2581' (U+0020 SPACE) at character 3"),
     ],
 )
 def test_an_unknown_symbol_can_be_an_error_that_names_it_and_the_options(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from rnngen.config import TokenizerConfig
 from rnngen.errors import TokenizerError
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.char import CharTokenizer
+from rnngen.tokenizers.word import WordTokenizer
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -24,6 +26,20 @@ def test_a_loaded_tokenizer_is_the_saved_one(tmp_path: Path, config: TokenizerCo
     assert loaded.to_dict() == tokenizer.to_dict()
     assert loaded.level == config.level
     assert loaded.encode(TEXT + "new ♜").tolist() == tokenizer.encode(TEXT + "new ♜").tolist()
+
+
+def test_a_file_of_words_says_which_rules_they_are_split_by_and_one_that_does_not_is_of_version_1(tmp_path):
+    config = TokenizerConfig("word", min_count=1)
+    tokenizer = levels.build(config, SimpleNamespace(chunks=lambda: iter(["so\u00adbe"])))
+    levels.save(tokenizer, tmp_path / "new.json")
+    assert levels.load(tmp_path / "new.json").encode("so\u00adbe").tolist() == [2]
+    values = json.loads((tmp_path / "new.json").read_text())
+    assert values.pop("split_version") == 2
+    (tmp_path / "old.json").write_text(json.dumps({**values, "words": ["so", "\uffed\u00ad", "\uffedbe"]}))
+    assert levels.load(tmp_path / "old.json").encode("so\u00adbe").tolist() == [2, 3, 4]
+    for version in (1, 2):
+        parts = levels.to_parts(WordTokenizer(["so"], "whitespace", version))
+        assert levels.from_parts(*parts, 3).to_dict() == WordTokenizer(["so"], "whitespace", version).to_dict()
 
 
 def test_the_settings_reach_the_tokenizer() -> None:
@@ -57,6 +73,10 @@ NO_LEVEL = "{path}: it describes no tokenizer of level char, byte, word or subwo
         (content(level="char"), NO_LEVEL),
         (content(level="char", characters=["a"]), NO_LEVEL),
         (content(level="word", split="comma", words=[]), NO_LEVEL),
+        (
+            content(level="word", split="whitespace", split_version=3, words=[]),
+            "{path}: its words are split by version",
+        ),
         (content(level="char", characters="aa"), "{path}: a char vocabulary needs distinct characters"),
         (content(level="word", split="whitespace", words=["a", 1]), "{path}: a word vocabulary must hold strings only"),
         (content(level="word", split="whitespace", words=["a", "a"]), "{path}: a word vocabulary needs distinct words"),

@@ -17,7 +17,9 @@ from rnngen.tokenizers.symbols import Unknown
 from rnngen.tokenizers.word import WordTokenizer
 
 JOINER = "\uffed"
-running_text = st.text(st.sampled_from("aab'\u2019   \t\n\u0301\u00a0\u3000\x1c_-,.<>1\U0001f600\u00df" + JOINER))
+SIGNS = "aab'\u2019   \t\n\r\u0301\u00a0\u3000\x1c_-,.<>1\U0001f600\u00df"
+JOINED = "\u200b\u200c\u200d\u00ad\ufe0f\u093f\u2640\U0001f1e9\U0001f1ea\U0001f3fd"
+running_text = st.text(st.sampled_from(SIGNS + JOINED + JOINER))
 
 
 def text_of(*chunks: str) -> Any:
@@ -50,6 +52,65 @@ def test_running_text_is_split_at_punctuation_and_implies_single_spaces(text: st
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", None),  # Persian with a zero width non-joiner
+        ("\u0dc1\u0dca\u200d\u0dbb\u0dd3", None),  # Sinhala with a zero width joiner
+        ("\u0939\u093f\u0928\u094d\u0926\u0940", None),  # Hindi: vowel signs and a virama
+        ("soft\u00adhyphen", None),
+        ("\U0001f44d\U0001f3fd", None),  # a thumb with a skin tone
+        ("\U0001f1e9\U0001f1ea", None),  # a flag
+        ("\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7", ["\U0001f1e9\U0001f1ea", "~\U0001f1eb\U0001f1f7"]),
+        ("\U0001f3f4\U000e0067\U000e0062\U000e007f", None),  # the tags of a flag
+        ("1\ufe0f\u20e3", None),  # a keycap
+        ("#\ufe0f\u20e3", None),
+        ("\u2764\ufe0f", None),
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467", None),  # a family
+        ("\U0001f3f3\ufe0f\u200d\U0001f308", None),
+        ("cafe\u0301's", None),
+        ("\u05e9\u05dc\u05d5\u05dd\u200f.", ["\u05e9\u05dc\u05d5\u05dd\u200f", "~."]),
+        ("\u0e01\u200b\u0e02", ["\u0e01", "~\u200b", "~\u0e02"]),  # a zero width space does separate
+        ("\U0001f44d\U0001f44d", ["\U0001f44d", "~\U0001f44d"]),
+    ],
+)
+def test_format_and_extend_characters_do_not_break_a_word(text: str, tokens: list[str] | None) -> None:
+    tokenizer = WordTokenizer.build(text_of(text), None, 1, "punctuation")
+    assert tokens_of(tokenizer, text) == [token.replace("~", JOINER) for token in tokens or [text]]
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize("text", ["a\u00a0b", "a\u3000b", "a\vb", "a\fb", "a\x1cb", "a\u2028b", "a\u0085b"])
+def test_split_text_is_split_at_blanks_and_tabs_only_and_at_a_carriage_return(text: str) -> None:
+    tokenizer = WordTokenizer.build(text_of(text), None, None, "whitespace")
+    assert tokens_of(tokenizer, text) == [text]
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokens_of(WordTokenizer(["a", "b"], "whitespace"), "a  b\tb\ra\r\n b") == ["a", "b", "b", "a", "\n", "b"]
+
+
+@pytest.mark.parametrize("text", ["so be ", " so be", "\tso  be\t ", "so \t be", "so be\r"])
+def test_a_blank_at_the_ends_of_a_line_is_no_unknown_word(text: str) -> None:
+    tokenizer = WordTokenizer(["so", "be"], "punctuation")
+    assert tokens_of(tokenizer, text) == ["so", "be"]
+    assert list(tokenizer.unknowns(text)) == []
+    assert tokens_of(WordTokenizer(["so", "be", " "], "punctuation"), "so be ") == ["so", "be", " "]
+
+
+def test_a_vocabulary_of_version_1_is_used_by_its_own_rules() -> None:
+    running = WordTokenizer(["so", JOINER + "\u200c", JOINER + "be"], "punctuation", 1)
+    assert tokens_of(running, "so\u200cbe ") == ["so", JOINER + "\u200c", JOINER + "be", "<unk>"]
+    assert tokens_of(WordTokenizer(["so", "be"], "whitespace", 1), "so\u00a0be\vso") == ["so", "be", "so"]
+    assert [tokenizer.to_dict().get("split_version") for tokenizer in (running, WordTokenizer([], "whitespace"))] == [
+        None, 2,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [0, 3, "2", True, None, [2]])
+def test_a_version_of_the_rules_that_is_not_known_is_refused(version: Any) -> None:
+    with pytest.raises(TokenizerError, match=r"its words are split by version .* this rnngen knows 1 to 2: "):
+        WordTokenizer(["so"], "punctuation", version)
+
+
 def test_a_word_is_the_same_symbol_at_the_start_of_a_line_and_in_the_middle() -> None:
     tokenizer = WordTokenizer(["so", "be", "it"], "punctuation")
     assert tokenizer.encode("so be it\nit be so").tolist() == [2, 3, 4, 1, 4, 3, 2]
@@ -63,6 +124,7 @@ def test_a_word_is_the_same_symbol_at_the_start_of_a_line_and_in_the_middle() ->
 @example(" a  b")
 @example(f"{JOINER}a {JOINER}{JOINER} a{JOINER}")
 @example("<unk> a<unk>")
+@example(f"{JOINER}\u0301 {JOINER}\u200d\u2640 {JOINER}\U0001f1e9\U0001f1ea")
 def test_decode_undoes_encode_within_the_word_vocabulary(text: str) -> None:
     tokenizer = WordTokenizer.build(text_of(text), None, 1, "punctuation")
     ids = tokenizer.encode(text)
@@ -88,11 +150,11 @@ def test_the_named_unknowns_are_as_many_as_encode_makes_and_stand_at_their_place
     ("split", "text", "surfaces"),
     [
         ("punctuation", "Ay, my lord!", ["Ay", ",", "my", "lord", "!"]),
-        ("punctuation", " a  b\tc\n\n d ", [" ", "a", "  ", "b", "\t", "c", "\n", "\n", " ", "d", " "]),
-        ("punctuation", " a  b", [" ", "a", "  ", "b"]),
+        ("punctuation", " a  b\tc\n\n d ", [" ", "a", "b", "\t", "c", "\n", "\n", " ", "d", " "]),
+        ("punctuation", " a  b\u00a0 c", [" ", "a", "b", "\u00a0 ", "c"]),
         ("punctuation", "a a,a ,a", ["a", "a", ",", "a", ",", "a"]),
         ("punctuation", f"{JOINER}a {JOINER}{JOINER}", [JOINER, "a", JOINER, JOINER]),
-        ("whitespace", "  Ay, my\u3000lord!\n <unk> \n", ["Ay,", "my", "lord!", "\n", "<unk>", "\n"]),
+        ("whitespace", "  Ay, my\u3000lord!\n <unk> \n", ["Ay,", "my\u3000lord!", "\n", "<unk>", "\n"]),
         ("whitespace", " \t ", []),
         ("punctuation", "", []),
         ("whitespace", "", []),
@@ -101,7 +163,8 @@ def test_the_named_unknowns_are_as_many_as_encode_makes_and_stand_at_their_place
 def test_a_word_stands_where_it_was_written_without_the_spaces_that_it_implies(
     split: Any, text: str, surfaces: list[str]
 ) -> None:
-    spans = WordTokenizer(["a", "my"], split).spans(text)
+    known = [" ", "\t"] if split == "punctuation" else []
+    spans = WordTokenizer(["a", "my", *known], split).spans(text)
     assert (spans.dtype, spans.shape) == (np.int64, (len(surfaces), 2))
     assert [text[start:end] for start, end in spans.tolist()] == surfaces
 
@@ -115,22 +178,20 @@ def test_a_word_met_again_has_the_place_of_its_own() -> None:
 @given(running_text, st.sampled_from(["punctuation", "whitespace"]))
 @example("a ", "punctuation")
 @example("\ta", "punctuation")
-def test_outside_of_all_spans_there_is_only_white_space_and_in_running_text_only_single_spaces(
+@example("a \u00a0\t", "punctuation")
+def test_outside_of_all_spans_there_are_only_blanks_and_in_running_text_none_that_the_vocabulary_has(
     text: str, split: Any
 ) -> None:
-    tokenizer = WordTokenizer(["a", "b"], split)
+    tokenizer = WordTokenizer(["a", "b", "  ", "\t"] if split == "punctuation" else ["a", "b"], split)
     spans = tokenizer.spans(text).tolist()
     assert len(spans) == len(tokenizer.encode(text))
-    assert "".join("".join(text[start:end] for start, end in spans).split()) == "".join(text.split())
     ends = [0, *(end for _, end in spans)]
     starts = [*(start for start, _ in spans), len(text)]
     between = [text[end:start] for end, start in zip(ends, starts, strict=True)]
     assert all(end <= start for end, start in zip(ends, starts, strict=True))
+    assert not "".join(between).strip(" \t\r")
     if split == "punctuation":
-        assert set(between) <= {"", " "}
-        assert between[0] == between[-1] == ""
-    else:
-        assert not "".join(between).strip()
+        assert not {"  ", "\t"} & set(between)
 
 
 def test_unknown_words_are_named_with_their_places() -> None:
