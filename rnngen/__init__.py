@@ -25,6 +25,7 @@ _MODULES = {
     "rnngen.models": ("Model", "load"),
     "rnngen.runs.train": ("train", "training_events"),
     "rnngen.tokenizers.base": ("Tokenizer",),
+    "rnngen.text.lmplz": ("lmplz_lines",),
     "rnngen.text.tokens": ("build_tokenizer", "load_tokenizer", "save_tokenizer"),
     "rnngen.config": ("ModelConfig", "ModelOptions", "SampleConfig", "TokenizerConfig", "TrainConfig"),
     "rnngen.engine.generation": ("Sample",),
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     )
     from rnngen.models import Model, load
     from rnngen.runs.train import train, training_events
+    from rnngen.text.lmplz import lmplz_lines
     from rnngen.text.tokens import build_tokenizer, load_tokenizer, save_tokenizer
     from rnngen.tokenizers.base import Tokenizer
 
@@ -84,6 +86,7 @@ __all__ = [
     "TrainConfig",
     "TrainingError",
     "build_tokenizer",
+    "lmplz_lines",
     "load",
     "load_tokenizer",
     "save_tokenizer",

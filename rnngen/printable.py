@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 SPACE_MARK = "▁"  # U+2581, as SentencePiece shows a space
 
-_ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\", " ": SPACE_MARK}
+_ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", " ": SPACE_MARK}
+_SIGNS = {" ": SPACE_MARK, "\t": "␉", "\n": "␊", "\r": "␍"}
+_MARKED = re.compile(rf"(\\*)([{''.join(_SIGNS)}{''.join(_SIGNS.values())}])")
 
 
 def plural(count: int, noun: str) -> str:
@@ -21,8 +24,30 @@ def codepoint(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    """A text as one printable word: white space and control characters are shown as signs or escapes."""
+    """A text as one printable word, for a message: white space and control characters are signs or escapes."""
     return "".join(_ESCAPES.get(c) or (c if c.isprintable() else _escape(c)) for c in text)
+
+
+def escaped(text: str) -> str:
+    """The text with an escape for every control or format character, as a terminal may show it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def marked(text: str) -> str:
+    """A token as one field of a line: its white space as signs (▁ ␉ ␊ ␍), all else as it stands.
+
+    A backslash before a sign says that the text has the sign itself. Only backslashes in front of these are doubled, so
+    the token can be read back.
+
+    >>> marked(" the"), marked("\\t"), marked("\\n"), marked("C:\\\\tmp"), marked("▁")
+    ('▁the', '␉', '␊', 'C:\\\\tmp', '\\\\▁')
+    """
+    return _MARKED.sub(_mark, text)
+
+
+def _mark(found: re.Match[str]) -> str:
+    backslashes, sign = found.groups()
+    return 2 * backslashes + (_SIGNS.get(sign) or f"\\{sign}")
 
 
 def _escape(character: str) -> str:

@@ -207,10 +207,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "--cache-dir", ("--clear-cache",), "{option} is for --clear-cache here: tokenize prints, and keeps nothing"
         ),
         *(
-            Excludes(option, others, "--ids, --decode and --stats exclude each other: give one of them")
-            for option, others in (("--ids", ("--decode", "--stats")), ("--decode", ("--stats",)))
+            Excludes(option, others, "--ids, --lmplz, --decode and --stats exclude each other: give one of them")
+            for option, others in (
+                ("--ids", ("--lmplz", "--decode", "--stats")),
+                ("--lmplz", ("--decode", "--stats")),
+                ("--decode", ("--stats",)),
+            )
         ),
         Excludes("--decode", ("--json",), "{option} prints text: leave out {other}"),
+        Excludes("--lmplz", ("--json",), "{option} prints text: leave out {other}"),
         *(
             Excludes(option, others, "{option} and {others} exclude each other: a tokenizer has one origin")
             for option, others in (("--model", ("--tokenizer", *NEW_VOCABULARY)), ("--tokenizer", NEW_VOCABULARY))

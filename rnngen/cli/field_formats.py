@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rnngen.cli.output import for_stdout
 from rnngen.cli.score_formats import Writer
 from rnngen.engine.scoring import perplexity
 from rnngen.evaluate.scored_lines import ScoredLine, ScoredToken, ScoredWord
-from rnngen.printable import plural, visible
+from rnngen.printable import plural
 from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers.fields import token_field, word_field
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 ASCII_WHITE_SPACE = " \t\n\v\f\r"
@@ -33,6 +35,7 @@ class KenLM(Writer):
 
     def __init__(self, tokenizer: Tokenizer, words: bool) -> None:
         self._parts: _PartsOf = ScoredLine.words if words else ScoredLine.tokens
+        self._field = for_stdout(word_field if words else token_field(tokenizer))
         self._n_symbols = tokenizer.vocab_size
         self._shift = 0 if tokenizer.unk_id == 0 else 1
         self._total = self._known_total = 0.0
@@ -45,7 +48,7 @@ class KenLM(Writer):
         # Without a sentence start the first word's context is the word before it, which has no number itself.
         entries = [
             f"{name}={id} {length} {log:.7g}\t"
-            for length, (name, id, log) in enumerate(zip(_names(parts), ids, logs, strict=True), 2)
+            for length, (name, id, log) in enumerate(zip(_names(parts, self._field), ids, logs, strict=True), 2)
         ]
         total, n_unknown = math.fsum(logs), sum(part.unknown for part in parts)
         self._total += total
@@ -98,14 +101,15 @@ class SRILM(Writer):
         name: of the text, for the sums at the end.
     """
 
-    def __init__(self, words: bool, name: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, words: bool, name: str) -> None:
         self._parts: _PartsOf = ScoredLine.words if words else ScoredLine.tokens
+        self._field = for_stdout(word_field if words else token_field(tokenizer))
         self._name = name
         self._sums = _Sums()
 
     def line(self, line: ScoredLine) -> str:
         parts = self._parts(line)
-        names = _names(parts)
+        names = _names(parts, self._field)
         rows = []
         before = f"{BEGIN} " if line.boundaries.bos else "... "
         for name, part in zip(names, parts, strict=True):
@@ -157,15 +161,8 @@ def _known_log10(parts: _Parts) -> float:
     return math.fsum(part.known_logprob_nats for part in parts if not part.unknown) / _LN10
 
 
-def _names(parts: _Parts) -> list[str]:
-    return [END if part.ends_line else _name(part.text) for part in parts]
-
-
-def _name(text: str) -> str:
-    """The text itself, with the characters escaped that would end a field."""
-    if text.isprintable() and " " not in text:
-        return text
-    return "".join(c if c.isprintable() and c != " " else visible(c) for c in text)
+def _names(parts: _Parts, field: Callable[[str], str]) -> list[str]:
+    return [END if part.ends_line else field(part.text) for part in parts]
 
 
 def _perplexity(log10: float, count: int) -> float:

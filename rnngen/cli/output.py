@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 from rnngen.cli.terminal import guarded
+from rnngen.printable import escaped
 
 
 class Console:
@@ -48,6 +50,11 @@ def use_utf8() -> None:
     if sys.stdout is not None:
         sys.stdout = guarded(sys.stdout)
     sys.stderr = guarded(sys.stderr, messages=True)
+
+
+def for_stdout(field: Callable[[str], str]) -> Callable[[str], str]:
+    """How a token or a word is written: as `field` does it, on a terminal with escapes for what is not printable."""
+    return (lambda text: escaped(field(text))) if sys.stdout.isatty() else field
 
 
 def drop_stdout() -> None:

@@ -14,7 +14,7 @@ from rnngen.cli.charts import sparkline
 from rnngen.cli.output import Console
 from rnngen.cli.terminal import guarded, harmless_message, unguarded
 from rnngen.config import SampleConfig
-from rnngen.printable import visible
+from rnngen.printable import escaped
 from rnngen.runs.events import Diverged, Event, NotSaved, Started, Stepped, Validated
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _sample_line(started: Started, event: Validated) -> str:
     config = SampleConfig(temperature=0.8, length=120, seed=event.step)
     drawn = generate(model, np.array([tokenizer.newline_id]), config, never=tokenizer.never_drawn)
     text = tokenizer.decode([int(step.ids[0]) for step in drawn])
-    return visible(text.strip().replace("\n", " / ")).replace("▁", " ")
+    return escaped(text.strip().replace("\n", " / "))
 
 
 class _Live:

@@ -140,7 +140,7 @@ def score(
     elif format in ("kenlm", "srilm"):
         from rnngen.cli.field_formats import SRILM, KenLM, sentences_of_srilm
 
-        writer = KenLM(one.tokenizer, words) if format == "kenlm" else SRILM(words, " ".join(paths))
+        writer = KenLM(one.tokenizer, words) if format == "kenlm" else SRILM(one.tokenizer, words, " ".join(paths))
     elif json:
         writer = JsonLines(one.network, detail, Logs(base), alternatives)
     else:

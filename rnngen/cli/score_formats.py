@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from rnngen.cli.output import for_stdout
 from rnngen.config import LogBase
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import perplexity
 from rnngen.evaluate.scored_lines import ScoredLine, ScoredWord
-from rnngen.printable import visible
 from rnngen.storage.json_lines import json_line
+from rnngen.tokenizers.fields import token_field, word_field
 
 if TYPE_CHECKING:
     from rnngen.evaluate.alternatives import SurprisingToken
@@ -103,15 +104,16 @@ class Columns(Writer):
 
     def _token_rows(self, line: ScoredLine) -> str:
         symbol, surprisal_of = line.tokenizer.token, self._logs.surprisal_of
+        field = for_stdout(token_field(line.tokenizer))
         return "".join(
-            f"{line.number}\t{number}\t{visible(symbol(id))}\t{visible(text)}\t{surprisal_of(logprob_nats):.4f}\n"
+            f"{line.number}\t{number}\t{field(symbol(id))}\t{field(text)}\t{surprisal_of(logprob_nats):.4f}\n"
             for number, text, id, logprob_nats, _ in line.tokens()
         )
 
     def _word_rows(self, line: ScoredLine) -> str:
-        surprisal_of = self._logs.surprisal_of
+        surprisal_of, field = self._logs.surprisal_of, for_stdout(word_field)
         return "".join(
-            f"{line.number}\t{word.number}\t{visible(word.text)}\t{word.n_tokens}\t"
+            f"{line.number}\t{word.number}\t{field(word.text)}\t{word.n_tokens}\t"
             f"{surprisal_of(word.logprob_nats):.4f}\n"
             for word in line.words()
         )

@@ -12,11 +12,11 @@ import typer
 
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
-from rnngen.cli.output import Console, end_with_the_pipe, table
+from rnngen.cli.output import Console, end_with_the_pipe, for_stdout, table
 from rnngen.cli.work_bar import work_shown
 from rnngen.config import Level, OnUnknown, TokenizerConfig
 from rnngen.errors import ConfigError, DataError
-from rnngen.printable import plural, visible
+from rnngen.printable import plural
 from rnngen.storage import checkpoint_paths
 from rnngen.storage.json_lines import json_line
 
@@ -39,13 +39,21 @@ def tokenize(
     subword_model: options.SubwordModelName = TokenizerConfig.subword_model,
     ids: Annotated[bool, typer.Option("--ids", help="Print ids instead of tokens.")] = False,
     decode: Annotated[bool, typer.Option("--decode", help="Read lines of ids, and print their text.")] = False,
+    lmplz: Annotated[
+        bool,
+        typer.Option(
+            "--lmplz", help="Print the tokens as KenLM's lmplz reads them, with <unknown> for the unknown symbol."
+        ),
+    ] = False,
     stats: Annotated[
         bool, typer.Option("--stats", help="Print counts of tokens, characters and unknown symbols.")
     ] = False,
     save: Annotated[
         Path | None,
         typer.Option(
-            "--save", metavar="FILE", help="Save the tokenizer. The tokens are then printed with --ids or --json only."
+            "--save",
+            metavar="FILE",
+            help="Save the tokenizer. The tokens are then printed with --ids, --json or --lmplz only.",
         ),
     ] = None,
     clear_cache: Annotated[
@@ -61,7 +69,7 @@ def tokenize(
     """Show a text as tokens, line by line; the line break is a token too.
 
     The tokenizer comes from a checkpoint (--model), a file (--tokenizer), or is built from the text (--level).
-    Tokens are separated by spaces; a space in a token is shown as ▁.
+    Tokens are separated by spaces; in a token, a space is written as ▁, a tab as ␉.
     """
     refuse_contradictions(context)
     console = Console(quiet)
@@ -102,6 +110,8 @@ def tokenize(
         _print_record(counts.to_dict(), json)
     elif decode:
         sys.stdout.writelines(_decoded(tokenizer, lines))
+    elif lmplz:
+        sys.stdout.writelines(_for_lmplz(tokenizer, lines, on_unknown, console))
     elif ids or json or not save:
         sys.stdout.writelines(_encoded(tokenizer, lines, ids, json, on_unknown, console))
 
@@ -123,10 +133,12 @@ def _encoded(
     tokenizer: Tokenizer, lines: Iterator[str], as_ids: bool, json: bool, on_unknown: OnUnknown, console: Console
 ) -> Iterator[str]:
     from rnngen.tokenizers.base import encode_known
+    from rnngen.tokenizers.fields import token_field
     from rnngen.tokenizers.unknowns import Unknowns
 
     number, unknowns = 0, Unknowns()
-    shown: dict[int, str] = {}
+    field = for_stdout(token_field(tokenizer))
+    fields: dict[int, str] = {}
     for number, line in enumerate(lines, 1):
         body = line.removesuffix("\n")
         encoded = encode_known(tokenizer, body, on_unknown, f"line {number}")
@@ -139,12 +151,21 @@ def _encoded(
         if as_ids:
             words = map(str, found)
         else:
-            for id in set(found) - shown.keys():
-                shown[id] = visible(tokenizer.token(id))
-            words = map(shown.__getitem__, found)
+            for id in set(found) - fields.keys():
+                fields[id] = field(tokenizer.token(id))
+            words = map(fields.__getitem__, found)
         yield " ".join(words) + line[len(body) :]
     if not number:
         raise DataError("the text is empty: there is nothing to tokenize")
+    console.note(unknowns.note("the text", on_unknown))
+
+
+def _for_lmplz(tokenizer: Tokenizer, lines: Iterator[str], on_unknown: OnUnknown, console: Console) -> Iterator[str]:
+    from rnngen.text.lmplz import lmplz_lines
+    from rnngen.tokenizers.unknowns import Unknowns
+
+    unknowns = Unknowns()
+    yield from lmplz_lines(tokenizer, lines, on_unknown, unknowns)
     console.note(unknowns.note("the text", on_unknown))
 
 

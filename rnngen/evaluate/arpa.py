@@ -10,6 +10,7 @@ import gzip
 import importlib
 import math
 import re
+import shlex
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +21,10 @@ import numpy.typing as npt
 
 from rnngen.errors import ConfigError, DataError, brief
 from rnngen.printable import plural, visible
+from rnngen.text.lmplz import BEGIN, END, UNKNOWN
 from rnngen.tokenizers.symbols import UNK
 from rnngen.tokenizers.word import WordTokenizer
 
-BEGIN, END = "<s>", "</s>"
 _OTHER_UNK = "<UNK>"  # KenLM takes it for <unk>
 _BINARY = b"mmap lm http://kheafield.com/code"
 _BLANKS = b" \t\r\n\0"  # these separate fields for KenLM
@@ -71,46 +72,54 @@ class Arpa:
         except (OSError, RuntimeError, UnicodeError) as error:
             raise DataError(f"cannot read the ARPA file {path}: {_reason(error)}; estimate it anew") from None
 
-    def check_vocabulary(self, tokenizer: WordTokenizer) -> None:
+    def check_vocabulary(self, tokenizer: WordTokenizer, name: str = "MODEL") -> None:
         """Check that both models have the same events: words, the unknown word, the line's end.
 
         A mixture of two distributions sums to 1 only if they are over the same events. The ARPA model would give a word
         that it lacks the probability of all unknown words together. A word that only the ARPA model has is `<unk>` for
         the tokenizer: its ARPA probability would be lost, and the mixture would seem worse than it is.
 
+        Args:
+            name: of the model that the tokenizer belongs to, for the command in the error.
+
         Raises:
             ConfigError: the events differ, or a word of the tokenizer is one of the ARPA format's signs.
         """
         ours = [UNK, BEGIN, END, *tokenizer.words[2:]]
+        theirs = [word for word in self.words if word != UNKNOWN or UNKNOWN in ours]
         for sign in (BEGIN, END, _OTHER_UNK):
             if sign in tokenizer.words:
                 raise ConfigError(
                     f"the model has the word {sign}, which is a sign of the ARPA format: train it on a text without"
                 )
-        text = "estimate it on the text that the model was trained on, as rnngen tokenize prints it with this model"
-        for words, found, advice in (
-            # Validation on the end of the training text may cut a word in two.
-            (_missing(ours, self.words), "lacks {} of the model", f"{text} (and train that with --valid FILE)"),
-            (_missing(self.words, ours), "has {} that the model lacks", text),
+        for words, found in (
+            (_missing(ours, theirs), "lacks {} of the model"),
+            (_missing(theirs, ours), "has {} that the model lacks"),
         ):
             if words:
+                made = (
+                    f"rnngen tokenize -m {shlex.quote(name)} --lmplz TEXT | lmplz -o 4 > {shlex.quote(str(self.path))}"
+                )
                 raise ConfigError(
                     f"{self.path} {found.format(plural(len(words), 'word'))}, the first {brief(words[0])}; "
-                    f"a mixture needs one vocabulary: {advice}"
+                    f"a mixture needs one vocabulary: estimate the ARPA file with {made}, "
+                    "where TEXT is what the model was trained on"
                 )
 
     def reader(self, tokenizer: WordTokenizer) -> Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float64]]:
         """A function that takes the next ids of a text and gives their natural log-probabilities.
 
-        Every line starts after `<s>`, and its line break is `</s>`. The unknown word is `<unk>`.
+        Every line starts after `<s>`, and its line break is `</s>`. The unknown word is `<unk>`, or either of `<unk>`
+        and the `<unknown>` that `text/lmplz.py` writes for it.
 
         Raises:
             ConfigError: see `check_vocabulary`.
         """
         self.check_vocabulary(tokenizer)
         kenlm = _kenlm()
-        words = [UNK, END, *tokenizer.words[2:]]
-        newline_id = tokenizer.newline_id
+        has_both = UNKNOWN in self.words and UNKNOWN not in tokenizer.words
+        words = [UNKNOWN if has_both else UNK, END, *tokenizer.words[2:]]
+        newline_id, unk_id = tokenizer.newline_id, tokenizer.unk_id if has_both else None
         model, state, after = self._model, kenlm.State(), kenlm.State()
         model.BeginSentenceWrite(state)
 
@@ -119,6 +128,8 @@ class Arpa:
             log10s = np.empty(len(ids))
             for place, id in enumerate(ids.tolist()):
                 log10s[place] = model.BaseScore(state, words[id], after)
+                if id == unk_id:  # the events of both are this one
+                    log10s[place] = np.log10(10 ** log10s[place] + 10 ** model.BaseScore(state, UNK, kenlm.State()))
                 state, after = after, state
                 if id == newline_id:
                     model.BeginSentenceWrite(state)

@@ -48,7 +48,7 @@ def arpa_predictors(
         raise ConfigError(f"lambda is {weight}: the weight of the ARPA file must be 0 to 1")
     tokenizer = _split_words(static)
     arpa = Arpa.load(arpa_path)
-    arpa.check_vocabulary(tokenizer)  # before any text is scored
+    arpa.check_vocabulary(tokenizer, static.label)  # before any text is scored
     alone = Mixture(1.0, partial(arpa.reader, tokenizer))
     if tune is not None:
         tuned = tune_mixture(static, alone, tune, on_unknown)

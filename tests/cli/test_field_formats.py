@@ -33,7 +33,7 @@ def test_srilm_shows_a_sentence_its_words_and_its_sums():
     # 10^(15/6) and 10^(15/5): five words, one end.
     line = scored(WORDS, "i've got a bad feeling", [-3, -1, -2, -4, -3, -2])
     sums = "1 sentences, 5 words, 0 OOVs\n0 zeroprobs, logprob= -15 ppl= 316.228 ppl1= 1000\n"
-    assert written(SRILM(False, "film.txt"), line) == (
+    assert written(SRILM(WORDS, False, "film.txt"), line) == (
         "i've got a bad feeling\n"
         "\tp( i've | <s> ) \t= [RNN] 0.001 [ -3 ]\n"
         "\tp( got | i've ...) \t= [RNN] 0.1 [ -1 ]\n"
@@ -47,7 +47,7 @@ def test_srilm_shows_a_sentence_its_words_and_its_sums():
 
 def test_srilm_leaves_unknown_words_out_of_the_sums_but_counts_them():
     line = scored(WORDS, "got milk a", [-1, -5, -2, -3])
-    out = written(SRILM(False, "-"), line)
+    out = written(SRILM(WORDS, False, "-"), line)
     assert "\tp( <unk> | got ...) \t= [OOV] 0 [ -inf ]\n\tp( a | <unk> ...) \t= [RNN] 0.01 [ -2 ]\n" in out
     # -6 over two known words and an end, and over the two words.
     assert "1 sentences, 3 words, 1 OOVs\n0 zeroprobs, logprob= -6 ppl= 100 ppl1= 1000\n" in out
@@ -55,7 +55,7 @@ def test_srilm_leaves_unknown_words_out_of_the_sums_but_counts_them():
 
 def test_srilm_sums_all_sentences():
     lines = [scored(WORDS, "a", [-1, -2]), scored(WORDS, "", [-3])]
-    out = written(SRILM(False, "x"), *lines)
+    out = written(SRILM(WORDS, False, "x"), *lines)
     assert "\n\n\tp( </s> | <s> ) \t= [RNN] 0.001 [ -3 ]\n1 sentences, 0 words, 0 OOVs\n" in out
     assert "logprob= -3 ppl= 1000 ppl1= undefined\n" in out
     assert out.endswith("file x: 2 sentences, 1 words, 0 OOVs\n0 zeroprobs, logprob= -6 ppl= 100 ppl1= 1e+06\n")
@@ -73,7 +73,7 @@ def test_blank_lines_and_lines_that_begin_with_two_number_signs_are_no_sentences
 
 
 def test_srilm_lines_are_those_that_compute_best_mix_looks_for():
-    out = written(SRILM(False, "x"), scored(WORDS, "got milk", [-1, -5, -2]))
+    out = written(SRILM(WORDS, False, "x"), scored(WORDS, "got milk", [-1, -5, -2]))
     found = re.findall(r"^\s+p\( (\S+) \|.*\)\s*=\s*\[\S+\]\s+(\S+) \[ (\S+) \]$", out, re.M)
     assert found == [("got", "0.1", "-1"), ("<unk>", "0", "-inf"), ("</s>", "0.01", "-2")]
 
@@ -173,7 +173,7 @@ def test_words_of_characters_are_sums_and_white_space_cannot_break_a_field():
 def test_what_is_not_scored_is_not_shown(boundaries, log10s, n_tokens):
     line = scored(WORDS, "got a", log10s, boundaries)
     kenlm = written(KenLM(WORDS, False), line)
-    srilm = written(SRILM(False, "x"), line)
+    srilm = written(SRILM(WORDS, False, "x"), line)
     assert f"Tokens:\t{n_tokens}\n" in kenlm
     assert ("</s>" in kenlm, "</s>" in srilm) == (boundaries.eos,) * 2
     assert ("got=3" in kenlm, "p( got" in srilm) == (boundaries.bos,) * 2
@@ -185,7 +185,7 @@ def test_what_is_not_scored_is_not_shown(boundaries, log10s, n_tokens):
 def test_a_backslash_stands_as_it_is():
     line = scored(ByteTokenizer(), r"a\b", [-1] * 4)
     assert written(KenLM(ByteTokenizer(), True), line).startswith(r"a\b=")
-    assert r"p( a\b | <s> )" in written(SRILM(True, "x"), line)
+    assert r"p( a\b | <s> )" in written(SRILM(ByteTokenizer(), True, "x"), line)
 
 
 def test_a_word_of_several_tokens_has_an_id_beyond_the_vocabulary():

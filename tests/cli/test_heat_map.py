@@ -129,7 +129,7 @@ def test_large_numbers_widen_what_stands_in_front_of_both_rows():
     [
         ("\x1b[31m", "\\x1b[31m"),
         ("a\tb\r\x07", "a\\tb\\r\\x07"),
-        ("\x9b1m\\", "\\x9b1m\\\\"),
+        ("\x9b1m\\", "\\x9b1m\\"),
         ("\u202e\u2028\ud800", "\\u202e\\u2028\\ud800"),
         ("  ", "  "),
         ("[bold]", "[bold]"),  # no markup

@@ -66,9 +66,9 @@ def test_token_rows_name_line_place_token_text_and_bits(score):
     header, *rows = score("--tokens", text="a b\n\n☃").rows
     assert header == ["line", "token_number", "token", "text", "surprisal_bits"]
     assert [row[:4] for row in rows] == [
-        ["1", "1", "a", "a"], ["1", "2", "▁", "▁"], ["1", "3", "b", "b"], ["1", "4", r"\n", r"\n"],
-        ["2", "1", r"\n", r"\n"],
-        ["3", "1", "<unk>", "☃"], ["3", "2", r"\n", r"\n"],
+        ["1", "1", "a", "a"], ["1", "2", "▁", "▁"], ["1", "3", "b", "b"], ["1", "4", "␊", "␊"],
+        ["2", "1", "␊", "␊"],
+        ["3", "1", "<unk>", "☃"], ["3", "2", "␊", "␊"],
     ]  # fmt: skip
     tokens = [token for record in score("--tokens", "--json", text="a b\n\n☃").records for token in record["tokens"]]
     assert [row[4] for row in rows] == [f"{token['surprisal_bits']:.4f}" for token in tokens]
@@ -93,7 +93,7 @@ def test_words_are_what_blanks_separate_and_sum_to_the_line(score, model):
 def test_word_rows_name_line_place_word_tokens_and_bits(score):
     header, *rows = score("--words", text="ab  c \n").rows
     assert header == ["line", "word_number", "word", "n_tokens", "surprisal_bits"]
-    assert [row[:4] for row in rows] == [["1", "1", "ab", "2"], ["1", "2", "c", "3"], ["1", "3", r"\n", "2"]]
+    assert [row[:4] for row in rows] == [["1", "1", "ab", "2"], ["1", "2", "c", "3"], ["1", "3", "␊", "2"]]
 
 
 @pytest.mark.parametrize(("base", "unit", "one"), [("e", "nats", 1), ("10", "log10", math.log(10))])  # fmt: skip

@@ -157,6 +157,19 @@ def test_what_is_printed_cannot_take_over_the_terminal(on_terminal, arguments):
         assert re.search(r"␛|\\u001b|\\x1b", shown)
 
 
+@pytest.mark.parametrize(
+    "arguments", [["tokenize"], ["score", "--tokens"], ["score", "--words"], ["score", "--format", "srilm"]]
+)
+def test_only_a_terminal_gets_signs_for_format_characters(hostile, on_terminal, arguments):
+    (hostile / "signs.txt").write_text("می\u200cخواهم C:\\tmp\n", "utf-8")
+    code, shown = on_terminal(*arguments, "signs.txt", "-m", "model.safetensors")
+    assert code == 0
+    assert "\u200c" not in shown
+    if arguments != ["tokenize"]:  # characters that are unknown read <unk>
+        assert "\\u200c" in shown
+    assert "\\\\" not in shown
+
+
 def test_what_a_process_prints_cannot_take_over_the_terminal(hostile):
     code, shown = process_on_terminal(hostile, "score", SOURCE, "--json", "-m", "model.safetensors")
     assert code == 0

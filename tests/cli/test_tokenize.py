@@ -49,17 +49,50 @@ def test_bytes_and_subwords_give_any_text_back(rnngen, odd, level):
 @pytest.mark.parametrize(
     ("options", "shown"),
     [
-        ([], "a ▁ b\n\n\\t\n"),
+        ([], "a ▁ b\n\n␉\n"),
         (["--level", "char", "--ids"], "4 3 5\n\n2\n"),
         (["--level", "byte", "--ids"], "97 32 98\n\n9\n"),
         (["--level", "word", "--split", "whitespace"], "a b\n\n\n"),
-        (["--level", "word", "--min-count", "1"], "a b\n\n\\t\n"),
+        (["--level", "word", "--min-count", "1"], "a b\n\n␉\n"),
+        (["--lmplz"], "a ▁ b\n\n␉\n"),
+        (["--level", "word", "--split", "whitespace", "--lmplz"], "a b\n\n\n"),
     ],
     ids=" ".join,
 )
 def test_tokens_are_shown_line_by_line(rnngen, options, shown):
     result = rnngen("tokenize", "-", *options, stdin=b"a b\n\n\t\n")
     assert (result.code, result.out, result.err) == (0, shown, "")
+
+
+AS_THEY_STAND = "C:\\tmp soft\u00adhyphen می\u200cخواهم 10\u00a0km ▁the"
+
+
+@pytest.mark.parametrize(
+    "options", [["tokenize"], ["tokenize", "--lmplz"], ["score", "--format", "srilm"]], ids=" ".join
+)
+def test_what_goes_to_a_pipe_is_the_text_itself(rnngen, options):
+    (Path("words.txt")).write_text(f"{AS_THEY_STAND}\n" * 40, "utf-8")
+    rnngen("train", "words.txt", "--level", "word", "--split", "whitespace", "--steps", "1", "--hidden-size", "8")
+    result = rnngen(*options, "-m", "words", "-q", stdin=f"{AS_THEY_STAND}\n".encode())
+    assert (result.code, result.out.split("\n")[0]) == (0, AS_THEY_STAND)
+    kenlm = rnngen("score", "--format", "kenlm", "-m", "words", "-q", stdin=AS_THEY_STAND.encode()).out.split("\t")
+    assert [part.rpartition("=")[0] for part in kenlm[:5]] == AS_THEY_STAND.split(" ")
+    for detail in ("--tokens", "--words"):
+        rows = rnngen("score", detail, "--no-header", "-m", "words", "-q", stdin=AS_THEY_STAND.encode()).rows
+        assert [row[2] for row in rows] == [*AS_THEY_STAND.split(" "), "␊"]
+
+
+def test_a_text_for_lmplz_has_neither_the_signs_that_it_refuses_nor_white_space_for_a_token(rnngen):
+    for level in ("char", "byte", "word"):
+        options = ("--level", level, "--min-count", "2") if level != "byte" else ("--level", level)
+        result = rnngen("tokenize", "-", *options, "--lmplz", stdin=b"a  b <s> c\nb a  c <unk>\n")
+        assert result.code == 0
+        words = result.out.replace("\n", " ").split(" ")[:-1]
+        assert "" not in words
+        assert not {"<s>", "</s>", "<unk>"} & set(words)
+    refused = rnngen("tokenize", "-", "--level", "word", "--split", "whitespace", "--lmplz", stdin=b"a <s> b\n")
+    assert (refused.code, refused.out) == (1, "")
+    assert "the vocabulary has <s>, which a text for lmplz cannot have" in refused.err
 
 
 def test_json_names_tokens_and_ids(rnngen):

@@ -193,6 +193,59 @@ def test_another_vocabulary_is_refused_with_the_number_and_the_first_of_its_word
     assert message in str(caught.value)
 
 
+# What KenLM's lmplz made with `-o 2 --discount_fallback` of the lines that `lmplz_lines` writes for "the bee sees",
+# "the bee wasp", "" and "the wasp bee".
+LMPLZ = """\\data\\
+ngram 1=7
+ngram 2=10
+
+\\1-grams:
+-1.1249387\t<unk>\t0
+0\t<s>\t-0.30103
+-0.48811665\t</s>\t0
+-0.90309\tthe\t-0.30103
+-0.75696194\tbee\t-0.30103
+-0.90309\tsees\t-0.30103
+-0.75696194\t<unknown>\t-0.30103
+
+\\2-grams:
+-0.54136217\t<s> </s>
+-0.48258418\tbee </s>
+-0.1788141\tsees </s>
+-0.38457605\t<unknown> </s>
+-0.35902193\t<s> the
+-0.37588984\tthe bee
+-0.4717262\t<unknown> bee
+-0.63984853\tbee sees
+-0.5948814\tthe <unknown>
+-0.5948814\tbee <unknown>
+
+\\end\\
+"""
+BEES = WordTokenizer(["the", "bee", "sees"], "whitespace")
+
+
+def test_an_arpa_file_of_lmplz_has_two_names_for_the_unknown_word_and_sums_to_one(load):
+    arpa = load(LMPLZ)
+    the, bee, sees = 2, 3, 4
+    found = arpa.reader(BEES)(np.array([the, 0, bee]))
+    wasp = math.log10(10**-0.5948814 + 10 ** (-0.30103 - 1.1249387))
+    np.testing.assert_allclose(found, np.array([-0.35902193, wasp, -0.4717262]) * math.log(10), rtol=1e-6)
+    for before in ([], [the], [bee], [sees], [0], [the, 0]):
+        every = [arpa.reader(BEES)(np.array([*before, id]))[-1] for id in range(BEES.vocab_size)]
+        assert np.exp(every).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_message_names_the_commands_that_make_the_right_file(arpa_file, load):
+    with pytest.raises(ConfigError) as caught:
+        load(LMPLZ).check_vocabulary(WordTokenizer(["the", "bee"], "whitespace"), "my model")
+    assert str(caught.value).endswith(
+        "has 1 word that the model lacks, the first 'sees'; a mixture needs one vocabulary: "
+        f"estimate the ARPA file with rnngen tokenize -m 'my model' --lmplz TEXT | lmplz -o 4 > {arpa_file(LMPLZ)}, "
+        "where TEXT is what the model was trained on"
+    )
+
+
 def test_what_kenlm_quotes_of_a_file_cannot_take_over_a_terminal(load):
     with pytest.raises(DataError) as caught:
         load(TRIGRAMS.replace("\\2-grams:\n", "\\2-grams:\n-1\tb\x1b[2J\tb\n", 1))

@@ -14,7 +14,7 @@ from rnngen.tokenizers.symbols import Unknown
         ("the", "the"),
         (" the", "\u2581the"),
         ("\t\n\r", "\\t\\n\\r"),
-        ("a\\n", "a\\\\n"),
+        (r"C:\new", r"C:\new"),
         ("\x00\x1b\xa0", "\\x00\\x1b\\xa0"),
         ("\u200b", "\\u200b"),
         ("\U000e0001", "\\U000e0001"),
