@@ -21,12 +21,12 @@ import numpy.typing as npt
 
 from rnngen.errors import ConfigError, DataError, brief
 from rnngen.printable import plural, visible
+from rnngen.storage.file_kinds import ARPA, GZIP, what_it_is
 from rnngen.text.lmplz import BEGIN, END, UNKNOWN
 from rnngen.tokenizers.symbols import UNK
 from rnngen.tokenizers.word import WordTokenizer
 
 _OTHER_UNK = "<UNK>"  # KenLM takes it for <unk>
-_BINARY = b"mmap lm http://kheafield.com/code"
 _BLANKS = b" \t\r\n\0"  # these separate fields for KenLM
 _FIELD = re.compile(rb"[^%s]+" % _BLANKS)
 _LONGEST_LINE = 1 << 20  # in bytes; a binary file may have no line break for long
@@ -144,20 +144,28 @@ def read_words(path: Path) -> list[str]:
         with _open(path) as file:
             return list(_one_grams(path, file))
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read the ARPA file {path}: {getattr(error, 'strerror', None) or error}") from None
+        reason = f"cannot read the ARPA file {path}: {getattr(error, 'strerror', None) or error}"
+        raise DataError(reason if _is_gzip(path) else what_it_is(path, ARPA) or reason) from None
     except UnicodeDecodeError:
         raise DataError(f"the ARPA file {path} has a word that is not UTF-8: write the file in UTF-8") from None
 
 
 def _open(path: Path) -> BinaryIO:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if _is_gzip(path) else open(path, "rb")  # type: ignore[return-value]
+
+
+def _is_gzip(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(GZIP)) == GZIP
 
 
 def _one_grams(path: Path, file: BinaryIO) -> Iterator[str]:
     counts = _counts(path, file)
     if len(counts) < 2:
         raise DataError(f"the ARPA file {path} has no 2-grams: KenLM reads models of order 2 and more")
-    most_bytes = path.stat().st_size * (_MOST_COMPRESSED if path.suffix == ".gz" else 1)
+    most_bytes = path.stat().st_size * (_MOST_COMPRESSED if _is_gzip(path) else 1)
     if sum(counts) * _SHORTEST_LINE > most_bytes:
         # KenLM would allocate memory for all of them first.
         raise DataError(f"the ARPA file {path} is too short for the {sum(counts):,} n-grams of its header")
@@ -188,13 +196,9 @@ def _one_grams(path: Path, file: BinaryIO) -> Iterator[str]:
 def _counts(path: Path, file: BinaryIO) -> list[int]:
     """How many n-grams of each length the header says there are; reads the lines up to the first section."""
     lines = _lines(file)
-    first = next(lines, b"")
-    if first.startswith(_BINARY):
-        raise DataError(
-            f"{path} is a binary file of KenLM, whose words cannot be listed: name the ARPA file that it was made from"
-        )
-    if first != b"\\data\\":
-        raise DataError(f"{path} is not an ARPA file: its first line is not \\data\\")
+    if next(lines, b"") != b"\\data\\":
+        reason = f"{path} is not an ARPA file: its first line is not \\data\\"
+        raise DataError(reason if _is_gzip(path) else what_it_is(path, ARPA) or reason)
     counts = []
     for line in lines:
         if line == b"\\1-grams:":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rnngen.errors import CheckpointError
+from rnngen.storage.file_kinds import CHECKPOINT, RESUME, what_it_is
 
 FOLDER = Path("checkpoints")
 SUFFIX = ".safetensors"
@@ -56,6 +57,8 @@ def find_resume(name: str) -> tuple[Path, Path]:
     path = next((place for place in places if resume_path(place).exists()), places[0])
     if not resume_path(path).exists():
         ended = path.exists()
+        if another := what_it_is(path, CHECKPOINT) if ended else what_it_is(name, RESUME):
+            raise CheckpointError(another)
         raise CheckpointError(
             f"there is no interrupted run {resume_path(path)}: "
             + (f"the run of {path} has ended; --init-from {path} trains a new model from it" if ended

@@ -23,19 +23,32 @@ class FileKind:
         name: with its article.
         use: what takes it, or makes something of it; `{path}` stands for the file.
         is_text: it can be read as a text too.
+        from_text: what makes one of a text; empty for what nothing makes.
     """
 
     name: str
     use: str
     is_text: bool = False
+    from_text: str = ""
 
 
 TEXT = FileKind("a text", "rnngen train {path} trains a model on it", is_text=True)
-CHECKPOINT = FileKind("a checkpoint", "--model (-m) takes it, and train --init-from")
-RESUME = FileKind("the resume file of a stopped run", "rnngen train --resume {path} goes on with it")
-TOKENIZER = FileKind("a tokenizer file", "train and tokenize take it with --tokenizer", is_text=True)
-ARPA = FileKind("an ARPA model", "perplexity --mix takes it", is_text=True)
+CHECKPOINT = FileKind(
+    "an rnngen checkpoint",
+    "--model (-m) takes it, and train --init-from",
+    from_text="rnngen train {path} makes one of it",
+)
+RESUME = FileKind("a resume file", "rnngen train --resume {path} goes on with the stopped run")
+TOKENIZER = FileKind(
+    "a tokenizer file",
+    "train and tokenize take it with --tokenizer",
+    is_text=True,
+    from_text="rnngen tokenize {path} --save FILE makes one of it",
+)
+ARPA = FileKind("an ARPA file", "perplexity --mix takes it", is_text=True, from_text="lmplz of KenLM makes one of it")
 
+_OTHER_TENSORS = FileKind("a safetensors file of another program", "rnngen reads only its own checkpoints")
+TENSOR_KINDS = {"rnngen": CHECKPOINT, "rnngen-resume": RESUME}  # by the record `format`
 _OFFICE = "pandoc -t plain {path} makes a text of it"
 _TORCH = FileKind(
     "a file of torch.save",
@@ -62,6 +75,7 @@ _STARTS = (
      FileKind("a binary model of KenLM", "perplexity --mix takes the ARPA file that it was made from")),
     (b"\x93NUMPY", FileKind("an array of numpy", "rnngen reads texts, and its own checkpoints")),
 )  # fmt: skip
+_JSON = FileKind("a JSON file", "train, score and the other commands read it as a text", is_text=True)
 _ZIPPED = (
     (b"word/document.xml", FileKind("a Word document (docx)", _OFFICE)),
     (b"application/epub+zip", FileKind("an e-book (epub)", _OFFICE)),
@@ -71,11 +85,11 @@ _ZIPPED = (
 )
 _TAR = FileKind("a tar file", "tar -xOf {path} unpacks it")
 _SENTENCEPIECE = FileKind("a SentencePiece model", "rnngen makes its own with --level subword")
-_SAFETENSORS = FileKind("a safetensors file of another program", "rnngen reads only its own checkpoints")
 
 _LONGEST_HEADER = 1 << 32  # of a safetensors file; the four bytes above it are 0
 _KIND_OF_TENSORS = re.compile(rb'"format"\s*:\s*"(rnngen(?:-resume)?)"')
 _KIND_OF_JSON = re.compile(rb'\s*\{\s*"format"\s*:\s*"rnngen-tokenizer"')
+_JSON_OBJECT = re.compile(rb'\s*\{\s*"')
 _FIRST_PIECE = re.compile(rb"\n.\n.<(?:unk|pad|s)>\x15", re.DOTALL)
 _DATA = re.compile(rb"\s*\\data\\\s")
 _NO_TEXT = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
@@ -94,14 +108,13 @@ def kind_of(head: bytes) -> FileKind | None:
     if head[257:262] == b"ustar":
         return _TAR
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LONGEST_HEADER:
-        found = _KIND_OF_TENSORS.search(head)
-        return _SAFETENSORS if found is None else CHECKPOINT if found[1] == b"rnngen" else RESUME
+        return _kind_of_tensors(head)
     if head[:1] == b"\x80" and b"torch" in head:
         return _TORCH
     if _FIRST_PIECE.match(head):
         return _SENTENCEPIECE
-    if _KIND_OF_JSON.match(head):
-        return TOKENIZER
+    if _JSON_OBJECT.match(head):
+        return TOKENIZER if _KIND_OF_JSON.match(head) else _JSON
     if _DATA.match(head):
         return ARPA
     return TEXT if head and (head.startswith(_WIDE_MARKS) or not _NO_TEXT.search(head)) else None
@@ -113,19 +126,15 @@ def may_be_cut(head: bytes) -> bool:
     return any(len(head) < len(start) and start.startswith(head) for start in starts)
 
 
-def what_it_is(path: str | os.PathLike[str], wanted: str, from_text: str = "rnngen train {path} makes one") -> str:
+def what_it_is(path: str | os.PathLike[str], wanted: FileKind) -> str:
     """A sentence for a file of another kind than the one that is wanted: what it is, and what takes it.
 
-    Args:
-        wanted: what the file should be, with its article.
-        from_text: how to make what is wanted out of a text.
-
     Returns:
-        "" for a file that is not there, or of which nothing is known.
+        "" for a file that is not there, is of the kind that is wanted, or of which nothing is known.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
-        return f"{path} is a folder, not {wanted}: name a file in it"
+        return f"{path} is a folder, not {wanted.name}: name a file in it"
     if not os.path.isfile(path):
         return ""
     try:
@@ -134,23 +143,28 @@ def what_it_is(path: str | os.PathLike[str], wanted: str, from_text: str = "rnng
     except OSError:
         return ""
     if not head:
-        return f"{path} is empty, and not {wanted}: name another file"
+        return f"{path} is empty, and not {wanted.name}: name another file"
     kind = kind_of(head)
-    if kind is None or kind.name == wanted:
-        return ""
-    return refusal(kind, path, wanted, from_text)
+    return "" if kind is None or kind is wanted else refusal(kind, wanted, path)
 
 
-def refusal(kind: FileKind, path: str, wanted: str, from_text: str = "", shown: str = "") -> str:
+def refusal(kind: FileKind, wanted: FileKind, path: str, shown: str = "") -> str:
     """The sentence of `what_it_is` for a known kind.
 
     Args:
         shown: the file is called so, if it has no path that a command can take.
     """
-    use = from_text if kind is TEXT and from_text else kind.use
+    use = wanted.from_text if kind is TEXT and wanted.from_text else kind.use
     if shown:
         use = use.replace(" {path}", "")
-    return f"{shown or path} is {kind.name}, not {wanted}: {use.format(path=shlex.quote(path))}"
+    return f"{shown or path} is {kind.name}, not {wanted.name}: {use.format(path=shlex.quote(path))}"
+
+
+def _kind_of_tensors(head: bytes) -> FileKind | None:
+    if found := _KIND_OF_TENSORS.search(head):
+        return TENSOR_KINDS[found[1].decode()]
+    is_cut = len(head) < min(8 + int.from_bytes(head[:8], "little"), HEAD_BYTES)
+    return None if is_cut else _OTHER_TENSORS
 
 
 def _zipped(head: bytes) -> FileKind:

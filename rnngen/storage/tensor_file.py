@@ -29,9 +29,11 @@ from rnngen.errors import CheckpointError, OutputError, brief
 from rnngen.printable import visible
 from rnngen.storage import untrusted_json
 from rnngen.storage.atomic import write_atomically
+from rnngen.storage.file_kinds import TENSOR_KINDS, what_it_is
 
 SUFFIX = ".safetensors"
 MOST_HEADER_BYTES = 8_000_000  # the records and the 30,000 arrays of 1,024 layers; 400 MB of values at most
+MOST_FILE_BYTES = 1 << 48
 MOST_TENSORS = 100_000
 MOST_DIMENSIONS = 8
 SHOWN_CHARS = 80  # of a name or a version in a message
@@ -104,6 +106,7 @@ def open_tensor_file(
     """Open what `write` wrote, its header checked.
 
     Args:
+        kind: as in `write`.
         what: the file is called in errors.
         remedy: where there is none, in errors.
 
@@ -124,8 +127,12 @@ def open_tensor_file(
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read the {what} {path}: {getattr(error, 'strerror', None) or error}") from None
     with file:
-        tensor_file = TensorFile(path, file)
-        tensor_file.check_kind(kind, version, what, remedy)
+        try:
+            tensor_file = TensorFile(path, file)
+            tensor_file.check_kind(kind, version, what, remedy)
+        except CheckpointError as error:
+            another = what_it_is(path, TENSOR_KINDS[kind]) if kind in TENSOR_KINDS else ""
+            raise CheckpointError(another or str(error)) from None
         yield tensor_file
 
 
@@ -236,6 +243,8 @@ def _read_header(file: FileIO, n_bytes: int) -> tuple[dict[str, Any], int]:
     file.seek(0)
     n_header_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     start = _LENGTH_BYTES + n_header_bytes
+    if n_header_bytes > MOST_FILE_BYTES:
+        raise _FormError("it does not start with the length of a header")
     if n_bytes < start:
         raise _FormError(f"it has {n_bytes:,} bytes where its header alone takes {start:,}")
     if n_header_bytes > MOST_HEADER_BYTES:

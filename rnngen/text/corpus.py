@@ -84,7 +84,7 @@ class FileText:
                 unterminated = False
             with self._open(index) as file:
                 reading.opened(index, file)
-                head, data = text_bytes(file, path)
+                head, data = text_bytes(file, path, self._note)
                 for piece in decoded(head, data, shown(path), self.encoding, self._note):
                     reading.took(file, len(piece))
                     unterminated = not piece.endswith("\n")

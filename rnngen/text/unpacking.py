@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import BinaryIO
 
 from rnngen.errors import DataError
-from rnngen.storage.file_kinds import GZIP, HEAD_BYTES, kind_of, may_be_cut, refusal
+from rnngen.storage.file_kinds import ARPA, GZIP, HEAD_BYTES, TEXT, TOKENIZER, kind_of, may_be_cut, refusal
 
 READ_BYTES = 1 << 18  # with 1 << 20, byte ids of 100 MB took twice as long, char ids a fifth longer
 
 
-def text_bytes(file: BinaryIO, path: str) -> tuple[bytes, Iterator[bytes]]:
+def text_bytes(
+    file: BinaryIO, path: str, say: Callable[[str], object] = lambda note: None
+) -> tuple[bytes, Iterator[bytes]]:
     """The bytes of a text, unpacked.
 
     Args:
         path: `-` is standard input.
+        say: takes notes.
 
     Returns:
         The first bytes, as many as arrived together, and all of them in pieces. The pieces raise DataError when the
@@ -34,7 +37,9 @@ def text_bytes(file: BinaryIO, path: str) -> tuple[bytes, Iterator[bytes]]:
         raise DataError(f"cannot read {name}: it is not a gzip file; give it a name without .gz if it is a text")
     kind = kind_of(head[:HEAD_BYTES])
     if kind is not None and not kind.is_text:
-        raise DataError(refusal(kind, path, "a text", shown=name if path == "-" else ""))
+        raise DataError(refusal(kind, TEXT, path, shown=name if path == "-" else ""))
+    if kind in (TOKENIZER, ARPA):
+        say(f"{name} is {kind.name}, and is read as a text: {kind.use}")
     return head, pieces
 
 

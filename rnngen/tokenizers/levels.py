@@ -11,6 +11,7 @@ from rnngen.config import TokenizerConfig
 from rnngen.errors import OutputError, TokenizerError, brief
 from rnngen.storage import untrusted_json
 from rnngen.storage.atomic import write_atomically
+from rnngen.storage.file_kinds import TOKENIZER, what_it_is
 from rnngen.tokenizers.base import Text, Tokenizer
 from rnngen.tokenizers.char import ByteTokenizer, CharTokenizer
 from rnngen.tokenizers.subword import SubwordTokenizer
@@ -136,14 +137,16 @@ def load(path: Path) -> Tokenizer:
         with open(path, "rb") as file:
             data = file.read(_MOST_FILE_BYTES + 1)
     except OSError as error:
-        raise TokenizerError(f"cannot read the tokenizer {path}: {error.strerror}") from None
+        reason = what_it_is(path, TOKENIZER) or f"cannot read the tokenizer {path}: {error.strerror}"
+        raise TokenizerError(reason) from None
     try:
         content = untrusted_json.parse(data.decode("utf-8", "surrogatepass"), MOST_FILE_CHARS)
     # A file that is too large was cut, and is no JSON.
     except ValueError:
-        raise TokenizerError(f"{path} is not a tokenizer file: make one with rnngen tokenize --save") from None
+        content = None
     if not isinstance(content, dict) or content.get("format") != FILE_FORMAT:
-        raise TokenizerError(f"{path} is not a tokenizer file: make one with rnngen tokenize --save")
+        no_file = f"{path} is not a tokenizer file: make one with rnngen tokenize --save"
+        raise TokenizerError(what_it_is(path, TOKENIZER) or no_file)
     version = content.get("format_version")
     if type(version) is not int or version != FILE_VERSION:
         raise TokenizerError(f"{path} has tokenizer format {brief(version)}; this rnngen reads {FILE_VERSION}")

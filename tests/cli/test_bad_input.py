@@ -196,7 +196,7 @@ MISTAKES = [
     # Tokenizers.
     ("tokenize text.txt --tokenizer missing.json", 1, "missing.json"),
     ("tokenize text.txt --tokenizer text.txt", 1, "text.txt not a tokenizer --save"),
-    ("tokenize text.txt --tokenizer list.json", 1, "list.json not a tokenizer --save"),
+    ("tokenize text.txt --tokenizer list.json", 1, "list.json is a text not a tokenizer file --save"),
     ("tokenize text.txt --tokenizer newer.json", 1, "newer.json 99"),
     ("tokenize text.txt --tokenizer odd.json", 1, "odd.json char byte word subword"),
     ("train text.txt --tokenizer models " + RUN, 1, "models"),

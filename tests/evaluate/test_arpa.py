@@ -77,10 +77,10 @@ def test_a_word_may_be_any_sign_but_a_blank(arpa_file):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is not an ARPA file: its first line is not \\data\\"),
-        ("Haul gently, lads\n", "is not an ARPA file: its first line is not \\data\\"),
+        ("", "is empty, and not an ARPA file"),
+        ("Haul gently, lads\n", "is a text, not an ARPA file: lmplz of KenLM makes one of it"),
         (b"\x93\xff\x00" * 5000, "is not an ARPA file: its first line is not \\data\\"),
-        (b"mmap lm http://kheafield.com/code format version 5\n\0", "name the ARPA file that it was made from"),
+        (b"mmap lm http://kheafield.com/code format version 5\n\0", "takes the ARPA file that it was made from"),
         ("\\data\\\nngram 1=many\n", "has a wrong header: 'ngram 1=many'"),
         ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1\ta\n\n\\end\\\n", "has no 2-grams: KenLM reads models of order 2"),
         ("\\data\\\n", "has no 2-grams"),
@@ -103,7 +103,7 @@ def test_a_file_that_is_broken_at_its_begin_is_refused_in_one_line(arpa_file, te
 def test_a_file_that_is_not_there_or_is_cut_in_its_compression_is_refused(tmp_path, arpa_file):
     with pytest.raises(DataError, match=r"cannot read the ARPA file .*none\.arpa: No such file"):
         read_words(tmp_path / "none.arpa")
-    with pytest.raises(DataError, match="Is a directory"):
+    with pytest.raises(DataError, match="is a folder, not an ARPA file"):
         read_words(tmp_path)
     path = arpa_file(TRIGRAMS, "lm.arpa.gz")
     path.write_bytes(path.read_bytes()[:60])

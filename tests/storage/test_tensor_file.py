@@ -124,10 +124,11 @@ def test_too_many_arrays_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch
     assert refusal(path).endswith("(6 arrays): copy it or train it again")
 
 
-@pytest.mark.parametrize("length", [1 << 20, (1 << 64) - 1])
-def test_a_header_longer_than_the_file_takes_no_memory(tmp_path: Path, length: int) -> None:
-    (tmp_path / "file").write_bytes(struct.pack("<Q", length) + b"{}")
-    assert f"it has 10 bytes where its header alone takes {length + 8:,}" in refusal(tmp_path / "file")
+def test_a_header_longer_than_the_file_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(struct.pack("<Q", 1 << 20) + b"{}")
+    assert "it has 10 bytes where its header alone takes 1,048,584" in refusal(tmp_path / "file")
+    (tmp_path / "file").write_bytes(struct.pack("<Q", (1 << 64) - 1) + b"{}")
+    assert "it does not start with the length of a header" in refusal(tmp_path / "file")
 
 
 def test_a_header_beyond_the_bound_is_refused_although_the_file_has_it(tmp_path: Path) -> None:

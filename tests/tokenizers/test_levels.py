@@ -62,11 +62,14 @@ NO_LEVEL = "{path}: it describes no tokenizer of level char, byte, word or subwo
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", NOT_ONE),
+        (b"", "{path} is empty, and not a tokenizer file: name another file"),
         (b"\x00\xff\xfe binary", NOT_ONE),
-        (b"[1, 2]", NOT_ONE),
-        (b'{"version": "1.0"}', NOT_ONE),
-        (b"[" * 100_000, NOT_ONE),
+        (b"[1, 2]", "{path} is a text, not a tokenizer file: rnngen tokenize {path} --save FILE makes one of it"),
+        (
+            b'{"version": "1.0"}',
+            "{path} is a JSON file, not a tokenizer file: train, score and the other commands read",
+        ),
+        (b"[" * 100_000, "{path} is a text, not a tokenizer file: "),
         (content()[:-1], NOT_ONE),
         (content(format_version=2), "{path} has tokenizer format 2; this rnngen reads 1"),
         (content(level="letter"), NO_LEVEL),
@@ -93,12 +96,18 @@ def test_a_file_that_is_no_tokenizer_is_refused_with_the_reason(tmp_path: Path, 
     assert str(error.value).startswith(message.format(path=path))
 
 
-@pytest.mark.parametrize(("name", "reason"), [("gone", "No such file or directory"), ("", "Is a directory")])
-def test_a_tokenizer_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gone", "cannot read the tokenizer {path}: No such file or directory"),
+        ("", "{path} is a folder, not a tokenizer file: name a file in it"),
+    ],
+)
+def test_a_tokenizer_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, message: str) -> None:
     path = tmp_path / name
     with pytest.raises(TokenizerError) as error:
         levels.load(path)
-    assert str(error.value) == f"cannot read the tokenizer {path}: {reason}"
+    assert str(error.value) == message.format(path=path)
 
 
 @pytest.mark.parametrize(
