@@ -207,7 +207,7 @@ class Model:
 
         Raises:
             ConfigError: `lines` is one string.
-            DataError: a line has a line break inside.
+            DataError: a line has a line break inside, or a NUL.
             TokenizerError: a symbol is unknown and `on_unknown` is "error".
             CheckpointError: the model's logits are not finite.
 
@@ -288,12 +288,16 @@ def _strings(stop: Sequence[str]) -> tuple[str, ...]:
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Lines in blocks that are scored together. Raises DataError: a line has a line break inside."""
+    """Lines in blocks that are scored together. Raises DataError: a line has a line break inside, or a NUL."""
+    from rnngen.text.decoding import nul_error
+
     numbered = enumerate(lines, 1)
     while block := list(islice(numbered, LINES_AT_A_TIME)):
         for number, line in block:
             if "\n" in line.removesuffix("\n"):
                 raise DataError(f"line {number} has a line break inside: give its parts as lines of their own")
+            if "\0" in line:
+                raise nul_error(line, 0, f"line {number}", "leave it out")
         yield [line for _, line in block]
 
 

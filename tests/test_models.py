@@ -87,6 +87,15 @@ def test_a_line_with_a_line_break_inside_is_refused(hello):
         list(hello.score(["hello", "he\nllo\n"]))
 
 
+def test_a_line_or_text_with_a_nul_is_refused_in_python_too(hello):
+    with pytest.raises(rnngen.DataError, match="line 2 has a NUL character at character 3: leave it out"):
+        list(hello.score(["hello", "he\0llo\n"]))
+    with pytest.raises(rnngen.DataError, match="the text has a NUL character at character 3: leave it out"):
+        hello.measure(text="he\0llo\n")
+    with pytest.raises(rnngen.DataError, match="the text has a NUL character at character 3: leave it out"):
+        rnngen.build_tokenizer(text="he\0llo\n")
+
+
 def test_unknown_symbols_of_lines_and_texts_are_handled_as_asked(hello):
     assert next(hello.score(["hexlo"])).totals.n_unknown == 1
     with pytest.raises(rnngen.TokenizerError, match="line 1 has a symbol that the model does not know: 'x'"):
