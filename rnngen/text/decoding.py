@@ -79,8 +79,11 @@ def nul_error(text: str, n_before: int, name: str, advice: str) -> DataError:
 
 def _characters(head: bytes, pieces: Iterator[bytes], name: str, encoding: str, say: Say) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
-    is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
     controls = encodings.controls_of_cp1252(encoding)
+    if encodings.looks_like_utf8(head, encoding):
+        controls = None
+        say(f"{name} looks like UTF-8 and is read as {encoding}: leave out --encoding if its letters come out wrong")
+    is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
     n_before = n_chars = 0
     for data in chain(pieces, [b""]):
         try:

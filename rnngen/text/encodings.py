@@ -71,6 +71,12 @@ def about_nuls(head: bytes, encoding: str) -> str:
     )
 
 
+def looks_like_utf8(head: bytes, encoding: str) -> bool:
+    """Whether a text that starts with these bytes is UTF-8, and is read as something else; not for ASCII alone."""
+    is_another = not codecs.lookup(encoding).name.startswith("utf")
+    return is_another and not head.isascii() and _is_utf8(head)
+
+
 def controls_of_cp1252(encoding: str) -> re.Pattern[str] | None:
     """What finds the control characters that a text of cp1252 gets in latin-1; None for all other encodings."""
     return _CONTROLS if codecs.lookup(encoding).name == "iso8859-1" else None

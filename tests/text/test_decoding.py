@@ -123,6 +123,19 @@ def test_a_text_with_nuls_is_refused_by_whatever_reads_it(tmp_path: Path, encodi
         StringText("ab\nc\0d")
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "cp1251", "gb18030"])
+def test_utf_8_that_is_read_as_something_else_is_noted(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "text"
+    notes: list[str] = []
+    path.write_bytes("Ñandú, année\n".encode())
+    list(FileText([str(path)], encoding, notes.append).chunks())
+    assert [f"looks like UTF-8 and is read as {encoding}" in note for note in notes] == [True]
+    for content in (b"ASCII\n", "§ 12\n".encode(encoding)):
+        path.write_bytes(content)
+        list(FileText([str(path)], encoding, notes.append).chunks())
+    assert len(notes) == 1
+
+
 def test_a_text_of_cp1252_that_is_read_as_latin_1_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes(b"\x93caf\xe9\x94\n" * 2)
