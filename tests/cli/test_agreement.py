@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -58,13 +60,22 @@ def test_score_perplexity_and_plain_torch_agree_on_a_word_model(split_words, rnn
     assert record["n_unknown"] > 0
 
 
-def test_srilms_sums_are_those_of_the_report(split_words, rnngen):
-    text, model = split_words / "text.txt", split_words / "words.safetensors"
-    [record] = rnngen("perplexity", text, "-m", model, "--state", "reset", "--json").records
+def test_srilms_sums_are_those_that_the_report_has_of_the_sentences_alone(split_words, rnngen):
+    text, model, sentences = (split_words / name for name in ("text.txt", "words.safetensors", "sentences.txt"))
+    lines = text.read_text("utf-8").splitlines(keepends=True)
+    sentences.write_text("".join(line for line in lines if line.strip()), "utf-8")
+    [all_lines], [record] = (
+        rnngen("perplexity", path, "-m", model, "--state", "reset", "--json").records for path in (text, sentences)
+    )
+    assert all_lines["n_lines"] > record["n_lines"]  # blank lines are lines, and no sentences of SRILM
+    assert (all_lines["n_words"], all_lines["n_unknown"]) == (record["n_words"], record["n_unknown"])
     counts, sums = rnngen("score", text, "-m", model, "--format", "srilm").out.splitlines()[-2:]
     assert (
         counts == f"file {text}: {record['n_lines']} sentences, {record['n_words']} words, {record['n_unknown']} OOVs"
     )
-    ppl, ppl1 = (float(value) for value in sums.replace("ppl1=", "ppl=").split("ppl= ")[1:])
+    log10, ppl, ppl1 = (float(value) for value in re.findall(r"(?:logprob|ppl|ppl1)= (\S+)", sums))
+    n_known = record["n_words"] - record["n_unknown"]
+    known_nats = record["known_loss_nats"] * (n_known + record["n_lines"])
+    assert log10 == pytest.approx(-known_nats / math.log(10), rel=1e-4)
     assert ppl == pytest.approx(record["known_perplexity_per_word"], rel=1e-4)
     assert ppl1 == pytest.approx(record["known_perplexity_per_word_no_eol"], rel=1e-4)
