@@ -10,7 +10,7 @@ import math
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Literal
 
-from rnngen.checks import Settings, check, check_choice, is_count, is_natural, is_number
+from rnngen.checks import LARGE, MOST_WHOLE, SMALL, Settings, check, check_choice, check_number, check_whole, is_number
 from rnngen.errors import ConfigError
 
 Level = Literal["char", "byte", "word", "subword"]
@@ -30,9 +30,12 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 NGRAM_WEIGHT = "ngram.weight"
 MOST_LAYERS = 1024
+MOST_UNITS = 1 << 24
 MOST_SYMBOLS = 1 << 31  # ids are int32
 MOST_ORDER = 16
 MOST_NGRAM_BITS = 24
+MOST_THREADS = 1024
+MOST_EPOCHS = 1e9
 NBEST_FEATURE = "RNNLM"  # the name of a score in a list of Moses
 DEFAULT_SECONDS = 180.0  # of a training run without a given budget
 ENCODING = "utf-8"  # of texts
@@ -55,13 +58,14 @@ class TokenizerConfig(Settings):
     subword_model: SubwordModel = "unigram"
 
     def __post_init__(self) -> None:
+        self._make_plain()
         check_choice("level", self.level, Level)
         check_choice("split", self.split, Split)
         check_choice("subword_model", self.subword_model, SubwordModel)
         if self.vocab_size is not None:
-            check(is_count(self.vocab_size) and self.vocab_size >= 3, "vocab_size", self.vocab_size, "3 or more")
+            check_whole("vocab_size", self.vocab_size, 3)
         if self.min_count is not None:
-            check(is_count(self.min_count), "min_count", self.min_count, "1 or more")
+            check_whole("min_count", self.min_count, 1)
         if self.level == "byte" and (self.vocab_size or self.min_count):
             raise ConfigError("the byte level has 256 symbols: leave out --vocab-size and --min-count")
         if self.level == "subword" and self.min_count:
@@ -96,10 +100,11 @@ class ModelConfig(Settings):
     ngram_bits: int = 14
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "embedding_dim", "hidden_size", "num_layers"):
-            check(is_count(getattr(self, name)), name, getattr(self, name), "a whole number, 1 or more")
-        check(self.num_layers <= MOST_LAYERS, "num_layers", self.num_layers, f"{MOST_LAYERS} or less")
-        check(self.vocab_size < MOST_SYMBOLS, "vocab_size", self.vocab_size, f"below {MOST_SYMBOLS}")
+        self._make_plain()
+        check_whole("vocab_size", self.vocab_size, 1, MOST_SYMBOLS - 1)
+        check_whole("embedding_dim", self.embedding_dim, 1, MOST_UNITS)
+        check_whole("hidden_size", self.hidden_size, 1, MOST_UNITS)
+        check_whole("num_layers", self.num_layers, 1, MOST_LAYERS)
         check_choice("cell", self.cell, Cell)
         check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
         _check_dropout(self.dropout)
@@ -158,12 +163,12 @@ def _check_dropout(value: object) -> None:
 
 def _check_ngrams(orders: object, bits: object) -> None:
     lengths = orders if isinstance(orders, tuple) else ()
-    ascending = all(is_count(order) and order <= MOST_ORDER for order in lengths) and lengths == tuple(
+    ascending = all(type(order) is int and 1 <= order <= MOST_ORDER for order in lengths) and lengths == tuple(
         sorted(set(lengths))
     )
     check(isinstance(orders, tuple) and ascending, "ngram_orders", orders,
            f"different whole numbers from 1 to {MOST_ORDER}, ascending")  # fmt: skip
-    check(is_count(bits) and bits <= MOST_NGRAM_BITS, "ngram_bits", bits, f"1 to {MOST_NGRAM_BITS}")  # type: ignore[operator]
+    check_whole("ngram_bits", bits, 1, MOST_NGRAM_BITS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +186,7 @@ class ModelOptions(Settings):
     ngram_bits: int | None = None
 
     def __post_init__(self) -> None:
+        self._make_plain()
         if self.ngram_bits and self.ngram_orders == ():
             raise ConfigError("--ngram-bits is for n-grams: leave it out, or give --ngram-orders")
         if self.nonlinearity == "relu" and self.cell != "rnn":
@@ -227,30 +233,28 @@ class TrainConfig(Settings):
     device: Device = "cpu"
 
     def __post_init__(self) -> None:
+        self._make_plain()
         flags = {"--time": self.seconds, "--steps": self.steps, "--epochs": self.epochs}
         budgets = [flag for flag, value in flags.items() if value is not None]
         check(len(budgets) < 2, "the budget", " and ".join(budgets), "one of --time, --steps and --epochs")
         for name in ("steps", "batch_size", "bptt", "patience", "threads"):
-            value = getattr(self, name)
-            check(value is None or is_count(value), name, value, "a whole number, 1 or more")
-        check(self.threads is None or self.threads <= 1024, "threads", self.threads, "1024 or less")
-        for name in ("seconds", "epochs", "learning_rate", "grad_clip"):
-            value = getattr(self, name)
-            check(value is None or (is_number(value) and value > 0), name, value, "above 0")
-        check(self.epochs is None or self.epochs <= 1e9, "epochs", self.epochs, "a thousand million or less")
-        check(self.grad_clip is not None, "grad_clip", self.grad_clip, "above 0")
+            if (value := getattr(self, name)) is not None:
+                check_whole(name, value, 1, MOST_THREADS if name == "threads" else MOST_WHOLE)
+        for name in ("seconds", "epochs", "learning_rate"):
+            if (value := getattr(self, name)) is not None:
+                check_number(name, value, SMALL, MOST_EPOCHS if name == "epochs" else LARGE)
+        check_number("grad_clip", self.grad_clip, SMALL)
         check_choice("optimizer", self.optimizer, Optimizer)
         check_choice("device", self.device, Device)
         check_choice("precision", self.precision, Precision)
         if self.device == "cuda" and self.precision == "bfloat16":
             raise ConfigError("--precision bfloat16 is for the processor: leave it out with --device cuda")
         if self.weight_decay is not None:
-            check(is_number(self.weight_decay) and self.weight_decay >= 0, "weight_decay", self.weight_decay,
-                   "0 or more")  # fmt: skip
+            check_number("weight_decay", self.weight_decay, 0)
         if self.valid_fraction is not None:
             check(is_number(self.valid_fraction) and 0 < self.valid_fraction < 1, "valid_fraction",
                    self.valid_fraction, "above 0 and below 1")  # fmt: skip
-        check(is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
+        check_whole("seed", self.seed, 0)
 
     @property
     def time_budget(self) -> float | None:
@@ -284,15 +288,15 @@ class SampleConfig(Settings):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(is_number(self.temperature) and self.temperature >= 0, "temp", self.temperature, "0 or more")
-        check(is_natural(self.top_k), "top_k", self.top_k, "a whole number, 0 (all) or more")
+        self._make_plain()
+        check_number("temp", self.temperature, 0)
+        check_whole("top_k", self.top_k, 0)
         check(is_number(self.top_p) and 0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
-        check(is_number(self.min_p) and 0 <= self.min_p <= 1, "min_p", self.min_p, "between 0 and 1")
-        check(is_number(self.repetition_penalty) and self.repetition_penalty > 0, "repetition_penalty",
-               self.repetition_penalty, "above 0")  # fmt: skip
-        check(is_natural(self.length), "length", self.length, "a whole number, 0 or more")
-        check(is_count(self.num_samples), "num_samples", self.num_samples, "a whole number, 1 or more")
-        check(is_natural(self.seed), "seed", self.seed, "a whole number, 0 or more")
+        check_number("min_p", self.min_p, 0, 1)
+        check_number("repetition_penalty", self.repetition_penalty, SMALL)
+        check_whole("length", self.length, 0)
+        check_whole("num_samples", self.num_samples, 1)
+        check_whole("seed", self.seed, 0)
         are_strings = isinstance(self.stop, tuple | list) and all(isinstance(text, str) for text in self.stop)
         check(are_strings, "stop", self.stop, "a tuple of strings")
         check("" not in self.stop, "stop", "", "a string of one character or more")

@@ -296,7 +296,7 @@ def test_a_record_that_is_missing_or_not_json_is_named(path: Path, key: str, val
     [
         ("model", [], "ModelConfig is list: it must be a JSON object"),
         ("model", MODEL | {"cell": "mlp"}, "cell is 'mlp': it must be one of lstm, gru, rnn"),
-        ("model", MODEL | {"hidden_size": -3}, "hidden_size is -3: it must be a whole number, 1 or more"),
+        ("model", MODEL | {"hidden_size": -3}, "hidden_size is -3: it must be a whole number from 1 to 16777216"),
         ("model", MODEL | {"colour": 1}, "ModelConfig field is 'colour': it must be a known one"),
         ("model", MODEL | {"dropout": 10**30}, "it must be at least 0 and below 1"),
         ("tokenizer", {"level": "letter"}, "it describes no tokenizer of level char, byte, word or subword"),
@@ -378,9 +378,9 @@ def test_a_save_that_fails_keeps_the_old_checkpoint(path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_layers": 10**15}, "num_layers is 1000000000000000: it must be 1024 or less"),
-        ({"vocab_size": 10**15}, "vocab_size is 1000000000000000: it must be below 2147483648"),
-        ({"hidden_size": 10**15}, "its model needs (3000000000000000, 3)"),
+        ({"num_layers": 10**15}, "num_layers is 1000000000000000: it must be a whole number from 1 to 1024"),
+        ({"vocab_size": 10**15}, "vocab_size is 1000000000000000: it must be a whole number from 1 to 2147483647"),
+        ({"hidden_size": 10**7}, "its model needs (30000000, 3)"),
         ({"num_layers": 1000}, "it lacks the weight rnn.bias_hh_l1"),
         ({"cell": "x" * 100_000}, "it must be one of lstm, gru, rnn"),
         ({"\x1b[2J" * 1000: 1}, "ModelConfig field is '\\x1b[2J"),

@@ -92,7 +92,10 @@ def test_settings_cannot_be_changed_behind_their_check() -> None:
         ModelConfig(**SMALL).hidden_size = -1  # type: ignore[misc]
 
 
-WHOLE = "a whole number, 1 or more"
+COUNT = "a whole number from 1 to 9223372036854775807"
+NATURAL = "a whole number from 0 to 9223372036854775807"
+UNITS = "a whole number from 1 to 16777216"
+ABOVE_0 = "a number from 1e-30 to 1e+30"
 CELLS = "one of lstm, gru, rnn"
 BELOW_1 = "at least 0 and below 1"
 
@@ -103,12 +106,16 @@ BELOW_1 = "at least 0 and below 1"
         (TokenizerConfig, {"level": "letter"}, "level is 'letter': it must be one of char, byte, word, subword"),
         (TokenizerConfig, {"split": "comma"}, "split is 'comma': it must be one of punctuation, whitespace"),
         (TokenizerConfig, {"subword_model": "wp"}, "subword_model is 'wp': it must be one of unigram, bpe"),
-        (TokenizerConfig, {"vocab_size": 2}, "vocab_size is 2: it must be 3 or more"),
-        (TokenizerConfig, {"min_count": 0}, "min_count is 0: it must be 1 or more"),
-        (ModelConfig, {**SMALL, "vocab_size": 0}, f"vocab_size is 0: it must be {WHOLE}"),
-        (ModelConfig, {**SMALL, "hidden_size": 2.0}, f"hidden_size is 2.0: it must be {WHOLE}"),
-        (ModelConfig, {**SMALL, "embedding_dim": "3"}, f"embedding_dim is '3': it must be {WHOLE}"),
-        (ModelConfig, {**SMALL, "num_layers": True}, f"num_layers is True: it must be {WHOLE}"),
+        (
+            TokenizerConfig,
+            {"vocab_size": 2},
+            "it must be a whole number from 3 to 9223372036854775807",
+        ),
+        (TokenizerConfig, {"min_count": 0}, f"min_count is 0: it must be {COUNT}"),
+        (ModelConfig, {**SMALL, "vocab_size": 0}, "vocab_size is 0: it must be a whole number from 1 to 2147483647"),
+        (ModelConfig, {**SMALL, "hidden_size": 2.0}, f"hidden_size is 2.0: it must be {UNITS}"),
+        (ModelConfig, {**SMALL, "embedding_dim": "3"}, f"embedding_dim is '3': it must be {UNITS}"),
+        (ModelConfig, {**SMALL, "num_layers": True}, "num_layers is True: it must be a whole number from 1 to 1024"),
         (ModelConfig, {**SMALL, "cell": "LSTM"}, f"cell is 'LSTM': it must be {CELLS}"),
         (ModelConfig, {**SMALL, "nonlinearity": "elu"}, "nonlinearity is 'elu': it must be one of tanh, relu"),
         (ModelConfig, {**SMALL, "dropout": 1.0}, f"dropout is 1.0: it must be {BELOW_1}"),
@@ -116,35 +123,35 @@ BELOW_1 = "at least 0 and below 1"
         (ModelConfig, {**SMALL, "dropout": 10**400}, f"it must be {BELOW_1}"),
         (ModelConfig, {**SMALL, "tie_weights": 1}, "tie_weights is 1: it must be true or false"),
         (ModelOptions, {"cell": "mlp"}, f"cell is 'mlp': it must be {CELLS}"),
-        (ModelOptions, {"hidden_size": 0}, f"hidden_size is 0: it must be {WHOLE}"),
+        (ModelOptions, {"hidden_size": 0}, f"hidden_size is 0: it must be {UNITS}"),
         (ModelOptions, {"dropout": -0.1}, f"dropout is -0.1: it must be {BELOW_1}"),
-        (ModelOptions, {"tie_weights": True, "embedding_dim": -5}, f"embedding_dim is -5: it must be {WHOLE}"),
-        (TrainConfig, {"seconds": 0.0}, "seconds is 0.0: it must be above 0"),
-        (TrainConfig, {"seconds": math.inf}, "seconds is inf: it must be above 0"),
-        (TrainConfig, {"batch_size": 0}, f"batch_size is 0: it must be {WHOLE}"),
-        (TrainConfig, {"bptt": -1}, f"bptt is -1: it must be {WHOLE}"),
-        (TrainConfig, {"patience": 0}, f"patience is 0: it must be {WHOLE}"),
-        (TrainConfig, {"threads": 0}, f"threads is 0: it must be {WHOLE}"),
-        (TrainConfig, {"learning_rate": -1.0}, "learning_rate is -1.0: it must be above 0"),
-        (TrainConfig, {"grad_clip": 0}, "grad_clip is 0: it must be above 0"),
+        (ModelOptions, {"tie_weights": True, "embedding_dim": -5}, f"embedding_dim is -5: it must be {UNITS}"),
+        (TrainConfig, {"seconds": 0.0}, f"seconds is 0.0: it must be {ABOVE_0}"),
+        (TrainConfig, {"seconds": math.inf}, f"seconds is inf: it must be {ABOVE_0}"),
+        (TrainConfig, {"batch_size": 0}, f"batch_size is 0: it must be {COUNT}"),
+        (TrainConfig, {"bptt": -1}, f"bptt is -1: it must be {COUNT}"),
+        (TrainConfig, {"patience": 0}, f"patience is 0: it must be {COUNT}"),
+        (TrainConfig, {"threads": 0}, "threads is 0: it must be a whole number from 1 to 1024"),
+        (TrainConfig, {"learning_rate": -1.0}, f"learning_rate is -1.0: it must be {ABOVE_0}"),
+        (TrainConfig, {"grad_clip": 0}, f"grad_clip is 0: it must be {ABOVE_0}"),
         (TrainConfig, {"optimizer": "adam"}, "optimizer is 'adam': it must be one of adamw, rmsprop, sgd"),
         (TrainConfig, {"device": "tpu"}, "device is 'tpu': it must be one of cpu, cuda"),
         (TrainConfig, {"precision": "int8"}, "precision is 'int8': it must be one of auto, float32, bfloat16"),
-        (TrainConfig, {"weight_decay": -0.1}, "weight_decay is -0.1: it must be 0 or more"),
+        (TrainConfig, {"weight_decay": -0.1}, "weight_decay is -0.1: it must be a number from 0 to 1e+30"),
         (TrainConfig, {"valid_fraction": 1.0}, "valid_fraction is 1.0: it must be above 0 and below 1"),
-        (TrainConfig, {"seed": -1}, "seed is -1: it must be a whole number, 0 or more"),
-        (SampleConfig, {"temperature": -1}, "temp is -1: it must be 0 or more"),
-        (SampleConfig, {"temperature": math.nan}, "temp is nan: it must be 0 or more"),
-        (SampleConfig, {"top_k": -1}, "top_k is -1: it must be a whole number, 0 (all) or more"),
+        (TrainConfig, {"seed": -1}, f"seed is -1: it must be {NATURAL}"),
+        (SampleConfig, {"temperature": -1}, "temp is -1: it must be a number from 0 to 1e+30"),
+        (SampleConfig, {"temperature": math.nan}, "temp is nan: it must be a number from 0 to 1e+30"),
+        (SampleConfig, {"top_k": -1}, f"top_k is -1: it must be {NATURAL}"),
         (SampleConfig, {"top_p": 0.0}, "top_p is 0.0: it must be above 0 and at most 1"),
         (SampleConfig, {"top_p": 1.1}, "top_p is 1.1: it must be above 0 and at most 1"),
-        (SampleConfig, {"min_p": 1.1}, "min_p is 1.1: it must be between 0 and 1"),
-        (SampleConfig, {"repetition_penalty": 0}, "repetition_penalty is 0: it must be above 0"),
-        (SampleConfig, {"length": -1}, "length is -1: it must be a whole number, 0 or more"),
-        (SampleConfig, {"num_samples": 0}, "num_samples is 0: it must be a whole number, 1 or more"),
+        (SampleConfig, {"min_p": 1.1}, "min_p is 1.1: it must be a number from 0 to 1"),
+        (SampleConfig, {"repetition_penalty": 0}, f"repetition_penalty is 0: it must be {ABOVE_0}"),
+        (SampleConfig, {"length": -1}, f"length is -1: it must be {NATURAL}"),
+        (SampleConfig, {"num_samples": 0}, f"num_samples is 0: it must be {COUNT}"),
         (SampleConfig, {"stop": "end"}, "stop is 'end': it must be a tuple of strings"),
         (SampleConfig, {"stop": (5,)}, "stop is (5,): it must be a tuple of strings"),
-        (SampleConfig, {"seed": 1.5}, "seed is 1.5: it must be a whole number, 0 or more"),
+        (SampleConfig, {"seed": 1.5}, f"seed is 1.5: it must be {NATURAL}"),
         (SampleConfig, {"stop": ("end", "")}, "stop is '': it must be a string of one character or more"),
     ],
 )
@@ -188,12 +195,12 @@ def test_the_edges_of_the_ranges_are_allowed() -> None:
 
 @pytest.mark.parametrize("seed", ["1", 1.0, True, None, -1])
 def test_a_seed_that_is_no_whole_number_is_refused(seed: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^seed is .*: it must be a whole number, 0 or more$"):
+    with pytest.raises(ConfigError, match=r"^seed is .*: it must be a whole number from 0 to 9223372036854775807$"):
         TrainConfig(seed=seed)
 
 
 def test_grad_clip_is_never_open() -> None:
-    with pytest.raises(ConfigError, match=r"^grad_clip is None: it must be above 0$"):
+    with pytest.raises(ConfigError, match=r"^grad_clip is None: it must be a number from 1e-30 to 1e\+30$"):
         TrainConfig(grad_clip=None)  # type: ignore[arg-type]
 
 

@@ -19,7 +19,7 @@ from rnngen import __version__
 from rnngen.cli.out_of_memory import MESSAGE as OUT_OF_MEMORY
 from rnngen.cli.out_of_memory import has_room, is_out_of_memory, take_blas_memory
 from rnngen.cli.output import drop_closed_stderr, drop_stdout, use_utf8
-from rnngen.errors import RnngenError
+from rnngen.errors import RnngenError, brief
 
 # The commands, and what `rnngen --help` says of them: the first sentence of their own help. The command NAME is the
 # function of that name in `NAME.py`.
@@ -158,8 +158,8 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
     message = " ".join(message.split()).removesuffix(".")
     options = getattr(getattr(error, "param", None), "opts", [])
     for option, value in pairwise(arguments):
-        if option in options and repr(value) not in message:
-            message += f", and {option} has {value!r}"
+        if option in options and brief(value) not in message:
+            message += f", and {option} has {brief(value)}"
     command = context.command_path if context is not None else "rnngen"
     return _fail(f"{message}: see {command} --help", 2)
 

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from rnngen import config
+from rnngen.checks import LARGE, SMALL
 from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel, TrainConfig
-from rnngen.errors import ConfigError
+from rnngen.errors import ConfigError, brief
 from rnngen.runs.repeat import NO_ORDERS
 
 Texts = Annotated[
@@ -94,11 +95,11 @@ def parse_duration(text: str) -> float:
     """Seconds of `90`, `90s`, `3m`, `1h30m`. Raises ConfigError."""
     match = _DURATION.fullmatch(text.strip())
     if not match or not any(match.groups()):
-        raise ConfigError(f"time is {text!r}: write it like 90s, 3m or 1h30m")
+        raise ConfigError(f"time is {brief(text)}: write it like 90s, 3m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     total = 3600 * hours + 60 * minutes + seconds
-    if total <= 0:
-        raise ConfigError(f"time is {text!r}: it must be above 0")
+    if not SMALL <= total <= LARGE:
+        raise ConfigError(f"time is {brief(text)}: it must be a number of seconds from {SMALL:g} to {LARGE:g}")
     return total
 
 
@@ -109,7 +110,7 @@ def parse_orders(text: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(order) for order in text.split(",")}))
     except ValueError:
-        raise ConfigError(f"ngram_orders is {text!r}: write it like 2,3,4, or {NO_ORDERS}") from None
+        raise ConfigError(f"ngram_orders is {brief(text)}: write it like 2,3,4, or {NO_ORDERS}") from None
 
 
 def asked_for(context: typer.Context) -> set[str]:

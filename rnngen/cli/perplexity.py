@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnngen import models
+from rnngen.checks import check_whole
 from rnngen.cli import options
 from rnngen.cli.context_curve import write_curve
 from rnngen.cli.contradictions import refuse_contradictions
@@ -56,7 +57,7 @@ def perplexity(
     longest_context: Annotated[
         int | None,
         typer.Option(
-            "--context", metavar="N", min=1,
+            "--context", metavar="N",
             help="Write instead the loss when the model sees 1, 2, 4, ... N tokens, and all.",
         ),
     ] = None,
@@ -73,6 +74,8 @@ def perplexity(
     separates, so these two compare models with any tokens, as the bits do. known_... leave unknown symbols out.
     """
     refuse_contradictions(context)
+    if longest_context is not None:
+        check_whole("context", longest_context, 1)
     paths = options.read_or_explain(texts, "no text to measure: name a file, or - for standard input")
     end_with_the_pipe()
     from rnngen.text.corpus import FileText

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnngen import models
+from rnngen.checks import check_whole
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe
@@ -61,7 +62,7 @@ def score(
     sort: Annotated[SortKey | None, typer.Option("--sort", help="Print the best line first, by this measure.")] = None,
     top: Annotated[
         int | None,
-        typer.Option("--top", metavar="N", min=1, help="Print only the best N lines, by --sort or by perplexity."),
+        typer.Option("--top", metavar="N", help="Print only the best N lines, by --sort or by perplexity."),
     ] = None,
     nbest: Annotated[
         NbestForm | None,
@@ -87,7 +88,7 @@ def score(
     alternatives: Annotated[
         int | None,
         typer.Option(
-            "--alternatives", metavar="N", min=1,
+            "--alternatives", metavar="N",
             help="Show up to N likelier tokens for the 3 most surprising tokens above 2 bits; with --color or --json.",
         ),
     ] = None,
@@ -111,6 +112,8 @@ def score(
     from rnngen.text.corpus import stream_lines
 
     least = None if min_logprob is None else min_logprob * NATS_IN_ONE[base or "e"]
+    if alternatives is not None:
+        check_whole("alternatives", alternatives, 1)
     choice = Choice(max_perplexity=max_perplexity, min_logprob_nats=least, sort=sort, top=top)
     paths = options.read_or_explain(texts, "no text to score: name a file, or - for standard input")
     end_with_the_pipe()

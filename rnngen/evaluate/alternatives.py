@@ -9,6 +9,7 @@ from itertools import takewhile
 import numpy as np
 import numpy.typing as npt
 
+from rnngen.checks import check_whole
 from rnngen.config import SampleConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import LOGITS_AT_A_TIME, Ids, LanguageModel
@@ -47,10 +48,11 @@ def surprising_tokens(network: LanguageModel, line: ScoredLine, n: int) -> list[
             stands there.
 
     Raises:
-        ConfigError: the line was not scored by itself after a line break.
+        ConfigError: the line was not scored by itself after a line break, or `n` is no count.
     """
     if not line.boundaries.bos or line.boundaries.state != "reset":
         raise ConfigError("alternatives are of a line that is scored by itself after a line break")
+    check_whole("alternatives", n, 1)
     tokenizer = line.tokenizer
     bits = line.surprisals_bits
     places = most_surprising(bits)

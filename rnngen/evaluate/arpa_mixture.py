@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from rnngen.checks import check_number
 from rnngen.config import OnUnknown
 from rnngen.errors import ConfigError
 from rnngen.evaluate.arpa import Arpa
@@ -44,8 +45,8 @@ def arpa_predictors(
     """
     if weight is not None and tune is not None:
         raise ConfigError("--lambda and --tune exclude each other: the weight is given or tuned")
-    if weight is not None and not 0 <= weight <= 1:
-        raise ConfigError(f"lambda is {weight}: the weight of the ARPA file must be 0 to 1")
+    if weight is not None:
+        check_number("lambda", weight, 0, 1)
     tokenizer = _split_words(static)
     arpa = Arpa.load(arpa_path)
     arpa.check_vocabulary(tokenizer, static.label)  # before any text is scored

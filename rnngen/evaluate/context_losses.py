@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen import work
+from rnngen.checks import check_whole
 from rnngen.config import OnUnknown
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import Engine, Ids, LanguageModel, State
 from rnngen.engine.scoring import perplexity, score_text
-from rnngen.errors import ConfigError, DataError
+from rnngen.errors import DataError
 from rnngen.printable import plural
 from rnngen.text.ids_on_disk import write_ids
 from rnngen.tokenizers.base import Text, Tokenizer
@@ -65,12 +66,11 @@ def context_losses(
         n_places: how many tokens are predicted at most, evenly spaced, the first token included.
 
     Raises:
-        ConfigError: `longest` or `n_places` below 1.
+        ConfigError: `longest` or `n_places` is no count.
         DataError: the text is empty.
     """
-    for name, value in (("longest", longest), ("n_places", n_places)):
-        if value < 1:
-            raise ConfigError(f"{name} is {value!r}: it must be a whole number, 1 or more")
+    check_whole("longest", longest, 1)
+    check_whole("n_places", n_places, 1)
     if not len(ids):
         raise DataError("the text is empty: there is nothing to measure")
     count = min(n_places, len(ids))
@@ -101,7 +101,7 @@ def measure_contexts(
         say: is told of unknown symbols, and which tokens are predicted.
 
     Raises:
-        ConfigError: `longest` is below 1.
+        ConfigError: `longest` is no count.
         DataError: the text cannot be read, or has no tokens.
         TokenizerError: an unknown symbol, with `on_unknown` "error".
     """

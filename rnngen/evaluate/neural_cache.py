@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen import work
+from rnngen.checks import check, check_number, check_whole, is_number
 from rnngen.config import ModelConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import LOGITS_AT_A_TIME, Engine, Ids, LanguageModel, log_softmax_at
@@ -179,12 +180,9 @@ def _loss(logprobs: Array) -> float:
 
 
 def _check(theta: float, weight: float, size: int) -> None:
-    if not theta >= 0:
-        raise ConfigError(f"theta is {theta!r}: it must be 0 or more")
-    if not 0 <= weight < 1:
-        raise ConfigError(f"weight is {weight!r}: it must be at least 0 and below 1")
-    if size < 1:
-        raise ConfigError(f"size is {size!r}: it must be a whole number, 1 or more")
+    check_number("theta", theta, 0)
+    check(is_number(weight) and 0 <= weight < 1, "weight", weight, "at least 0 and below 1")
+    check_whole("size", size, 1)
 
 
 def _engine(model: LanguageModel) -> Engine:

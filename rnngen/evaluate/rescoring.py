@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from rnngen.checks import LARGE, check_number
 from rnngen.config import NBEST_FEATURE, NbestForm, OnUnknown
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import score_lines
@@ -105,10 +106,10 @@ def best_hypotheses(
         say: is told once when a list comes again after others.
 
     Raises:
-        ConfigError: the weight is not a finite number, or the list is Kaldi's.
+        ConfigError: the weight is out of range, or the list is Kaldi's.
     """
-    if weight is not None and not math.isfinite(weight):
-        raise ConfigError(f"weight is {weight}: it must be a finite number")
+    if weight is not None:
+        check_number("weight", weight, -LARGE)
     if weight is not None and form == "kaldi":
         raise ConfigError(f"weight is {weight:g}: a Kaldi list has no other score to weigh against; leave it out")
     factor = -1.0 if form == "kaldi" else 1.0 if weight is None else weight

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rnngen.checks import LARGE, check_number, check_whole
 from rnngen.config import SortKey
-from rnngen.errors import ConfigError
 from rnngen.storage.sorted_texts import sorted_texts
+
+MOST_PERPLEXITY = 1e300  # of a line of one token that the model takes for impossible
 
 if TYPE_CHECKING:
     from rnngen.evaluate.scored_lines import ScoredLine
@@ -37,12 +39,12 @@ class Choice:
     top: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_perplexity is not None and not 1 <= self.max_perplexity < math.inf:
-            raise ConfigError(f"max_perplexity is {self.max_perplexity}: it must be a number from 1 on")
-        if self.min_logprob_nats is not None and not -math.inf < self.min_logprob_nats <= 0:
-            raise ConfigError("min_logprob is out of range: a log-probability is a number of 0 or less")
-        if self.top is not None and self.top < 1:
-            raise ConfigError(f"top is {self.top}: it must be 1 or more")
+        if self.max_perplexity is not None:
+            check_number("max_perplexity", self.max_perplexity, 1, MOST_PERPLEXITY)
+        if self.min_logprob_nats is not None:
+            check_number("min_logprob_nats", self.min_logprob_nats, -LARGE, 0)
+        if self.top is not None:
+            check_whole("top", self.top, 1)
 
     @property
     def is_ordered(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rnngen.checks import SMALL, check_number
 from rnngen.config import ENCODING, ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.errors import ConfigError, DataError
 from rnngen.storage import checkpoint_paths
@@ -61,8 +62,7 @@ class Request:
             raise ConfigError("a saved tokenizer has its vocabulary already: leave out the settings of a new one")
         if self.valid and self.training.valid_fraction:
             raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
-        if not self.save_every > 0:
-            raise ConfigError(f"save_every is {self.save_every}: it must be above 0")
+        check_number("save_every", self.save_every, SMALL)
 
     @property
     def resume_path(self) -> Path:

@@ -29,9 +29,10 @@ from torch.nn import functional
 
 from rnngen import work
 from rnngen.checkpoint import Weights
+from rnngen.checks import check_number, check_whole
 from rnngen.config import ModelConfig
 from rnngen.engine.scoring import Scorer, in_windows
-from rnngen.errors import ConfigError, TrainingError
+from rnngen.errors import TrainingError
 from rnngen.training.network import RNNLM, load_network
 
 ROWS_RATE = 200.0
@@ -130,12 +131,9 @@ def tune_dynamic(config: ModelConfig, weights: Weights, ids: npt.NDArray[np.inte
 
 
 def _check(learning_rate: float, decay: float, bptt: int) -> None:
-    if not 0 <= learning_rate < math.inf:
-        raise ConfigError(f"learning_rate is {learning_rate!r}: it must be 0 or more")
-    if not 0 <= decay <= 1:
-        raise ConfigError(f"decay is {decay!r}: it must be between 0 and 1")
-    if bptt < 1:
-        raise ConfigError(f"bptt is {bptt!r}: it must be a whole number, 1 or more")
+    check_number("learning_rate", learning_rate, 0)
+    check_number("decay", decay, 0, 1)
+    check_whole("bptt", bptt, 1)
 
 
 @contextmanager

@@ -1,17 +1,21 @@
 """What goes wrong: one line on stderr that helps, the exit code, an empty stdout, and nothing changed in the folder."""
 
+import importlib
 import json
 import os
+import re
 import struct
+import typing
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.main
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from rnngen import checkpoint
-from rnngen.cli.app import run
+from rnngen.cli.app import COMMANDS, app, run
 
 TEXT = "the bell is slow to wake,\nthe ferry knows no king;\n" * 10
 SMALL = "--hidden-size 8 --threads 1"
@@ -238,8 +242,8 @@ MISTAKES = [
         ("--num-samples", "0"), ("--seed", "-1"),
     ]),
     *((f"train text.txt --time {time} -o new", 2, f"time {time} 90s") for time in ("soon", "3x", "1m1h", "-5")),
-    ("train text.txt --time 0s -o new", 2, "time above 0"),
-    ("train text.txt --time 0.0m -o new", 2, "time above 0"),
+    ("train text.txt --time 0s -o new", 2, "time 1e-30"),
+    ("train text.txt --time 0.0m -o new", 2, "time 1e-30"),
     (f"train text.txt -o new --steps 2 --seed {1 << 64}", 2, f"seed {1 << 64}"),
     (f"train text.txt --epochs 1e308 -o new {SMALL}", 2, "epochs 1e+308"),
     ("train text.txt -o new --steps 2 --hidden-size 4000000", 1, "memory"),
@@ -272,6 +276,44 @@ def test_a_mistake_gives_one_line_that_helps(rnngen, lay_out, contents, command,
     assert [word for word in words.split() if word not in result.err] == []
     assert result.code == code
     assert contents() == before
+
+
+NUMERIC = [
+    (command, parameter.opts[-1])
+    for command in COMMANDS
+    for parameter in typer.main.get_command(app).commands[command].params
+    if typing.get_type_hints(getattr(importlib.import_module(f"rnngen.cli.{command}"), command)).get(parameter.name)
+    in (int, int | None, float, float | None)
+]
+# What an option needs beside it.
+BESIDE = {
+    "--alternatives": "--json",
+    "--weight": "--nbest moses --best",
+    "--lambda": "--mix text.txt",
+    "--ngram-bits": "--ngram-orders 2",
+    "--min-count": "--level word",
+}
+
+
+@pytest.mark.parametrize("value", ["-9999999999999999999999999999999999", "9999999999999999999999999999999999", "nan"])
+@pytest.mark.parametrize(("command", "option"), NUMERIC, ids=lambda name: name)
+def test_every_numeric_option_names_both_its_bounds(rnngen, lay_out, command, option, value):
+    lay_out("")
+    options = f"{option}={value} {BESIDE.get(option, '')}".split()
+    model = GOOD.split() if command in ("score", "perplexity", "sample") else []
+    texts = ["text.txt"] if command != "sample" else []
+    result = rnngen(command, *texts, *model, "-q", *options)
+    if option == "--max-perplexity" and not value.startswith("-") and value != "nan":
+        assert result.code == 0, "1e34 is a perplexity"
+        return
+    assert (result.code, result.out) == (2, "")
+    if value == "nan" and "valid integer" in result.err:
+        return
+    number = r"[-+0-9.e]+"
+    bounds = rf"(from {number} to|above {number} and at most|above {number} and below|at least {number} and below)"
+    assert re.search(
+        rf" is (-?[19]\S+|nan): it must be (a number |a whole number )?{bounds} {number}$", result.err.strip()
+    )
 
 
 @pytest.mark.parametrize("command", ["sample", "score -", "perplexity -", "info"])

@@ -85,7 +85,7 @@ def test_a_text_that_is_measured_is_not_tuned_on(perplexity, tmp_path):
     ("--mix lm.arpa --lambda 0.3 --tune other.txt", "--lambda and --tune exclude each other"),
     ("--lambda 0.3", "--lambda is the weight of an n-gram model: add --mix"),
     ("--mix lm.arpa", "--mix needs a model of the words that white space separates"),
-    ("--context 0", "greater than or equal to 1"),
+    ("--context 0", "context is 0: it must be a whole number from 1 to"),
 ])  # fmt: skip
 def test_options_that_contradict_one_another_are_refused(perplexity, arguments, said):
     result = perplexity(*arguments.split())

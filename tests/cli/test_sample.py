@@ -170,7 +170,7 @@ def test_every_option_of_the_draw_changes_it(sample, options):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("penalty", ["1e300", "1e-300"])
+@pytest.mark.parametrize("penalty", ["1e30", "1e-30"])
 def test_an_extreme_penalty_draws_quietly(sample, penalty):
     result = sample("--repetition-penalty", penalty, "--length", 200, "--seed", 1, "-q")
     assert result.err == ""

@@ -78,7 +78,7 @@ def test_unknown_symbols_of_lines_that_are_not_written_are_counted_too(score):
     ("--max-perplexity nan", "max_perplexity is nan"),
     ("--nbest kaldi --best --weight 1", "weight is 1: a Kaldi list"),
     ("--tokens --words", "--tokens and --words contradict"),
-    ("--top 0", "greater than or equal to 1"),
+    ("--top 0", "top is 0: it must be a whole number from 1 to"),
     ("--format arpa", "'arpa' is not one of"),
 ])  # fmt: skip
 def test_options_that_cannot_be_meant_are_refused_before_anything_is_written(rnngen, models, arguments, said):

@@ -275,7 +275,7 @@ def test_ngram_orders_are_in_the_checkpoint_and_in_the_line_that_repeats_the_run
         (["--ngram-orders", "2,x"], "ngram_orders is '2,x': write it like 2,3,4, or none"),
         (["--ngram-orders", "0,2"], "ngram_orders is (0, 2): it must be different whole numbers from 1 to 16"),
         (["--ngram-orders", "17"], "ngram_orders is (17,): it must be"),
-        (["--ngram-bits", "25"], "ngram_bits is 25: it must be 1 to 24"),
+        (["--ngram-bits", "25"], "ngram_bits is 25: it must be a whole number from 1 to 24"),
         (["--ngram-orders", "none", "--ngram-bits", "9"], "--ngram-bits is for n-grams: leave it out"),
     ],
 )

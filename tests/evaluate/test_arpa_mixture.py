@@ -113,7 +113,7 @@ def test_without_a_weight_it_is_one_half_and_that_is_said(predictors):
 
 @pytest.mark.parametrize("weight", [-0.1, 1.5, float("nan")])
 def test_a_weight_out_of_range_is_refused(network, weight):
-    with pytest.raises(ConfigError, match=f"lambda is {weight}: the weight of the ARPA file must be 0 to 1"):
+    with pytest.raises(ConfigError, match=f"lambda is {weight}: it must be a number from 0 to 1"):
         arpa_predictors(network_predictor("net", network, TOKENIZER), Path("lm.arpa"), weight)
 
 

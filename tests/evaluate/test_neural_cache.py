@@ -135,8 +135,8 @@ def test_where_no_cache_helps_the_weight_is_0(uniform_engine):
     [
         ({"weight": 1.0}, "weight is 1.0: it must be at least 0 and below 1"),
         ({"weight": math.nan}, "weight is nan"),
-        ({"theta": -1.0}, "theta is -1.0: it must be 0 or more"),
-        ({"size": 0}, "size is 0: it must be a whole number, 1 or more"),
+        ({"theta": -1.0}, "theta is -1.0: it must be a number from 0 to 1e\\+30"),
+        ({"size": 0}, "size is 0: it must be a whole number from 1 to "),
     ],
 )
 def test_values_out_of_range_are_refused(make_engine, changes, words):

@@ -66,7 +66,7 @@ def test_a_damaged_record_is_refused(damage: dict[str, Any]):
         ({"paths": ("a",), "text": "a"}, "a run needs a text: give either files or a string"),
         ({"text": "a", "tokenizer": TokenizerConfig(), "tokenizer_file": Path("t")}, "a saved tokenizer has its"),
         ({"text": "a", "valid": Path("v"), "training": TrainConfig(valid_fraction=0.5)}, "exclude each other"),
-        ({"text": "a", "save_every": 0.0}, "save_every is 0.0: it must be above 0"),
+        ({"text": "a", "save_every": 0.0}, "save_every is 0.0: it must be a number from 1e-30 to 1e"),
     ],
 )
 def test_what_contradicts_itself_is_refused(options: dict[str, Any], message: str):
