@@ -187,7 +187,7 @@ def test_a_text_of_unknown_symbols_only_is_measured_with_them_only(measure, rnng
 
 @pytest.mark.parametrize(
     ("text", "n_lines", "n_line_ends"),
-    [("x", 1, 0), ("x\n", 1, 1), ("\n\n\n", 3, 3), ("a\r\n\r\nb", 3, 2), ("a\0b\n\0", 2, 1), ("\u00a0", 1, 0)],
+    [("x", 1, 0), ("x\n", 1, 1), ("\n\n\n", 3, 3), ("a\r\n\r\nb", 3, 2), ("\u00a0", 1, 0)],
 )
 @pytest.mark.parametrize("model", ["word", "subword"])
 def test_lines_are_counted_alike_with_either_state(measure, text, n_lines, n_line_ends, model):
