@@ -155,13 +155,15 @@ def _runs_a_command(arguments: Sequence[str]) -> bool:
 def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> int:
     context = getattr(error, "ctx", None)
     message = error.format_message() if hasattr(error, "format_message") else str(error)
-    message = " ".join(message.split()).removesuffix(".")
+    message = " ".join(message.split()).removesuffix(".").replace("Value error, ", "")
     options = getattr(getattr(error, "param", None), "opts", [])
     for option, value in pairwise(arguments):
         if option in options and brief(value) not in message:
             message += f", and {option} has {brief(value)}"
-    command = context.command_path if context is not None else "rnngen"
-    return _fail(f"{message}: see {command} --help", 2)
+    # An option without its value has no context.
+    known = f"rnngen {arguments[0]}" if arguments[0] in COMMANDS else "rnngen"
+    command = context.command_path if context is not None else known
+    return _fail(message + (" See " if message.endswith("?") else ": see ") + f"{command} --help", 2)
 
 
 def _fail(message: str, code: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 _BARS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+LABELS = 10  # columns in front of a chart
 
 
 def bar(value: float, highest: float, width: int) -> str:

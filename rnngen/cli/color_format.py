@@ -13,9 +13,9 @@ from rnngen.cli.heat_map import (
     legend,
     paint,
     pieces_of,
-    terminal_width,
     wants_colors,
 )
+from rnngen.cli.layout import terminal_width
 from rnngen.cli.score_formats import Writer
 from rnngen.engine.language_model import LanguageModel
 from rnngen.evaluate.alternatives import SurprisingToken, surprising_tokens

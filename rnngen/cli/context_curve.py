@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rnngen.cli.charts import bar
+from rnngen.cli.layout import terminal_width
 from rnngen.cli.output import table
 from rnngen.storage.json_lines import json_line
 
 if TYPE_CHECKING:
     from rnngen.evaluate.context_losses import ContextLoss
 
-BAR_WIDTH = 40
+LEAST_BAR, WIDEST_BAR = 10, 40
 COLUMNS = ["context", "loss_nats", "standard_error_nats", "perplexity"]
 
 
@@ -43,12 +44,14 @@ def _record(loss: ContextLoss) -> dict[str, Any]:
 
 def _shown(losses: Sequence[ContextLoss]) -> str:
     rows = [["all" if loss.context is None else str(loss.context), *_numbers(loss)] for loss in losses]
-    lines = table(COLUMNS, rows)
-    if not sys.stdout.isatty():
-        return lines
+    text = table(COLUMNS, rows)
+    lines = text.splitlines()
+    room = min(WIDEST_BAR, terminal_width() - max(map(len, lines)) - 2)
+    if not sys.stdout.isatty() or room < LEAST_BAR or len(lines) > len(losses) + 1:
+        return text
     highest = max(loss.loss_nats for loss in losses)
-    bars = ["", *(bar(loss.loss_nats, highest, BAR_WIDTH) for loss in losses)]
-    return "".join(f"{line}  {drawn}".rstrip() + "\n" for line, drawn in zip(lines.splitlines(), bars, strict=True))
+    bars = ["", *(bar(loss.loss_nats, highest, room) for loss in losses)]
+    return "".join(f"{line}  {drawn}".rstrip() + "\n" for line, drawn in zip(lines, bars, strict=True))
 
 
 def _numbers(loss: ContextLoss) -> list[str]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import sys
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -64,15 +62,6 @@ def wants_colors(stream: TextIO) -> bool:
     if os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def terminal_width() -> int:
-    """Columns of the terminal: COLUMNS, or that of stdout, or of stderr (with `| less -R`), or 80."""
-    try:
-        width = os.get_terminal_size(sys.__stderr__.fileno()).columns if sys.__stderr__ else 0
-    except (OSError, ValueError):
-        width = 0
-    return shutil.get_terminal_size((width or 80, 24)).columns
 
 
 def legend(colors: bool) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rnngen.cli import options
-from rnngen.cli.charts import chart
+from rnngen.cli.charts import LABELS, chart
 from rnngen.cli.contradictions import refuse_contradictions
+from rnngen.cli.layout import terminal_width, wrapped
 from rnngen.cli.output import Console, end_with_the_pipe
 from rnngen.errors import brief
 from rnngen.storage import checkpoint_paths
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnngen.checkpoint import Checkpoint
+
+WIDEST, LEAST = 74, 10  # columns of the drawing with its labels; of the grid alone
 
 
 def info(
@@ -78,8 +81,10 @@ def _drawing(loaded: Checkpoint) -> str:
         ]
         for sign, key in (("·", "train_loss_nats"), ("o", "valid_loss_nats"))
     }
-    drawn = chart(list(lines.items()), x_name="step")
-    return f"loss in nats a token: · train, o validation\n{drawn}" if drawn else ""
+    columns = terminal_width() if sys.stdout.isatty() else WIDEST
+    drawn = chart(list(lines.items()), max(min(columns, WIDEST) - LABELS, LEAST), x_name="step")
+    title = wrapped("loss in nats a token: · train, o validation", columns)
+    return f"{title}\n{drawn}" if drawn else ""
 
 
 def _can_be_drawn(value: Any) -> bool:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from rnngen.cli.layout import aligned, terminal_width
 from rnngen.cli.terminal import guarded
 from rnngen.printable import escaped
 
@@ -78,5 +79,4 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     if len(rows) == 1:
         width = max(map(len, header))
         return "".join(f"{name:<{width}}  {value}\n" for name, value in zip(header, rows[0], strict=True))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "".join("  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) + "\n" for line in lines)
+    return aligned(lines, terminal_width(), first=str.rjust)

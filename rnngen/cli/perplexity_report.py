@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rnngen.cli.layout import aligned, terminal_width, wrapped
 from rnngen.printable import plural
 from rnngen.storage.json_lines import json_line
 
@@ -90,7 +91,8 @@ def _conventions(measured: Measured) -> str:
         "unknown": unknown[measured.on_unknown],
         "±": f"standard error over {units}{size}; - where it is undefined",
     }
-    return "".join(f"{name:<12}{said}\n" for name, said in entries.items())
+    width = terminal_width()
+    return "".join(wrapped(f"{name:<12}{said}", width, 12) + "\n" for name, said in entries.items())
 
 
 def _one(record: dict[str, Any]) -> str:
@@ -102,7 +104,7 @@ def _one(record: dict[str, Any]) -> str:
     lines += [f"{name:<12}{count:>{max(map(len, counts.values()))}}" for name, count in counts.items()]
     cells = [("", "all tokens", "without unknown")]
     cells += [(said, _with_error(record, name), _with_error(record, f"known_{name}")) for name, said in LABELS.items()]
-    return "\n".join(lines) + "\n\n" + _aligned(cells)
+    return "\n".join(lines) + "\n\n" + aligned(cells, terminal_width())
 
 
 def _several(records: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]], letters: Sequence[str]) -> str:
@@ -120,27 +122,20 @@ def _several(records: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]],
     compared = "".join(
         _pair_text(pair, a, b) for pair, (a, b) in zip(pairs, itertools.combinations(letters, 2), strict=True)
     )
-    return "".join(names) + "\n" + _aligned(cells) + "\n" + compared + _reasons(pairs)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip() for first, *others in rows
-    ]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(names) + "\n" + aligned(cells, terminal_width()) + "\n" + compared + _reasons(pairs)
 
 
 def _pair_text(pair: dict[str, Any], a: str, b: str) -> str:
     value, low, high = (_shown(pair[name]) for name in ("difference", "difference_low", "difference_high"))
-    caveat = f"\n       but {pair['caveat']}" if pair["caveat"] else ""
-    return f"{b} - {a}: {value} {pair['unit']}, {low} to {high}: {pair['verdict']}{caveat}\n"
+    lines = [f"{b} - {a}: {value} {pair['unit']}, {low} to {high}: {pair['verdict']}"]
+    if pair["caveat"]:
+        lines.append(f"       but {pair['caveat']}")
+    return "".join(wrapped(line, terminal_width(), 7) + "\n" for line in lines)
 
 
 def _reasons(pairs: Sequence[dict[str, Any]]) -> str:
     from rnngen.evaluate.comparison import CONFIDENCE, N_RESAMPLES
 
-    reasons = dict.fromkeys(f"{pair['unit']}: {pair['reason']}\n" for pair in pairs)
-    how = f"intervals: {CONFIDENCE:.0%}, paired bootstrap over the same units as ±, {N_RESAMPLES:,} resamples\n"
-    return how + "".join(reasons)
+    how = f"intervals: {CONFIDENCE:.0%}, paired bootstrap over the same units as ±, {N_RESAMPLES:,} resamples"
+    reasons = dict.fromkeys(f"{pair['unit']}: {pair['reason']}" for pair in pairs)
+    return "".join(wrapped(line, terminal_width(), 7) + "\n" for line in (how, *reasons))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 
+import pytest
+
 from rnngen.cli.context_curve import write_curve
 from rnngen.evaluate.context_losses import ContextLoss
 
@@ -33,7 +35,20 @@ def test_the_curve_as_json_has_the_same_numbers(capsys):
 
 def test_on_a_terminal_every_context_has_a_bar(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
     write_curve("mine", LOSSES, json=False)
     header, *lines = capsys.readouterr().out.splitlines()
     assert "█" not in header
     assert [line.count("█") for line in lines] == [40, 26, 13]
+
+
+@pytest.mark.parametrize(("columns", "longest"), [(80, 27), (60, 0), (40, 0)])
+def test_the_table_of_contexts_fits_the_width_of_the_terminal(capsys, monkeypatch, columns, longest):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    write_curve("mine", LOSSES, json=False)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= columns
+    assert max(line.count("█") for line in shown.splitlines()) == longest
+    for number in ("3.0000", "0.2500", "20.0855"):
+        assert number in shown

@@ -6,8 +6,6 @@ import io
 import math
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -218,31 +216,6 @@ def test_colors_are_for_terminals_and_for_those_who_ask(monkeypatch, variables, 
         assert wants_colors(terminal) == on_terminal
     os.close(leader)
     assert wants_colors(io.StringIO()) == elsewhere
-
-
-@pytest.mark.parametrize(
-    ("columns", "stderr_columns", "width"), [("123", 57, 123), (None, 57, 57), (None, 0, 80), (None, None, 80)]
-)
-def test_the_width_is_that_of_columns_or_of_any_terminal_there_is_or_80(columns, stderr_columns, width):
-    import fcntl
-    import struct
-    import termios
-
-    leader, follower = os.openpty()
-    if stderr_columns is not None:
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, stderr_columns, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from rnngen.cli.heat_map import terminal_width; print(terminal_width())"],
-        env=environment | ({"COLUMNS": columns} if columns else {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL if stderr_columns is None else follower,
-        timeout=60,
-    )
-    os.close(leader)
-    os.close(follower)
-    assert int(done.stdout) == width
 
 
 def pieces_by(tokenizer, text: str, bits=None) -> list[tuple[str, float]]:

@@ -65,6 +65,19 @@ def test_a_person_sees_sections_and_a_drawing_of_the_losses(rnngen, models):
     assert f"{max(entry['train_loss_nats'] for entry in found['history']):.3f}" in drawing
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_the_drawing_fits_the_width_of_the_terminal(rnngen, models, monkeypatch, columns):
+    whole = rnngen("info", models["byte"]).out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = rnngen("info", models["byte"]).out
+    drawing = shown[shown.index("loss in nats") :].splitlines()
+    assert max(map(len, drawing)) == min(columns, 74)
+    assert drawing[-1].split()[-1] == "150"
+    if columns == 80:
+        assert shown == whole
+
+
 def test_quiet_leaves_stderr_empty(rnngen, models):
     assert rnngen("info", models["char"], "-q").err == ""
     assert rnngen("info", models["char"]).err == f"model: {models['char']}\n"

@@ -43,6 +43,18 @@ def test_the_report_on_one_model_names_its_conventions_and_every_measure_with_it
     assert len(set(map(len, table))) == 1
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80])
+@pytest.mark.parametrize("labels", [["mine"], ["first", "second", "third"]], ids=["one", "several"])
+def test_the_report_fits_the_width_of_the_terminal(on_a_terminal, monkeypatch, labels, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown, records = on_a_terminal(*labels)
+    assert max(map(len, shown.splitlines())) <= columns
+    words = " ".join(shown.split())
+    for name in ("loss_nats", "perplexity", "bits_per_char", "known_loss_nats"):
+        assert words.count(f"{records[0][name]:.4f} ± {records[0][name + '_standard_error']:.4f}") >= len(labels)
+    assert "taken as the unknown symbol; without unknown leaves out those tokens and what they stand for" in words
+
+
 def test_the_report_says_what_state_and_unknown_symbols_became(on_a_terminal):
     shown, _ = on_a_terminal("mine", state="reset", on_unknown="skip")
     assert "reset at every line" in shown
