@@ -23,6 +23,7 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "18")
 # The public names, and the modules that they are imported from.
 _MODULES = {
     "rnngen.models": ("Model", "load"),
+    "rnngen.checkpoint": ("checkpoints",),
     "rnngen.runs.train": ("train", "training_events"),
     "rnngen.tokenizers.base": ("Tokenizer",),
     "rnngen.text.lmplz": ("lmplz_lines",),
@@ -40,6 +41,7 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 TYPE_CHECKING = False  # type checkers take it as true; importing it from typing would take longer than all of this
 if TYPE_CHECKING:
+    from rnngen.checkpoint import checkpoints
     from rnngen.config import ModelConfig, ModelOptions, SampleConfig, TokenizerConfig, TrainConfig
     from rnngen.engine.generation import Sample
     from rnngen.engine.layers import RNN, Embedding, GRULayer, Linear, LSTMLayer, RNNLayer, softmax
@@ -86,6 +88,7 @@ __all__ = [
     "TrainConfig",
     "TrainingError",
     "build_tokenizer",
+    "checkpoints",
     "lmplz_lines",
     "load",
     "load_tokenizer",

@@ -10,6 +10,8 @@ from before refuses the new files, as their record describes no tokenizer that i
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnngen.checks import is_number
 from rnngen.config import ModelConfig, weight_dtype
-from rnngen.errors import ConfigError, TokenizerError
+from rnngen.errors import CheckpointError, ConfigError, TokenizerError
 from rnngen.printable import visible
 from rnngen.storage import tensor_file
+from rnngen.storage.checkpoint_paths import FOLDER, newest_first
 from rnngen.storage.tensor_file import SHOWN_CHARS, SUFFIX, TensorFile
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
@@ -94,6 +98,73 @@ def load_training(path: Path) -> dict[str, Any]:
         if not isinstance(training, dict):
             raise file.broken("its training record has another form")
     return training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a list of checkpoints says of one of them.
+
+    Attributes:
+        name: as `rnngen.load` takes it.
+        n_bytes: of the file.
+        valid_loss_nats: a token, of the validation text; None where nothing is known of it.
+        valid_bits_per_char: the same by characters, to compare models with any tokens.
+        modified: when the file was written, in seconds since 1970.
+    """
+
+    name: str
+    path: Path
+    level: str
+    n_parameters: int
+    n_bytes: int
+    valid_loss_nats: float | None
+    valid_bits_per_char: float | None
+    modified: float
+
+
+def summarize(path: Path) -> Summary:
+    """What a checkpoint is, without reading its weights. Raises CheckpointError."""
+    with tensor_file.open_tensor_file(path, FORMAT, FORMAT_VERSION, "checkpoint") as file:
+        try:
+            config = ModelConfig.from_dict(file.record("model"))
+        except ConfigError as error:
+            raise file.broken(str(error)) from None
+        tokenizer, training = file.record("tokenizer"), file.record("training")
+        if not isinstance(tokenizer, dict) or not isinstance(training, dict):
+            raise file.broken("its records have another form")
+    loss, bits = (training.get(name) for name in ("valid_loss_nats", "valid_bits_per_char"))
+    found = path.stat()
+    return Summary(
+        name=path.name.removesuffix(SUFFIX) if path.parent == FOLDER else str(path),
+        path=path,
+        level=str(tokenizer.get("level"))[:SHOWN_CHARS],
+        n_parameters=config.n_parameters,
+        n_bytes=found.st_size,
+        valid_loss_nats=loss if is_number(loss) else None,
+        valid_bits_per_char=bits if is_number(bits) else None,
+        modified=found.st_mtime,
+    )
+
+
+def checkpoints(
+    folder: str | os.PathLike[str] = FOLDER, say: Callable[[str], object] = lambda text: None
+) -> list[Summary]:
+    """The checkpoints in a folder, the newest first.
+
+    Args:
+        say: is told of files that are no checkpoints, or broken.
+
+    >>> import rnngen
+    >>> [(one.name, one.level) for one in rnngen.checkpoints()]
+    [('hello', 'char')]
+    """
+    found = []
+    for path in newest_first(Path(folder)):
+        try:
+            found.append(summarize(path))
+        except CheckpointError as error:
+            say(str(error))
+    return found
 
 
 def read_tokenizer(file: TensorFile, config: ModelConfig) -> Tokenizer:

@@ -30,6 +30,7 @@ COMMANDS = {
     "perplexity": "How well a model predicts a text.",
     "tokenize": "Show a text as tokens, line by line.",
     "info": "What is in a checkpoint.",
+    "models": "The checkpoints in a folder, the newest first.",
 }
 INTERRUPTED = "interrupted"
 PLAIN: dict[str, Any] = {

@@ -28,7 +28,7 @@ def info(
     context: typer.Context,
     checkpoint: Annotated[
         str | None,
-        typer.Argument(metavar="[CHECKPOINT]", help="A path, or a name in ./checkpoints. Default: the newest."),
+        typer.Argument(metavar="CHECKPOINT", help="A path, or a name in ./checkpoints. Default: the newest."),
     ] = None,
     model: options.Model = None,
     json: options.Json = False,

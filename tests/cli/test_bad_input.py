@@ -178,8 +178,8 @@ MISTAKES = [
     ("sample --prompt-file latin.txt " + GOOD, 1, "latin.txt 0xE9 --encoding"),
     ("sample --prompt Z --on-unknown error " + GOOD, 1, "the prompt 'Z' U+005A CAPITAL --on-unknown skip"),
     # Checkpoints.
-    ("sample -m nowhere", 1, "checkpoints/nowhere.safetensors rnngen train"),
-    ("sample -m no/where.safetensors", 1, "no/where.safetensors rnngen train"),
+    ("sample -m nowhere", 1, "checkpoints/nowhere.safetensors folder checkpoints has text"),
+    ("sample -m no/where.safetensors", 1, "no/where.safetensors folder checkpoints has text"),
     ("sample -m models/", 1, "models is a folder .safetensors"),
     ("sample -m text.txt", 1, "text.txt"),
     ("sample -m models/empty.safetensors", 1, "models/empty.safetensors"),

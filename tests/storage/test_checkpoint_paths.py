@@ -54,6 +54,48 @@ def test_without_any_checkpoint_a_caller_learns_what_to_do():
         find()
 
 
+def test_a_misspelt_name_gets_a_suggestion_and_the_list_of_what_is_there():
+    for age, name in enumerate(["play", "names", "words"]):
+        Path(f"checkpoints/{name}.safetensors").touch()
+        os.utime(Path(f"checkpoints/{name}.safetensors"), (1_000_000 - age,) * 2)
+    Path("checkpoints/other.resume.safetensors").touch()
+    said = []
+    with pytest.raises(CheckpointError) as error:
+        find("naems", said.append)
+    assert str(error.value) == (
+        "there is no checkpoint checkpoints/naems.safetensors: did you mean names? "
+        "The folder checkpoints has play, names, words"
+    )
+    assert said == []
+    with pytest.raises(
+        CheckpointError, match=r"gone/plays\.safetensors: did you mean play\? The folder checkpoints has"
+    ):
+        find("gone/plays")
+    with pytest.raises(CheckpointError, match=r"zebra\.safetensors: the folder checkpoints has play, names, words$"):
+        find("zebra")
+
+
+def test_the_list_of_what_is_there_is_short_and_printable():
+    for number in range(12):
+        Path(f"checkpoints/a{number}\n.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"the folder checkpoints has (a\d+\\n, ){9}a\d+\\n and 2 more$"):
+        find("zebra")
+
+
+def test_where_nothing_is_there_a_misspelt_name_is_told_how_to_train_one():
+    with pytest.raises(CheckpointError, match=r"^there is no checkpoint checkpoints/a\.safetensors: train one with"):
+        find("a")
+
+
+def test_a_misspelt_name_of_a_stopped_run_gets_a_suggestion_too():
+    with pytest.raises(CheckpointError, match=r"paly\.resume\.safetensors: name the checkpoint that it was to write$"):
+        find_resume("paly")
+    Path("checkpoints/play.resume.safetensors").touch()
+    Path("checkpoints/pal.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"did you mean play\? The folder checkpoints has play$"):
+        find_resume("paly")
+
+
 def test_a_resume_file_is_found_by_its_own_name_and_by_that_of_the_checkpoint():
     checkpoint = Path("checkpoints/play.safetensors")
     resume_path(checkpoint).touch()
