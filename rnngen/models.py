@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
     from rnngen.text.sources import Paths
     from rnngen.tokenizers.base import Ids, Tokenizer
+    from rnngen.tokenizers.prompts import Prompt
 
 LINES_AT_A_TIME = 2048  # that `Model.score` takes
 
@@ -100,7 +101,7 @@ class Model:
         """Draw a text, and give it as it comes.
 
         Args:
-            prompt: the text before it, which is not repeated.
+            prompt: the text before it, which is not repeated. A space at its end is the one before the next word.
             temperature: divides the logits; 0 takes the most likely token.
             top_k: only the k most likely tokens; 0 is all.
             top_p: only the most likely tokens that together reach this probability; 1 is all.
@@ -162,11 +163,10 @@ class Model:
         """
         return replace(config, stop=(*config.stop, "\n")) if self.training.get("lines") else config
 
-    def _prompt(self, text: str, on_unknown: OnUnknown) -> list[int]:
-        from rnngen.tokenizers.base import encode_known
+    def _prompt(self, text: str, on_unknown: OnUnknown) -> Prompt:
+        from rnngen.tokenizers.prompts import encode_prompt
 
-        ids: list[int] = encode_known(self.tokenizer, text, on_unknown, "the prompt").ids.tolist()
-        return ids
+        return encode_prompt(self.tokenizer, text, on_unknown)
 
     def start(self) -> Stepper:
         """The model before it has read anything; it reads a symbol a step and says what may come next.

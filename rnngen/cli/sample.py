@@ -6,7 +6,7 @@ import itertools
 import secrets
 import sys
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from rnngen.cli.work_bar import work_shown
 from rnngen.config import OnUnknown, SampleConfig
 from rnngen.errors import DataError
 from rnngen.storage.json_lines import json_line
+
+if TYPE_CHECKING:
+    from rnngen.tokenizers.prompts import Prompt
 
 LONGEST_PROMPT = 1 << 20  # characters; more would take memory and time, and tell a model nothing
 
@@ -92,7 +95,7 @@ def sample(
     text = _read_prompt(prompt, prompt_file, encoding, console)
     end_with_the_pipe()
     loaded = models.load(model, device=device, say=console.note)
-    ids = _encode_prompt(loaded, text, on_unknown, console)
+    start = _encode_prompt(loaded, text, on_unknown, console)
     console.note(f"seed: {config.seed}")
     config = loaded.ending_lines(config)
     from rnngen.engine.generation import STREAMS_AT_A_TIME, draw_samples, stream_text
@@ -100,9 +103,9 @@ def sample(
     shown = "" if no_echo else text
     if not json and (num_samples == 1 or sys.stdout.isatty()):
         for number in range(num_samples):
-            _write_as_it_comes(shown, stream_text(loaded.network, loaded.tokenizer, ids, config, number))
+            _write_as_it_comes(shown, stream_text(loaded.network, loaded.tokenizer, start, config, number))
         return
-    for number, drawn in enumerate(draw_samples(loaded.network, loaded.tokenizer, ids, config, json), 1):
+    for number, drawn in enumerate(draw_samples(loaded.network, loaded.tokenizer, start, config, json), 1):
         if json:
             sys.stdout.write(json_line({"sample": number - 1, "seed": config.seed, "prompt": text, **vars(drawn)}))
         else:
@@ -112,15 +115,14 @@ def sample(
             sys.stdout.flush()
 
 
-def _encode_prompt(loaded: models.Model, text: str, on_unknown: OnUnknown, console: Console) -> list[int]:
-    from rnngen.tokenizers.base import encode_known
+def _encode_prompt(loaded: models.Model, text: str, on_unknown: OnUnknown, console: Console) -> Prompt:
+    from rnngen.tokenizers.prompts import encode_prompt
     from rnngen.tokenizers.unknowns import Unknowns
 
-    encoded, unknowns = encode_known(loaded.tokenizer, text, on_unknown, "the prompt"), Unknowns()
-    unknowns.add(encoded)
+    encoded, unknowns = encode_prompt(loaded.tokenizer, text, on_unknown), Unknowns()
+    unknowns.add(encoded.read)
     console.note(unknowns.note("the prompt", on_unknown))
-    ids: list[int] = encoded.ids.tolist()
-    return ids
+    return encoded
 
 
 def _write_as_it_comes(prompt: str, pieces: Iterable[str]) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnngen.config import SampleConfig
-from rnngen.engine.language_model import Ids, LanguageModel
-from rnngen.engine.sampling import generate
+from rnngen.engine.language_model import LanguageModel
+from rnngen.engine.sampling import Drawn, generate
 from rnngen.text.stop_strings import StopFilter
 from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers.prompts import Prompt
 
 STREAMS_AT_A_TIME = 64
 
@@ -25,7 +26,8 @@ class Sample:
         text: without the prompt and without the stop string.
         n_tokens: drawn, those of the stop string included.
         logprob_nats: natural log-probability of the drawn tokens under the model itself, whatever temperature and
-            truncation drew them; NaN where it was not asked for.
+            truncation drew them; NaN where it was not asked for. After a prompt whose last space belongs to the first
+            token, the probability of this one is that among the tokens that start with a space.
         stopped_by: "stop" (a stop string came) or "length".
 
     >>> import rnngen
@@ -42,12 +44,12 @@ class Sample:
 
 
 def stream_text(
-    network: LanguageModel, tokenizer: Tokenizer, prompt: Sequence[int], config: SampleConfig, number: int = 0
+    network: LanguageModel, tokenizer: Tokenizer, prompt: Prompt, config: SampleConfig, number: int = 0
 ) -> Iterator[str]:
     """Draw one sample and give its text as it comes.
 
     Args:
-        prompt: ids that stand after a line break and before the sample.
+        prompt: what the sample goes on from.
         number: of the sample. Samples of one seed and different numbers are different; `draw_samples` counts from 0.
 
     Yields:
@@ -57,9 +59,8 @@ def stream_text(
     Raises:
         CheckpointError: the model's logits are not finite.
     """
-    context = _context(tokenizer, prompt)
-    growing = _Growing(tokenizer, context, config.stop)
-    for drawn in generate(network, context, config, streams=[number], never=tokenizer.never_drawn):
+    growing = _Growing(prompt, config.stop)
+    for drawn in _draws(network, tokenizer, prompt, config, [number]):
         if text := growing.push(int(drawn.ids[0])):
             yield text
         if growing.stopped:
@@ -71,7 +72,7 @@ def stream_text(
 def draw_samples(
     network: LanguageModel,
     tokenizer: Tokenizer,
-    prompt: Sequence[int],
+    prompt: Prompt,
     config: SampleConfig,
     with_logprobs: bool = True,
 ) -> Iterator[Sample]:
@@ -87,24 +88,23 @@ def draw_samples(
     Raises:
         CheckpointError: the model's logits are not finite.
     """
-    context = _context(tokenizer, prompt)
     for start in range(0, config.num_samples, STREAMS_AT_A_TIME):
         numbers = range(start, min(config.num_samples, start + STREAMS_AT_A_TIME))
-        yield from _draw_together(network, tokenizer, context, config, numbers, with_logprobs)
+        yield from _draw_together(network, tokenizer, prompt, config, numbers, with_logprobs)
 
 
 def _draw_together(
     network: LanguageModel,
     tokenizer: Tokenizer,
-    context: Ids,
+    prompt: Prompt,
     config: SampleConfig,
     numbers: Sequence[int],
     with_logprobs: bool,
 ) -> list[Sample]:
     none = [math.nan] * len(numbers)
-    samples = [_Growing(tokenizer, context, config.stop) for _ in numbers]
+    samples = [_Growing(prompt, config.stop) for _ in numbers]
     running = list(range(len(samples)))
-    for drawn in generate(network, context, config, streams=numbers, never=tokenizer.never_drawn):
+    for drawn in _draws(network, tokenizer, prompt, config, numbers):
         ids, logprobs = drawn.ids.tolist(), drawn.logprobs.tolist() if with_logprobs else none
         for row in running:
             samples[row].push(ids[row])
@@ -115,18 +115,20 @@ def _draw_together(
     return [sample.finish() for sample in samples]
 
 
-def _context(tokenizer: Tokenizer, prompt: Sequence[int]) -> Ids:
-    context: Ids = np.array([tokenizer.newline_id, *prompt])
-    return context
+def _draws(
+    network: LanguageModel, tokenizer: Tokenizer, prompt: Prompt, config: SampleConfig, numbers: Sequence[int]
+) -> Iterator[Drawn]:
+    context = np.array([tokenizer.newline_id, *prompt.ids])
+    never, first = tokenizer.never_drawn, prompt.first_ids
+    return generate(network, context, config, streams=numbers, never=never, first=first)
 
 
 class _Growing:
     """A sample while its tokens are drawn."""
 
-    def __init__(self, tokenizer: Tokenizer, context: Ids, stop: Sequence[str]) -> None:
-        self._decoder = tokenizer.decoder()
-        for id in context.tolist():  # what the prompt ends with decides, for words, whether a space comes next
-            self._decoder.push(id)
+    def __init__(self, prompt: Prompt, stop: Sequence[str]) -> None:
+        self._decoder = prompt.decoder()
+        self._owed = prompt.owed  # stands at the end of the prompt already
         self._filter = StopFilter(stop)
         self._pieces: list[str] = []
         self._n_tokens = 0
@@ -139,7 +141,9 @@ class _Growing:
     def push(self, id: int) -> str:
         """Take the next token. Returns the text that is now sure to be part of the sample."""
         self._n_tokens += 1
-        return self._keep(self._filter.push(self._decoder.push(id)))
+        text = self._decoder.push(id).removeprefix(self._owed)
+        self._owed = ""
+        return self._keep(self._filter.push(text))
 
     def flush(self) -> str:
         """The text that was held back, at the end. What the decoder still holds is no whole character."""

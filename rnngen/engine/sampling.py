@@ -139,6 +139,7 @@ def generate(
     *,
     streams: Sequence[int] = (0,),
     never: Sequence[int] = (),
+    first: Ids | None = None,
 ) -> Iterator[Drawn]:
     """Draw tokens after a context, all streams in step, `config.length` times.
 
@@ -149,10 +150,13 @@ def generate(
         context: the first ids, at least one; the same for all streams.
         streams: the numbers of the streams.
         never: ids that are not drawn.
+        first: the ids among which the first token is drawn; None for all. Its logits are -inf for the others.
     """
     B = len(streams)
     uniforms = _Uniforms(config.seed, streams)
     logits, state = _read_context(model, np.asarray(context), B)
+    if first is not None:
+        logits = among(logits, first)
     step = model.stepper(state)
     recent = [np.asarray(context)[-PENALTY_WINDOW:] for _ in streams]
     barred = np.zeros((B, model.config.vocab_size), bool)
@@ -175,6 +179,13 @@ def _read_context(model: LanguageModel, context: Ids, B: int) -> tuple[Array, St
     for start in range(0, len(context), 256):
         logits, state = model.forward(context[None, start : start + 256], state)
     return np.repeat(logits[:, -1], B, axis=0), select_rows(state, np.zeros(B, np.int64))
+
+
+def among(logits: Array, ids: Ids) -> Array:
+    """The logits [B, V] of a token that is known to be one of some ids: -inf for all others."""
+    found = np.full_like(logits, -np.inf)
+    found[:, ids] = logits[:, ids]
+    return found
 
 
 class _Uniforms:

@@ -5,7 +5,7 @@ Must not import any tokenizer: the tokenizers import this file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
@@ -37,8 +37,15 @@ class Text(Protocol):
 class Decoder(Protocol):
     """Ids to text, one at a time."""
 
+    @property
+    def state(self) -> Hashable:
+        """All that the text of later ids depends on."""
+
     def push(self, id: int) -> str:
         """The characters that are whole with this id; may be none."""
+
+    def peek(self, id: int) -> str:
+        """What `push` would return, without taking the id."""
 
 
 class Tokenizer(Protocol):
@@ -84,8 +91,8 @@ class Tokenizer(Protocol):
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of ids; for known symbols the inverse of encode."""
 
-    def decoder(self) -> Decoder:
-        """A new decoder that takes ids one at a time."""
+    def decoder(self, after: str = "") -> Decoder:
+        """A new decoder that takes ids one at a time, of a text that goes on after another."""
 
     def token(self, id: int) -> str:
         """The symbol itself; a single byte of a longer character reads `<0xE2>`."""

@@ -58,7 +58,7 @@ class CharTokenizer:
     def decode(self, ids: npt.ArrayLike) -> str:
         return self._code_of[np.asarray(ids, np.int64)].tobytes().decode("utf-32-le", "surrogatepass")
 
-    def decoder(self) -> CharDecoder:
+    def decoder(self, after: str = "") -> CharDecoder:
         return CharDecoder(self)
 
     def token(self, id: int) -> str:
@@ -86,8 +86,14 @@ class CharDecoder:
     def __init__(self, tokenizer: CharTokenizer) -> None:
         self._tokenizer = tokenizer
 
+    @property
+    def state(self) -> None:
+        return None
+
     def push(self, id: int) -> str:
         return self._tokenizer.decode([id])
+
+    peek = push
 
 
 class ByteTokenizer:
@@ -110,7 +116,7 @@ class ByteTokenizer:
     def decode(self, ids: npt.ArrayLike) -> str:
         return np.asarray(ids, np.uint8).tobytes().decode("utf-8", "replace")
 
-    def decoder(self) -> ByteDecoder:
+    def decoder(self, after: str = "") -> ByteDecoder:
         return ByteDecoder([bytes([value]) for value in range(256)])
 
     def token(self, id: int) -> str:
@@ -134,5 +140,15 @@ class ByteDecoder:
         self._bytes_of = bytes_of
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
+    @property
+    def state(self) -> bytes:
+        return self._utf8.getstate()[0]
+
     def push(self, id: int) -> str:
         return self._utf8.decode(self._bytes_of[id])
+
+    def peek(self, id: int) -> str:
+        before = self._utf8.getstate()
+        text = self.push(id)
+        self._utf8.setstate(before)
+        return text

@@ -104,7 +104,7 @@ class SubwordTokenizer:
     def decode(self, ids: npt.ArrayLike) -> str:
         return b"".join(map(self._bytes_of.__getitem__, np.asarray(ids).tolist())).decode("utf-8", "replace")
 
-    def decoder(self) -> ByteDecoder:
+    def decoder(self, after: str = "") -> ByteDecoder:
         return ByteDecoder(self._bytes_of)
 
     def token(self, id: int) -> str:

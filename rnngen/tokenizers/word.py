@@ -62,8 +62,8 @@ class WordTokenizer:
         if len(self._id_of) != self.vocab_size or "" in self._id_of:
             raise TokenizerError("a word vocabulary needs distinct words, none empty")
         solid = [word for word in words if split == "whitespace" or not word.isspace()]
-        words_of = split_words if split == "whitespace" and split_version > 1 else str.split
-        if words_of(NEWLINE.join(solid)) != solid or (len(solid) < len(words) and NEWLINE in "".join(words)):
+        self._words_of = split_words if split == "whitespace" and split_version > 1 else str.split
+        if self._words_of(NEWLINE.join(solid)) != solid or (len(solid) < len(words) and NEWLINE in "".join(words)):
             raise TokenizerError("a word vocabulary needs words without white space in them")
         self._ids_of_run = _IdsOfRun(self._id_of, self._splitter)
 
@@ -100,8 +100,12 @@ class WordTokenizer:
         decoder = self.decoder()
         return "".join(decoder.push(id) for id in np.asarray(ids).tolist())
 
-    def decoder(self) -> WordDecoder:
-        return WordDecoder(self.words, self.split)
+    def decoder(self, after: str = "") -> WordDecoder:
+        return WordDecoder(self.words, self.split, " " if self._words_of(after[-1:]) else "")
+
+    def knows(self, token: str) -> bool:
+        """Whether the vocabulary has a token."""
+        return token in self._id_of
 
     def token(self, id: int) -> str:
         return self.words[id]
@@ -130,24 +134,35 @@ class WordTokenizer:
 
 
 class WordDecoder:
-    """Ids to text, one at a time, with the spaces that the tokens imply."""
+    """Ids to text, one at a time, with the spaces that the tokens imply.
 
-    def __init__(self, words: list[str], split: Split) -> None:
+    Args:
+        space: what comes before a first word: a space after a word, nothing at the start of a line.
+    """
+
+    def __init__(self, words: list[str], split: Split, space: str) -> None:
         self._words = words
         self._joins = split == "punctuation"
-        self._space = ""
+        self._space = space
+
+    @property
+    def state(self) -> str:
+        return self._space
 
     def push(self, id: int) -> str:
+        text, self._space = self._text_and_space(id)
+        return text
+
+    def peek(self, id: int) -> str:
+        return self._text_and_space(id)[0]
+
+    def _text_and_space(self, id: int) -> tuple[str, str]:
         word = self._words[id]
         if word == NEWLINE or (self._joins and word.isspace()):
-            self._space = ""
-            return word
+            return word, ""
         if self._joins and len(word) > 1 and word[0] == JOINER:
-            self._space = " "
-            return word[1:]
-        text = self._space + word
-        self._space = " "
-        return text
+            return word[1:], " "
+        return self._space + word, " "
 
 
 class _IdsOfRun(dict[str, list[int]]):
