@@ -87,8 +87,8 @@ def parameters():
 
 
 def test_the_documents_name_no_option_that_does_not_exist():
-    known = {option for _, parameter in parameters()
-             for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "--version"}  # fmt: skip
+    known = {option for _, parameter in [*parameters(), *(("", parameter) for parameter in GROUP.params)]
+             for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}  # fmt: skip
     assert known > {"--model", "--json"}
     unknown = []
     for name, text in DOCUMENTS.items():

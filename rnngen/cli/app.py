@@ -84,7 +84,7 @@ app = typer.Typer(
     cls=_Group,
     help="Train a small recurrent language model on your text; sample, score and measure with it.",
     epilog="Start with: rnngen train TEXT, then: rnngen sample --temp 0.8",
-    **PLAIN,
+    **PLAIN | {"add_completion": True},
 )
 
 

@@ -226,5 +226,5 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "{option} needs the tokenizer that made the ids: add --model, --tokenizer or --level byte",
         ),
     ),
-    "info": (Excludes("[CHECKPOINT]", ("--model",), "the checkpoint is named twice: leave out {other}"),),
+    "info": (Excludes("CHECKPOINT", ("--model",), "the checkpoint is named twice: leave out {other}"),),
 }

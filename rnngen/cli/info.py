@@ -28,7 +28,11 @@ def info(
     context: typer.Context,
     checkpoint: Annotated[
         str | None,
-        typer.Argument(metavar="CHECKPOINT", help="A path, or a name in ./checkpoints. Default: the newest."),
+        typer.Argument(
+            metavar="CHECKPOINT",
+            autocompletion=options.model_names,
+            help="A path, or a name in ./checkpoints. Default: the newest.",
+        ),
     ] = None,
     model: options.Model = None,
     json: options.Json = False,

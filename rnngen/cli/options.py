@@ -14,6 +14,23 @@ from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel, TrainCo
 from rnngen.errors import ConfigError, brief
 from rnngen.runs.repeat import NO_ORDERS
 
+
+def model_names(incomplete: str) -> list[str]:
+    """For the completion of a shell: names in ./checkpoints that start so; none for a path, which the shell knows."""
+    from rnngen.storage.checkpoint_paths import FOLDER, SUFFIX, newest_first
+
+    names = (path.name.removesuffix(SUFFIX) for path in newest_first(FOLDER))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def run_names(incomplete: str) -> list[str]:
+    """The same of the runs that can be resumed."""
+    from rnngen.storage.checkpoint_paths import FOLDER, RESUME_SUFFIX, newest_first
+
+    names = (path.name.removesuffix(RESUME_SUFFIX) for path in newest_first(FOLDER, RESUME_SUFFIX))
+    return [name for name in names if name.startswith(incomplete)]
+
+
 Texts = Annotated[
     list[str] | None,
     typer.Argument(metavar="TEXT", help="Text files. - is standard input; gzip is decompressed."),
@@ -22,14 +39,14 @@ Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Encod
 Model = Annotated[
     str | None,
     typer.Option(
-        "-m", "--model", metavar="MODEL",
+        "-m", "--model", metavar="MODEL", autocompletion=model_names,
         help="Checkpoint: a path, or a name in ./checkpoints. Default: $RNNGEN_MODEL, or the newest in ./checkpoints.",
     ),
 ]  # fmt: skip
 Models = Annotated[
     list[str] | None,
     typer.Option(
-        "-m", "--model", metavar="MODEL",
+        "-m", "--model", metavar="MODEL", autocompletion=model_names,
         help="Checkpoint: a path, or a name in ./checkpoints; repeat it for several. "
         "Default: $RNNGEN_MODEL, or the newest in ./checkpoints.",
     ),

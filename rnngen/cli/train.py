@@ -42,13 +42,19 @@ def train(
     force: options.Force = False,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="MODEL", help="Continue a stopped run, with its texts and settings."),
+        typer.Option(
+            "--resume",
+            metavar="MODEL",
+            autocompletion=options.run_names,
+            help="Continue a stopped run, with its texts and settings.",
+        ),
     ] = None,
     init_from: Annotated[
         str | None,
         typer.Option(
             "--init-from",
             metavar="MODEL",
+            autocompletion=options.model_names,
             help="Start with the weights of a checkpoint, and with its vocabulary unless another is asked for.",
         ),
     ] = None,
