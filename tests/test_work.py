@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rnngen
 from rnngen import work
-from rnngen.config import TokenizerConfig
+from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.evaluate.comparison import paired_bootstrap
 from rnngen.evaluate.context_losses import measure_contexts
 from rnngen.evaluate.interpolation import tune_weight
@@ -125,3 +126,12 @@ def test_a_subword_vocabulary_says_that_it_is_being_learnt(heard, tmp_path: Path
     (tmp_path / "text").write_text("the bell shall ring and the ferry shall wait\n" * 200)
     tokenizer_of(FileText([str(tmp_path / "text")]), TokenizerConfig("subword", vocab_size=280))
     assert "SentencePiece learns the subwords" in {progress.what for progress in heard if progress}
+
+
+def test_the_validation_and_the_exact_pass_of_a_training_tell_how_far_they_are(heard):
+    sizes, training = ModelOptions(hidden_size=8, ngram_orders=()), TrainConfig(steps=2, threads=1)
+    rnngen.train(text="hello\n" * 2000, model=sizes, training=training)
+    for what in ("validation", "the exact pass"):
+        furthest = max((one for one in heard if one and one.what == what), key=lambda one: one.done)
+        assert (furthest.done, furthest.total, furthest.unit) == (1200, 1200, "tokens")
+    assert heard[-1] is None

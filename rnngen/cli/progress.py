@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import time
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Self
 from rnngen.cli.charts import sparkline
 from rnngen.cli.output import Console
 from rnngen.cli.terminal import guarded, harmless_message, unguarded
+from rnngen.cli.work_bar import SILENCE, bar_line
 from rnngen.config import SampleConfig
 from rnngen.printable import escaped
 from rnngen.runs.events import Diverged, Event, NotSaved, Started, Stepped, Validated
+from rnngen.work import Progress as Work
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,7 +45,8 @@ class Progress:
         self._valid: Validated | None = None
         self._best = started.best_valid_loss_nats
         self._sample = ""
-        self._shown = time.monotonic()
+        self._shown = self._work_started = time.monotonic()
+        self._work: Work | None = None
         self._live = _Live() if not console.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
 
     def __enter__(self) -> Self:
@@ -70,6 +74,16 @@ class Progress:
                 )
             case NotSaved():
                 self.say(f"{event.error}; training goes on, and it is tried again")
+
+    def hear(self, progress: Work | None) -> None:
+        """Show how far work between two steps has come, after two seconds of it: a validation, the exact pass."""
+        now = time.monotonic()
+        if self._work is None or progress is None or progress.what != self._work.what:
+            self._work_started = now
+        self._work = progress
+        if self._live and now - self._work_started >= SILENCE and now - self._shown >= REFRESH_EVERY:
+            self._shown = now
+            self._refresh()
 
     def say(self, message: str) -> None:
         """Put a line above the display."""
@@ -102,6 +116,16 @@ class Progress:
             kept = "kept" if event.weights is not None else f"the best is {self._best:.4f}"
             self._console.note(f"step {event.step:,}: validation loss {event.valid_loss_nats:.4f} nats a token, {kept}")
 
+    def _before(self) -> str:
+        """What is known before the first validation; a run that goes on has a best loss."""
+        return f"best {self._best:.4f} so far" if math.isfinite(self._best) else "not yet"
+
+    def _work_row(self) -> list[tuple[str, str]]:
+        seconds = time.monotonic() - self._work_started
+        if self._live is None or self._work is None or seconds < SILENCE:
+            return []
+        return [("now", bar_line(self._work, seconds, self._live.width - len("validation") - PADDING))]
+
     def _fraction(self) -> float:
         if self._last is None:
             return 0.0
@@ -124,7 +148,7 @@ class Progress:
             return
         event, fraction = self._last, self._fraction()
         left = event.seconds * (1 - fraction) / fraction if fraction else 0.0
-        valid = f"{self._valid.valid_loss_nats:.4f} (best {self._best:.4f})" if self._valid else "not yet"
+        valid = f"{self._valid.valid_loss_nats:.4f} (best {self._best:.4f})" if self._valid else self._before()
         self._live.show(
             fraction,
             [
@@ -134,6 +158,7 @@ class Progress:
                 ("train loss", f"{event.train_loss_nats:.4f} nats a token  {sparkline(self._losses, 32)}"),
                 ("validation", valid),
                 ("sample", self._sample),
+                *self._work_row(),
             ],
         )
 
@@ -166,6 +191,12 @@ class _Live:
         self._is_drawing = False
         self._waiting: list[str] = []
 
+    @property
+    def width(self) -> int:
+        """Columns of a line."""
+        # Ctrl-C makes the terminal itself write ^C after the last line. If that wrapped, a line would stay behind.
+        return self._live.console.width - ROOM_FOR_ECHO
+
     def start(self) -> None:
         self._draw(self._live.start)
         # What others say meanwhile (a warning) Rich puts above the display: past the guard, if it stood behind.
@@ -181,8 +212,7 @@ class _Live:
             self._draw(lambda: None)
 
     def show(self, fraction: float, rows: list[tuple[str, str]]) -> None:
-        # Ctrl-C makes the terminal itself write ^C after the last line. If that wrapped, a line would stay behind.
-        width = self._live.console.width - ROOM_FOR_ECHO
+        width = self.width
         self._draw(lambda: self._live.update(_panel(fraction, rows, width), refresh=True))
 
     def _draw(self, action: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ import errno
 import shlex
 from collections.abc import Iterator
 
+from rnngen import work
 from rnngen.cli.output import Console, drop_stdout
 from rnngen.cli.progress import Progress
 from rnngen.cli.signals import Stop, stop_at_signals
@@ -32,7 +33,11 @@ def show(events: Iterator[Event], stop: Stop, console: Console) -> int:
     _announce(started, console)
     can_go_on, ended = started.resumed_after is not None, None
     try:
-        with Progress(console, started) as progress, stop_at_signals(stop, progress.say):
+        with (
+            Progress(console, started) as progress,
+            work.listening(progress.hear),
+            stop_at_signals(stop, progress.say),
+        ):
             for event in events:
                 progress.take(event)
                 can_go_on = can_go_on or isinstance(event, ResumeSaved)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rnngen import work
 from rnngen.checkpoint import Weights
 from rnngen.errors import CheckpointError, DivergenceError, TrainingError
 from rnngen.text.dataset import Dataset
@@ -169,7 +170,8 @@ class _Run:
             reason = "stopped"
         exact = None
         if self._kept is not None and reason != "stopped":
-            exact = exact_loss(self._plan.model, self._kept, self._data)
+            with work.named("the exact pass"):
+                exact = exact_loss(self._plan.model, self._kept, self._data)
         yield Finished(self._step, schedule.steps, reason, exact, self._seconds(), self._n_tokens)
 
     def _is_time_to_save(self, asked_to_stop: bool) -> bool:

@@ -100,7 +100,7 @@ def exact_seconds(network: TorchModel, data: Dataset) -> float:
 
 def _mean(parts: Iterable[npt.NDArray[np.float32]], expected: int) -> float:
     total, n_tokens = 0.0, 0
-    for part in work.follow(parts, "validation", expected, "tokens", len):
+    for part in work.follow(parts, "validation", expected, "tokens", lambda part: part.size):
         total += float(part.sum(dtype=np.float64))
         n_tokens += part.size
     return -total / n_tokens
