@@ -117,8 +117,10 @@ class Progress:
             self._console.note(f"step {event.step:,}: validation loss {event.valid_loss_nats:.4f} nats a token, {kept}")
 
     def _before(self) -> str:
-        """What is known before the first validation; a run that goes on has a best loss."""
-        return f"best {self._best:.4f} so far" if math.isfinite(self._best) else "not yet"
+        """What is known before the first validation; a run that goes on has had some."""
+        best = f" (best {self._best:.4f})" if math.isfinite(self._best) else ""
+        after = self._started.resumed_after
+        return "not yet" if after is None else f"none since step {after:,}{best}"
 
     def _work_row(self) -> list[tuple[str, str]]:
         seconds = time.monotonic() - self._work_started

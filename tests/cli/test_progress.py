@@ -36,13 +36,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def display(monkeypatch: pytest.MonkeyPatch, clock: list[float]):
-    """A function: the best loss of a stopped run to the progress of the run that goes on, and what it shows."""
+    """A function: the best loss and the last step of a stopped run to the progress of the one that goes on."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(module, "_Live", Shown)
 
-    def make(best: float = math.inf, quiet: bool = False) -> tuple[Progress, Any]:
-        started: Any = SimpleNamespace(best_valid_loss_nats=best, plan=SimpleNamespace(seconds=None))
+    def make(best: float = math.inf, after: int | None = None, quiet: bool = False) -> tuple[Progress, Any]:
+        plan = SimpleNamespace(seconds=None)
+        started: Any = SimpleNamespace(best_valid_loss_nats=best, plan=plan, resumed_after=after)
         progress = Progress(Console(quiet), started)
         progress._last = STEP  # type: ignore[assignment]
         return progress, progress._live
@@ -51,8 +52,12 @@ def display(monkeypatch: pytest.MonkeyPatch, clock: list[float]):
 
 
 def test_after_resume_the_best_validation_so_far_is_shown(display):
-    for best, said in ((1.25, "best 1.2500 so far"), (math.inf, "not yet")):
-        progress, shown = display(best)
+    for best, after, said in (
+        (1.25, 1200, "none since step 1,200 (best 1.2500)"),
+        (math.inf, 12, "none since step 12"),  # stopped before the first one
+        (math.inf, None, "not yet"),
+    ):
+        progress, shown = display(best, after)
         progress._refresh()
         assert shown.rows["validation"] == said
 
