@@ -40,7 +40,7 @@ class Colored(Writer):
         self._colors, self._width = wants_colors(sys.stdout), terminal_width()
 
     def begin(self) -> str:
-        return legend(self._colors)
+        return legend(self._colors, self._width)
 
     def line(self, line: ScoredLine) -> str:
         pieces, bits = pieces_of(line.text, line.encoded.spans[line.start :], line.surprisals_bits)

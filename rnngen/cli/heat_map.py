@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from rnngen.cli.layout import wrapped
 from rnngen.printable import visible
 from rnngen.tokenizers.symbols import NEWLINE
 
@@ -64,17 +65,19 @@ def wants_colors(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def legend(colors: bool) -> str:
-    """What marks and colours mean, in two lines that fit on 80 columns."""
+def legend(colors: bool, width: int = 80) -> str:
+    """What marks and colours mean, in two lines that fit on 80 columns, or more in fewer columns."""
     borders = ["0", *map(str, _BORDERS)]
     names = [f"{low}-{high}" for low, high in pairwise(borders)] + [f"{borders[-1]}+"]
-    classes = [
-        f"{mark}{_in_class(f' {name} ', level, colors)}"
-        for level, (mark, name) in enumerate(zip(_MARKS, names, strict=True))
-    ]
-    return f"surprisal in bits: {'  '.join(classes)}\n" + _dim(
-        f"in front of a line its number and its bits; {_NEWLINE_SIGN} is the line break that ends it\n", colors
-    )
+    classes, used = "surprisal in bits:", len("surprisal in bits:")
+    for level, (mark, name) in enumerate(zip(_MARKS, names, strict=True)):
+        gap = "  " if level else " "
+        if used + len(gap) + len(f"{mark} {name} ") > width:
+            gap, used = "\n  ", 0
+        classes += f"{gap}{mark}{_in_class(f' {name} ', level, colors)}"
+        used += len(gap) + len(f"{mark} {name} ")
+    numbers = f"in front of a line its number and its bits; {_NEWLINE_SIGN} is the line break that ends it"
+    return f"{classes}\n" + _dim(wrapped(numbers, width) + "\n", colors)
 
 
 def pieces_of(text: str, spans: Spans, surprisals_bits: Sequence[float]) -> tuple[list[str], list[float]]:

@@ -163,6 +163,14 @@ def test_colors_only_add_escape_codes_whatever_the_text(surfaces, width):
     assert without_escapes(painted) == paint(1, surfaces, bits, width, colors=False)
 
 
+@pytest.mark.parametrize("width", [40, 60, 79])
+def test_the_legend_fits_a_narrow_terminal_and_loses_nothing(width):
+    plain = legend(colors=False, width=width)
+    assert max(map(len, plain.splitlines())) <= width
+    assert plain.split() == legend(colors=False).split()
+    assert without_escapes(legend(colors=True, width=width)) == plain
+
+
 def test_the_legend_fits_on_a_terminal_and_names_every_class():
     plain = legend(colors=False)
     assert plain == (
