@@ -273,8 +273,14 @@ class SampleConfig(Settings):
         top_k: keep the k most likely tokens; 0 keeps all.
         top_p: keep the most likely tokens that together have this probability (nucleus); 1 keeps all.
         min_p: keep tokens at least this fraction as likely as the most likely one; 0 keeps all.
-        repetition_penalty: above 1 makes tokens of the recent text less likely; 1 leaves them.
+        repetition_penalty: above 1 makes the tokens of the last 64 less likely, line breaks excepted; 1 leaves them.
+            For models of words and subwords: characters and bytes repeat in every text.
         length: new tokens at most; the prompt does not count.
+        min_length: so many new tokens complete no stop string: those that would are not drawn, and the probabilities of
+            the others grow in proportion.
+        stop: strings that end a sample.
+        keep_stop: the stop string is a part of the sample.
+        num_samples: 0 is without end.
     """
 
     temperature: float = 1.0
@@ -283,7 +289,9 @@ class SampleConfig(Settings):
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     length: int = 500
+    min_length: int = 0
     stop: tuple[str, ...] = ()
+    keep_stop: bool = False
     num_samples: int = 1
     seed: int = 0
 
@@ -295,7 +303,10 @@ class SampleConfig(Settings):
         check_number("min_p", self.min_p, 0, 1)
         check_number("repetition_penalty", self.repetition_penalty, SMALL)
         check_whole("length", self.length, 0)
-        check_whole("num_samples", self.num_samples, 1)
+        check_whole("min_length", self.min_length, 0)
+        check(self.min_length <= self.length, "min_length", self.min_length, f"at most the length, {self.length}")
+        check(isinstance(self.keep_stop, bool), "keep_stop", self.keep_stop, "true or false")
+        check_whole("num_samples", self.num_samples, 0)
         check_whole("seed", self.seed, 0)
         are_strings = isinstance(self.stop, tuple | list) and all(isinstance(text, str) for text in self.stop)
         check(are_strings, "stop", self.stop, "a tuple of strings")

@@ -6,13 +6,12 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnngen.checks import check_choice
 from rnngen.config import ENCODING, Device, ModelConfig, OnUnknown, SampleConfig, ScoreState
-from rnngen.errors import ConfigError, DataError
 from rnngen.storage.atomic import check_writable
 from rnngen.storage.checkpoint_paths import find, path_of
 
@@ -21,14 +20,12 @@ if TYPE_CHECKING:
     from rnngen.engine.generation import Sample
     from rnngen.engine.language_model import LanguageModel
     from rnngen.engine.model_layers import Layers
-    from rnngen.engine.stepping import Stepper
+    from rnngen.engine.stepping import Distribution, Stepper
     from rnngen.evaluate.measures import Measured
     from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
     from rnngen.text.sources import Paths
     from rnngen.tokenizers.base import Ids, Tokenizer
     from rnngen.tokenizers.prompts import Prompt
-
-LINES_AT_A_TIME = 2048  # that `Model.score` takes
 
 
 @dataclass(frozen=True, eq=False)  # two models are never compared weight by weight
@@ -106,7 +103,7 @@ class Model:
             top_k: only the k most likely tokens; 0 is all.
             top_p: only the most likely tokens that together reach this probability; 1 is all.
             min_p: only tokens at least this fraction as likely as the likeliest; 0 is all.
-            repetition_penalty: above 1 makes the tokens of the last 64 less likely.
+            repetition_penalty: above 1 makes the words or subwords of the last 64 less likely.
             length: new tokens at most.
             stop: the text ends before any of these strings. A model of lines ends it at the line break too.
             seed: the same seed gives the same text; None takes a random one.
@@ -126,33 +123,64 @@ class Model:
         """
         from rnngen.engine.generation import stream_text
 
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
         config = SampleConfig(
             temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
-            length=length, stop=_strings(stop), seed=secrets.randbits(32) if seed is None else seed,
+            length=length, stop=stops, seed=secrets.randbits(32) if seed is None else seed,
         )  # fmt: skip
         return stream_text(self.network, self.tokenizer, self._prompt(prompt, on_unknown), self.ending_lines(config))
 
     def samples(
-        self, config: SampleConfig = SampleConfig(), prompt: str = "", on_unknown: OnUnknown = "error"
+        self,
+        config: SampleConfig = SampleConfig(),
+        prompt: str = "",
+        on_unknown: OnUnknown = "error",
+        *,
+        unique: bool = False,
+        not_in: Iterable[str] = (),
     ) -> Iterator[Sample]:
         """Draw several texts side by side, and tell how likely each was.
 
         Args:
-            config: how to draw, how many (`num_samples`), and the seed.
+            config: how to draw, how many (`num_samples`; 0 is without end), and the seed.
             prompt: the text before each of them.
             on_unknown: as in `sample`, as are the errors.
+            unique: leave out a text that has come before. 8 bytes of each are kept.
+            not_in: lines, such as those of the training text. A sample is left out if it is one of them: the last line
+                of the prompt with the text, without a stop string or a line break at its end. 8 bytes of each are kept.
 
         Yields:
-            Samples in order: text, n_tokens, logprob_nats, stopped_by.
+            Samples in order: text, n_tokens, logprob_nats, stopped_by, stop.
+
+        Raises:
+            DataError: with `unique` or `not_in`, 10,000 samples in a row were left out.
 
         >>> import rnngen
         >>> config = rnngen.SampleConfig(temperature=0, length=4, num_samples=2)
         >>> [(sample.text, sample.n_tokens) for sample in rnngen.load("hello").samples(config, "h")]
         [('ello', 4), ('ello', 4)]
         """
-        from rnngen.engine.generation import draw_samples
+        from rnngen.engine.generation import Newness, draw_samples
 
-        return draw_samples(self.network, self.tokenizer, self._prompt(prompt, on_unknown), self.ending_lines(config))
+        ids, config = self._prompt(prompt, on_unknown), self.ending_lines(config)
+        is_new = Newness(prompt, unique, not_in).is_new if unique or not_in else None
+        return draw_samples(self.network, self.tokenizer, ids, config, is_new=is_new)
+
+    def next(self, prompt: str = "", on_unknown: OnUnknown = "error") -> Distribution:
+        """The probabilities of the token after a prompt.
+
+        Args:
+            prompt: stands after a line break. A space at its end is the start of the token, as in `sample`.
+            on_unknown: as in `sample`, as are the errors.
+
+        >>> import rnngen
+        >>> rnngen.load("hello").next("he").most_likely(1)[0][0]
+        'l'
+        """
+        from rnngen.engine.stepping import Symbols, next_token
+
+        read = self._prompt(prompt, on_unknown)
+        return next_token(self.network, Symbols(self.tokenizer), [self.tokenizer.newline_id, *read.ids], read.first_ids)
 
     def ending_lines(self, config: SampleConfig) -> SampleConfig:
         """The settings with the line break as one more stop string, if the model was trained on separate lines.
@@ -217,11 +245,11 @@ class Model:
         (6, True)
         """
         from rnngen.evaluate.scored_lines import Boundaries, score_in_blocks
+        from rnngen.text.sources import blocks_of_lines
 
-        if isinstance(lines, str):  # its characters would be the lines
-            raise ConfigError("lines is one string: give a list of lines, such as [text] or text.splitlines()")
-        blocks = score_in_blocks(self.network, self.tokenizer, _blocks(lines), on_unknown, boundaries or Boundaries())
-        return chain.from_iterable(blocks)
+        blocks = blocks_of_lines(lines)
+        scored = score_in_blocks(self.network, self.tokenizer, blocks, on_unknown, boundaries or Boundaries())
+        return chain.from_iterable(scored)
 
     def measure(
         self,
@@ -280,25 +308,6 @@ class Model:
         check_writable(place, force=replace, remedy="give replace=True, or name another file")
         checkpoint.save(self.checkpoint, place, replace=replace)
         return place
-
-
-def _strings(stop: Sequence[str]) -> tuple[str, ...]:
-    """A lone string is one stop string, and not one for each of its characters."""
-    return (stop,) if isinstance(stop, str) else tuple(stop)
-
-
-def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Lines in blocks that are scored together. Raises DataError: a line has a line break inside, or a NUL."""
-    from rnngen.text.decoding import nul_error
-
-    numbered = enumerate(lines, 1)
-    while block := list(islice(numbered, LINES_AT_A_TIME)):
-        for number, line in block:
-            if "\n" in line.removesuffix("\n"):
-                raise DataError(f"line {number} has a line break inside: give its parts as lines of their own")
-            if "\0" in line:
-                raise nul_error(line, 0, f"line {number}", "leave it out")
-        yield [line for _, line in block]
 
 
 def load(

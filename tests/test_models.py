@@ -76,7 +76,7 @@ def test_lines_are_scored_in_order_with_or_without_their_line_breaks(hello):
 def test_more_lines_than_a_block_are_scored_like_few(hello, monkeypatch):
     lines = ["hello", "hell", "he", "h", "lo"]
     wanted = [line.totals.logprob_nats for line in hello.score(lines)]
-    monkeypatch.setattr("rnngen.models.LINES_AT_A_TIME", 2)
+    monkeypatch.setattr("rnngen.text.sources.LINES_AT_A_TIME", 2)
     found = list(hello.score(lines))
     assert [line.number for line in found] == [1, 2, 3, 4, 5]
     assert [line.totals.logprob_nats for line in found] == pytest.approx(wanted, abs=1e-4)

@@ -49,7 +49,8 @@ class _OnDemand(Mapping[str, Any]):
             raise KeyError(name)
         module = importlib.import_module(f"rnngen.cli.{name}")
         alone = typer.Typer(**PLAIN)
-        alone.command(name, context_settings=PLAIN["context_settings"])(getattr(module, name))
+        settings = PLAIN["context_settings"] | getattr(module, "CONTEXT_SETTINGS", {})
+        alone.command(name, context_settings=settings)(getattr(module, name))
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:

@@ -141,6 +141,11 @@ BOUNDARIES = ("--no-bos", "--no-eos", "--state carry")
 # Options of `perplexity`.
 ADAPTIVE = ("--cache", "--dynamic")
 
+# Options of `sample`.
+DRAWING = (
+    "--temp", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--length", "--min-length", "--stop",
+    "--keep-stop", "--num-samples", "--unique", "--not-in", "--separator", "--seed", "--no-echo",
+)  # fmt: skip
 # Options of `train` and `tokenize`.
 NEW_VOCABULARY = ("--level", "--min-count", "--split", "--subword-model", "--vocab-size")
 SIZES = ("--cell", "--embedding-dim", "--hidden-size", "--nonlinearity", "--num-layers", "--tie-weights")
@@ -200,7 +205,14 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Needs("--lambda", ("--mix",), "{option} is the weight of an n-gram model: add --mix"),
         Excludes("--lambda", ("--tune",), "--lambda and --tune exclude each other: the weight is given or tuned"),
     ),
-    "sample": (Excludes("--prompt", ("--prompt-file",), "{option} and {other} exclude each other: leave one out"),),
+    "sample": (
+        Excludes("--prompt", ("--prompt-file",), "{option} and {other} exclude each other: leave one out"),
+        Excludes("--prompt-file -", ("--not-in -",), "- is given twice: standard input can be read once"),
+        Excludes(
+            "--next", DRAWING, "{option} shows the model's own probabilities and draws nothing: leave out {others}"
+        ),
+        Excludes("--separator", ("--json",), "JSON lines end at line breaks: leave out {option}"),
+    ),
     "tokenize": (
         Alone("--clear-cache", ("--cache-dir", "--quiet"), "{option} goes with --cache-dir only: leave out {others}"),
         Needs(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +14,7 @@ import typer
 from rnngen import config
 from rnngen.checks import LARGE, SMALL
 from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel, TrainConfig
-from rnngen.errors import ConfigError, brief
+from rnngen.errors import ConfigError, DataError, brief
 from rnngen.runs.repeat import NO_ORDERS
 
 
@@ -142,14 +145,31 @@ def flags_of(names: set[str]) -> str:
     return ", ".join(sorted(shown.get(name, "--" + name.replace("_", "-")) for name in names))
 
 
-def read_or_explain(texts: list[str] | None, explanation: str) -> list[str]:
-    """The given texts; without any, standard input unless it is a terminal. Raises ConfigError."""
-    import sys
+def read_or_explain(texts: list[str] | None, explanation: str, command: str) -> list[str]:
+    """The given texts; without any, standard input unless it is a terminal.
 
-    if texts:
-        if texts.count("-") > 1:
-            raise ConfigError("- is given twice: standard input can be read once")
-        return texts
-    if sys.stdin is None or sys.stdin.isatty():
-        raise ConfigError(explanation)
-    return ["-"]
+    Raises:
+        ConfigError: there is no text, or standard input is named twice.
+        DataError: a text is no file, and looks as if it was the text itself.
+    """
+    if not texts:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise ConfigError(explanation)
+        return ["-"]
+    if texts.count("-") > 1:
+        raise ConfigError("- is given twice: standard input can be read once")
+    for text in texts:
+        if (" " in text or "." not in text) and text != "-" and not os.path.exists(text):
+            shown = text if _is_short(text) else brief(text)
+            piped = f"echo {written(text)} | rnngen {command}"
+            raise DataError(f"cannot read {shown}: there is no such file; a text itself is piped in: {piped}")
+    return texts
+
+
+def written(text: str) -> str:
+    """A text as an argument for a shell, in a message of one line; TEXT for a long one."""
+    return shlex.quote(text) if _is_short(text) else "TEXT"
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= 60 and text.isprintable()

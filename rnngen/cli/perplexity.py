@@ -76,7 +76,7 @@ def perplexity(
     refuse_contradictions(context)
     if longest_context is not None:
         check_whole("context", longest_context, 1)
-    paths = options.read_or_explain(texts, "no text to measure: name a file, or - for standard input")
+    paths = options.read_or_explain(texts, "no text to measure: name a file, or - for standard input", "perplexity")
     end_with_the_pipe()
     from rnngen.text.corpus import FileText
 

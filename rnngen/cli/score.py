@@ -115,7 +115,7 @@ def score(
     if alternatives is not None:
         check_whole("alternatives", alternatives, 1)
     choice = Choice(max_perplexity=max_perplexity, min_logprob_nats=least, sort=sort, top=top)
-    paths = options.read_or_explain(texts, "no text to score: name a file, or - for standard input")
+    paths = options.read_or_explain(texts, "no text to score: name a file, or - for standard input", "score")
     end_with_the_pipe()
     console = Console(quiet)
     context.with_resource(work_shown(quiet))

@@ -81,7 +81,7 @@ def tokenize(
         level or TokenizerConfig.level, vocab_size=vocab_size, min_count=min_count, split=split,
         subword_model=subword_model,
     )  # fmt: skip
-    paths = options.read_or_explain(texts, "no text to tokenize: name a file, or - for standard input")
+    paths = options.read_or_explain(texts, "no text to tokenize: name a file, or - for standard input", "tokenize")
     end_with_the_pipe()
     from rnngen.storage.atomic import check_writable
     from rnngen.text.corpus import FileText, stream_lines

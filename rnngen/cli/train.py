@@ -224,9 +224,9 @@ def _show(events: Generator[Event, None, None], stop: Stop, console: Console) ->
 def _paths(texts: list[str] | None) -> list[str]:
     """The texts that are named, or standard input. Raises ConfigError, DataError without any text."""
     if texts:
-        return options.read_or_explain(texts, "")
+        return options.read_or_explain(texts, "", "train")
     explanation = _no_text()
-    paths = options.read_or_explain(None, explanation)
+    paths = options.read_or_explain(None, explanation, "train")
     # Nothing is taken from the pipe: the text is read from its start later.
     if not sys.stdin.buffer.peek(1).removeprefix(codecs.BOM_UTF8):  # type: ignore[union-attr]
         raise DataError(explanation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,9 @@ _LEAST_TEMPERATURE = 1e-200  # divides the difference of any two float32 without
 Scores = npt.NDArray[np.float64]
 
 
-def penalize(scores: Scores, recent: Sequence[npt.NDArray[np.integer]], penalty: float) -> None:
+def penalize(
+    scores: Scores, recent: Sequence[npt.NDArray[np.integer]], penalty: float, newline_id: int | None = None
+) -> None:
     """Make the recent tokens of each row less likely, in place: divide positive scores, multiply negative ones.
 
     Source: Keskar et al. 2019 (CTRL), section 4.1.
@@ -32,9 +34,11 @@ def penalize(scores: Scores, recent: Sequence[npt.NDArray[np.integer]], penalty:
     Args:
         scores: [B, V], logits.
         recent: for each row its recent ids.
+        newline_id: is left as it is. A line break says where a line ends, and repeats no word. Every text starts after
+            one that nobody wrote; punished, it made the lines of a model of lines twice as long.
     """
     for row, ids in zip(scores, recent, strict=True):
-        seen = np.unique(ids)
+        seen = np.unique(ids[ids != newline_id])
         before = row[seen]
         penalized = np.where(before > 0, before / penalty, before * penalty)
         # A token that was possible stays possible, however large the penalty is.
@@ -139,7 +143,9 @@ def generate(
     *,
     streams: Sequence[int] = (0,),
     never: Sequence[int] = (),
+    newline_id: int | None = None,
     first: Ids | None = None,
+    barred: Callable[[], Iterable[Ids]] | None = None,
 ) -> Iterator[Drawn]:
     """Draw tokens after a context, all streams in step, `config.length` times.
 
@@ -150,23 +156,28 @@ def generate(
         context: the first ids, at least one; the same for all streams.
         streams: the numbers of the streams.
         never: ids that are not drawn.
+        newline_id: is not punished by the repetition penalty.
         first: the ids among which the first token is drawn; None for all. Its logits are -inf for the others.
+        barred: asked before each of the first `config.min_length` draws for the ids that each stream does not draw.
     """
     B = len(streams)
     uniforms = _Uniforms(config.seed, streams)
-    logits, state = _read_context(model, np.asarray(context), B)
+    logits, state = read_context(model, np.asarray(context), B)
     if first is not None:
         logits = among(logits, first)
     step = model.stepper(state)
     recent = [np.asarray(context)[-PENALTY_WINDOW:] for _ in streams]
-    barred = np.zeros((B, model.config.vocab_size), bool)
-    barred[:, list(never)] = True
-    for _ in range(config.length):
+    never_drawn = np.zeros((B, model.config.vocab_size), bool)
+    never_drawn[:, list(never)] = True
+    for n_drawn in range(config.length):
         scores = logits.astype(np.float64)
         if never:
-            np.copyto(scores, _NEVER, where=barred)
+            np.copyto(scores, _NEVER, where=never_drawn)
+        if n_drawn < config.min_length and barred is not None:
+            for row, ids in enumerate(barred()):
+                scores[row, ids] = _NEVER
         if config.repetition_penalty != 1:
-            penalize(scores, recent, config.repetition_penalty)
+            penalize(scores, recent, config.repetition_penalty, newline_id)
         ids = draw(odds(scores, config), uniforms.next())
         yield Drawn(ids, logits)
         if config.repetition_penalty != 1:
@@ -174,7 +185,12 @@ def generate(
         logits = step(ids)
 
 
-def _read_context(model: LanguageModel, context: Ids, B: int) -> tuple[Array, State]:
+def read_context(model: LanguageModel, context: Ids, B: int) -> tuple[Array, State]:
+    """The logits [B, V] of the token after a context, and the state there, for B streams that all go on from it.
+
+    Args:
+        context: at least one id.
+    """
     state = model.initial_state(1)
     for start in range(0, len(context), 256):
         logits, state = model.forward(context[None, start : start + 256], state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,8 +12,9 @@ import numpy.typing as npt
 
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import NOT_FINITE, LanguageModel, State
+from rnngen.engine.sampling import among, read_context
 from rnngen.errors import CheckpointError, TokenizerError, brief
-from rnngen.tokenizers.base import Tokenizer
+from rnngen.tokenizers.base import Ids, Tokenizer
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,9 +89,44 @@ class Distribution:
 
     def most_likely(self, n: int = 10) -> list[tuple[str, float]]:
         """The n most likely symbols with their probabilities, the likeliest first."""
-        ids = np.argsort(-self.logprobs, kind="stable")[: max(n, 0)]
-        token = self._symbols.tokenizer.token
-        return [(token(id), prob) for id, prob in zip(ids.tolist(), self.probs[ids].tolist(), strict=True)]
+        return [(self.token(id), self[id]) for id in self.most_likely_ids(n)]
+
+    def most_likely_ids(self, n: int = 10) -> list[int]:
+        """The ids of the n most likely symbols that are possible, the likeliest first; of equal ones the lowest id."""
+        n_possible = int(np.isfinite(self.logprobs).sum())
+        ids: list[int] = np.argsort(-self.logprobs, kind="stable")[: min(max(n, 0), n_possible)].tolist()
+        return ids
+
+    def token(self, id: int) -> str:
+        """The symbol of an id. Raises TokenizerError: there is no such id."""
+        return self._symbols.tokenizer.token(self._symbols.id(id))
+
+
+def next_token(network: LanguageModel, symbols: Symbols, ids: Sequence[int], first: Ids | None = None) -> Distribution:
+    """The distribution of the token after some ids.
+
+    Args:
+        ids: one or more, the line break among them that a text starts after.
+        first: the ids that the token is known to be among; None for all. The others have the probability 0.
+
+    Raises:
+        CheckpointError: the model's logits are not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        logits, _ = read_context(network, np.asarray(ids), 1)
+    _check_finite(logits)
+    return _distribution((logits if first is None else among(logits, first))[0], symbols)
+
+
+def _check_finite(logits: Array) -> None:
+    if not np.isfinite(logits).all():
+        raise CheckpointError(NOT_FINITE)
+
+
+def _distribution(logits: Array, symbols: Symbols) -> Distribution:
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max()
+    return Distribution(shifted - np.log(np.exp(shifted).sum()), symbols)
 
 
 class Stepper:
@@ -131,12 +168,9 @@ class Stepper:
         """
         id = self._symbols.id(symbol)
         with np.errstate(over="ignore", invalid="ignore"):
-            logits = self._advance(np.array([id]))[0].astype(np.float64)
-            logits -= logits.max()
-            logprobs = logits - np.log(np.exp(logits).sum())
-        if not np.isfinite(logprobs).all():
-            raise CheckpointError(NOT_FINITE)
-        return Distribution(logprobs, self._symbols)
+            logits = self._advance(np.array([id]))
+        _check_finite(logits)
+        return _distribution(logits[0], self._symbols)
 
     @property
     def hidden(self) -> list[Array]:

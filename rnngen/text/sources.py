@@ -1,14 +1,18 @@
-"""Texts as a caller in Python names them: one path, several, or the text itself as a string."""
+"""Texts as a caller in Python names them: one path, several, the text itself as a string, or lines."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from rnngen.config import ENCODING
-from rnngen.errors import ConfigError
+from rnngen.errors import ConfigError, DataError
 from rnngen.text.corpus import FileText, StringText
+from rnngen.text.decoding import nul_error
 from rnngen.tokenizers.base import Text
+
+LINES_AT_A_TIME = 2048
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -38,3 +42,29 @@ def open_text(paths: Paths | None = None, text: str | None = None, encoding: str
     if bool(names) == (text is not None):
         raise ConfigError("give a text: either the paths of files, or text= and a string")
     return FileText(names, encoding) if text is None else StringText(text)
+
+
+def blocks_of_lines(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Lines in blocks that are scored together.
+
+    Args:
+        lines: with or without the line breaks that end them.
+
+    Raises:
+        ConfigError: `lines` is one string, whose characters would be the lines.
+        DataError: a line has a line break inside, or a NUL.
+    """
+    if isinstance(lines, str):
+        raise ConfigError("lines is one string: give a list of lines, such as [text] or text.splitlines()")
+    return _blocks(lines)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
+    numbered = enumerate(lines, 1)
+    while block := list(islice(numbered, LINES_AT_A_TIME)):
+        for number, line in block:
+            if "\n" in line.removesuffix("\n"):
+                raise DataError(f"line {number} has a line break inside: give its parts as lines of their own")
+            if "\0" in line:
+                raise nul_error(line, 0, f"line {number}", "leave it out")
+        yield [line for _, line in block]

@@ -242,7 +242,7 @@ MISTAKES = [
     *((f"sample {option} {value} {GOOD}", 2, f"{option[2:].replace('-', '_')} is {value}") for option, value in [
         ("--temp", "-0.1"), ("--temp", "nan"), ("--top-k", "-1"), ("--top-p", "0.0"), ("--top-p", "1.1"),
         ("--min-p", "-0.5"), ("--min-p", "1.5"), ("--repetition-penalty", "0.0"), ("--length", "-1"),
-        ("--num-samples", "0"), ("--seed", "-1"),
+        ("--num-samples", "-1"), ("--seed", "-1"),
     ]),
     *((f"train text.txt --time {time} -o new", 2, f"time {time} 90s") for time in ("soon", "3x", "1m1h", "-5")),
     ("train text.txt --time 0s -o new", 2, "time 1e-30"),

@@ -4,9 +4,12 @@ import gzip
 import math
 import os
 import re
+import shlex
 import shutil
 
 import pytest
+
+import rnngen as rnngen_library
 
 PROMPT = "MATTHIAS:\nHaul"
 
@@ -60,6 +63,62 @@ def test_a_prompt_comes_from_a_file_or_stdin_as_from_the_command_line(sample, tm
     options = ("--length", 30, "--seed", 1)
     given = sample("--prompt-file", name, *options, stdin=PROMPT.encode())
     assert given.out == sample("--prompt", PROMPT, *options).out
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_one_final_line_break_is_dropped_from_a_prompt_that_comes_from_a_file_or_a_pipe(sample, tmp_path, ending):
+    options = ("-n", 5, "--seed", 1)
+    expected = sample("--prompt", "Bel", *options, model="lines").out
+    assert max(map(len, expected.splitlines())) > 3
+    (tmp_path / "prompt.txt").write_bytes(f"Bel{ending}".encode())
+    for source in ("prompt.txt", "-"):
+        given = sample("--prompt-file", source, *options, model="lines", stdin=f"Bel{ending}".encode())
+        assert given.out == expected
+    # Only one: the others are a part of the prompt.
+    assert sample("--prompt-file", "-", "--length", 0, stdin=b"Bel\n\n").out == "Bel\n"
+
+
+def test_what_is_piped_in_is_the_prompt(sample):
+    options = ("--length", 30, "--seed", 1)
+    assert sample(*options, stdin=b"Haul\n").out == sample("--prompt", "Haul", *options).out
+    assert sample(*options, stdin=b"").out == sample("--prompt", "", *options, stdin=b"Haul\n").out
+    assert sample(*options, stdin=b"\n") == sample(*options, stdin=b"")
+
+
+def test_a_prompt_with_escapes_is_written_as_a_stop_string_is(sample):
+    options = ("--length", 30, "--seed", 1)
+    for written, text in ((r"A\n", "A\n"), (r"A\r\nB", "A\nB")):
+        assert sample("--prompt", written, *options).out == sample("--prompt", text, *options).out
+    [record] = sample("--prompt", r"\\temp \alpha", "--length", 1, "--json", model="byte").records
+    assert record["prompt"] == r"\temp \alpha"
+
+
+@pytest.mark.parametrize("argument", ["PERRIN:", "the bell", "it's"])
+def test_a_text_in_place_of_an_option_hints_at_prompt(rnngen, argument):
+    result = rnngen("sample", argument)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"rnngen: sample continues the text of an option: write --prompt {shlex.quote(argument)}\n"
+
+
+def test_a_file_in_place_of_an_option_hints_at_prompt_file(rnngen, tmp_path):
+    (tmp_path / "start.txt").write_text("the")
+    assert rnngen("sample", "start.txt").err.endswith("write --prompt-file start.txt\n")
+
+
+@pytest.mark.parametrize("command", ["score", "perplexity", "tokenize", "train"])
+def test_a_text_in_place_of_a_file_hints_at_the_pipe(rnngen, command):
+    for text in ("The bell", "Hello"):
+        result = rnngen(command, text)
+        assert (result.code, result.out) == (1, "")
+        assert result.err == (
+            f"rnngen: cannot read {text}: there is no such file; a text itself is piped in: "
+            f"echo {shlex.quote(text)} | rnngen {command}\n"
+        )
+    long = rnngen(command, "The bell rings.\n" * 30)
+    assert (long.code, long.out, long.err.count("\n")) == (1, "", 1)
+    assert long.err.endswith(f"echo TEXT | rnngen {command}\n")
+    assert len(long.err) < 250
+    assert rnngen(command, "gone.txt").err == "rnngen: cannot read gone.txt: there is no such file\n"
 
 
 def test_a_prompt_file_may_have_another_encoding(sample, tmp_path):
@@ -116,15 +175,89 @@ def test_a_stop_string_ends_the_text_before_it(sample):
         assert (record["text"], record["stopped_by"]) == (whole[: whole.index(stop)], "stop")
 
 
-def test_a_stop_string_may_be_written_as_an_escaped_line_break(sample):
+@pytest.mark.parametrize("stop", [r"\n", r"\r\n", "\r\n"])
+def test_a_stop_string_may_be_written_as_an_escaped_line_break(sample, stop):
     whole = sample("--length", 300, "--seed", 2).out
-    assert sample("--length", 300, "--seed", 2, "--stop", r"\n").out == whole[: whole.index("\n") + 1]
+    assert sample("--length", 300, "--seed", 2, "--stop", stop).out == whole[: whole.index("\n") + 1]
+
+
+@pytest.fixture(scope="module")
+def latex(tmp_path_factory):
+    """A checkpoint that has learnt to write macros."""
+    folder = tmp_path_factory.mktemp("latex")
+    training = rnngen_library.TrainConfig(steps=150, learning_rate=0.02, threads=1)
+    model = rnngen_library.ModelOptions(hidden_size=24, ngram_orders=())
+    text = "a \\temp b \\new c\n" * 100
+    return str(rnngen_library.train(text=text, output=folder / "latex", model=model, training=training).path)
+
+
+@pytest.mark.parametrize("name", ["temp", "new"])
+def test_a_stop_string_with_a_backslash_stops_at_a_macro_of_latex(rnngen, latex, name):
+    options = ("sample", "-m", latex, "--temp", "0", "--length", 60)
+    assert f"\\{name}" in rnngen(*options).out
+    stopped = rnngen(*options, "--stop", rf"\\{name}", "--json").records[0]
+    assert stopped["stop"] == rf"\{name}"
+    assert f"\\{name}" not in stopped["text"]
+    # Without the second backslash it is another string, and a note says how to write it.
+    misread = rnngen(*options, "--stop", rf"\{name}", "--json")
+    assert misread.records[0]["stopped_by"] == "length"
+    kind = {"temp": "a tab", "new": "a line break"}[name]
+    assert rf"\{name} starts with {kind}: write \\{name} for a backslash" in misread.err.splitlines()
+
+
+def test_a_stop_string_that_can_never_match_is_noted(sample):
+    notes = sample("--length", 5, "--stop", r"\temp", "--stop", "the").err.splitlines()[2:]
+    assert notes == [r"the stop string '\temp' will not come: no symbol of the model has '\t' in it"]
+    notes = sample("-n", 1, "--stop", r"a\nb", model="lines").err.splitlines()[2:]
+    assert notes == [r"the stop string 'a\nb' will not come: '\n' ends the text before it"]
+
+
+def test_the_next_tokens_have_their_probabilities(sample, models):
+    result = sample("--prompt", "Haul", "--next", 3)
+    assert result.err == f"model: {models['char']}\n"
+    header, *rows = result.rows
+    assert header == ["probability", "logprob_nats", "surprisal_bits", "token"]
+    found = rnngen_library.load(models["char"]).next("Haul")
+    assert [(token, f"{probability:.6f}") for token, probability in found.most_likely(3)] == [
+        (row[3].replace("▁", " ").replace("␊", "\n"), row[0]) for row in rows
+    ]
+    for row in rows:
+        probability, nats, bits = map(float, row[:3])
+        assert (math.exp(nats), 2**-bits) == pytest.approx((probability, probability), abs=1e-4)
+
+
+@pytest.mark.parametrize("model", ["char", "lines", "word", "subword", "byte"])
+def test_the_probabilities_of_all_next_tokens_sum_to_one_and_follow_the_prompt(sample, model):
+    records = sample("--next", 10**6, "--json", model=model).records
+    assert list(records[0]) == ["prompt", "token", "id", "probability", "logprob_nats", "surprisal_bits"]
+    probabilities = [record["probability"] for record in records]
+    assert sum(probabilities) == pytest.approx(1)
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert len({record["id"] for record in records}) == len(records)
+    assert sample("--next", 1, "--prompt", "the", "--json", model=model).records[0]["probability"] not in probabilities
+
+
+def test_the_next_token_goes_with_no_option_of_drawing(rnngen, models):
+    result = rnngen("sample", "-m", models["char"], "--next", 3, "--temp", "0.5", "-n", 4)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.endswith("draws nothing: leave out --temp, --num-samples\n")
+
+
+def test_a_repetition_penalty_of_characters_is_noted_and_leaves_the_lines_their_length(sample):
+    def mean(*options):
+        return sum(map(len, sample("-n", 300, "--seed", 1, *options, model="lines").out.splitlines())) / 300
+
+    plain = mean()
+    assert mean("--repetition-penalty", 2) < 1.2 * plain
+    penalized = sample("--repetition-penalty", 2, "--length", 1, model="lines")
+    assert "--repetition-penalty is meant for words and subwords" in penalized.err
+    assert "penalty" not in sample("--repetition-penalty", 2, "--length", 1, model="word").err
 
 
 def test_json_has_stable_keys_and_counts_new_tokens_only(sample):
     records = sample("--json", "-n", 3, "--length", 25, "--prompt", "Haul", "--seed", 9).records
     assert [list(record) for record in records] == [
-        ["sample", "seed", "prompt", "text", "n_tokens", "logprob_nats", "stopped_by"]
+        ["sample", "seed", "prompt", "text", "n_tokens", "logprob_nats", "stopped_by", "stop"]
     ] * 3
     assert [record["sample"] for record in records] == [0, 1, 2]
     for record in records:

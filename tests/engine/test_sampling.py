@@ -22,10 +22,13 @@ def kept(**options) -> list[float]:
     return distribution(LOGITS, SampleConfig(**options))[0].tolist()
 
 
-def sample(model, length=40, context=NEWLINE, streams=(0,), never=(), **options) -> np.ndarray:
+def sample(
+    model, length=40, context=NEWLINE, streams=(0,), never=(), newline_id=None, barred=None, **options
+) -> np.ndarray:
     """Drawn ids, [B, length]."""
     config = SampleConfig(length=length, **options)
-    return np.stack([step.ids for step in generate(model, context, config, streams=streams, never=never)], axis=1)
+    steps = generate(model, context, config, streams=streams, never=never, newline_id=newline_id, barred=barred)
+    return np.stack([step.ids for step in steps], axis=1)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +84,47 @@ def test_a_repetition_penalty_divides_positive_logits_and_multiplies_negative_on
     logits = np.array([[2.0, -2.0, 1.0], [2.0, -2.0, 1.0]], np.float32)
     penalize(logits, [np.array([0, 1, 1, 0]), np.array([2])], 2.0)
     assert logits.tolist() == [[1.0, -4.0, 1.0], [2.0, -2.0, 0.5]]
+
+
+def test_a_repetition_penalty_leaves_the_line_break_that_nobody_wrote_and_every_other():
+    logits = np.array([[2.0, -2.0, 1.0]], np.float32)
+    penalize(logits, [np.array([0, 1, 0])], 2.0, newline_id=0)
+    assert logits.tolist() == [[2.0, -4.0, 1.0]]
+
+
+def test_a_penalty_does_not_make_lines_longer(make_engine):
+    # The line break is the likeliest token, whatever came before it.
+    changes = {"output.weight": np.zeros((3, 6), np.float32), "output.bias": np.array([5, 4, 3], np.float32)}
+    options = {"context": NEWLINE, "temperature": 0, "length": 4, "repetition_penalty": 3.0}
+    assert sample(make_engine(changes, vocab_size=3), newline_id=0, **options)[0].tolist() == [0, 0, 0, 0]
+    assert sample(make_engine(changes, vocab_size=3), **options)[0].tolist()[0] == 1
+
+
+def test_barred_ids_are_not_drawn_before_the_least_length(make_engine):
+    engine = make_engine({"output.bias": np.array([9, 9, 0, 0, 0, 0, 0], np.float32)})
+    asked = []
+
+    def barred():
+        asked.append(None)
+        return [np.array([0, 1]), np.array([], np.int64), np.array([0])]
+
+    ids = sample(engine, length=60, streams=range(3), min_length=40, barred=barred)
+    assert len(asked) == 40
+    assert ids[0, :40].min() == 2
+    assert ids[2, :40].min() == 1
+    assert set(ids[1, :40]) >= {0, 1}
+    assert all({0, 1} <= set(row) for row in ids[:, 40:])
+
+
+def test_the_tokens_that_are_not_barred_share_the_probability_in_proportion(make_engine):
+    engine = make_engine()
+    logits, _ = engine.forward(NEWLINE[None], engine.initial_state(1))
+    masked = logits[:, 0].copy()
+    masked[:, [1, 4]] = -np.inf
+    probs = distribution(masked, SampleConfig())[0]
+    n = 4000
+    first = sample(engine, length=1, streams=range(n), min_length=1, barred=lambda: [np.array([1, 4])] * n)[:, 0]
+    assert (np.abs(np.bincount(first, minlength=7) / n - probs) <= 4 * np.sqrt(probs * (1 - probs) / n)).all()
 
 
 @pytest.mark.parametrize(("uniform", "id"), [(0.0, 1), (0.24, 1), (0.26, 3), (0.74, 3), (0.76, 4), (1 - 2**-53, 4)])

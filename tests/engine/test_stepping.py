@@ -12,7 +12,7 @@ from pairwise import every_pair
 from rnngen.config import ModelConfig, TokenizerConfig
 from rnngen.engine.language_model import Engine
 from rnngen.engine.layers import softmax
-from rnngen.engine.stepping import Stepper, Symbols
+from rnngen.engine.stepping import Stepper, Symbols, next_token
 from rnngen.errors import CheckpointError, TokenizerError
 from rnngen.text.tokens import build_tokenizer
 from rnngen.training.network import load_torch_model
@@ -138,3 +138,14 @@ def test_logits_that_are_not_finite_are_an_error(random_weights):
     weights["output.bias"] = np.full_like(weights["output.bias"], np.inf)
     with pytest.raises(CheckpointError, match="not finite"):
         Stepper(Engine(config, weights), Symbols(TOKENIZER)).step("a")
+
+
+@pytest.mark.parametrize("length", [1, 300])
+def test_the_next_token_after_a_context_is_what_steps_through_it_find(stepper, random_weights, length):
+    config = make_config()
+    ids = np.random.default_rng(3).integers(TOKENIZER.vocab_size, size=length).tolist()
+    *_, stepped = map(stepper.step, ids)
+    found = next_token(Engine(config, random_weights(config)), Symbols(TOKENIZER), ids)
+    np.testing.assert_allclose(found.logprobs, stepped.logprobs, atol=1e-5)
+    assert found.most_likely(7) == [(found.token(id), found[id]) for id in np.argsort(-found.probs).tolist()]
+    assert found.most_likely_ids(2) == np.argsort(-found.probs)[:2].tolist()
