@@ -227,7 +227,8 @@ class Model:
 
         Args:
             lines: with or without the line breaks that end them.
-            boundaries: where a line starts and ends for the model; None scores each by itself, its line break included.
+            boundaries: where a line starts and ends for the model, and the prefix that it continues; None scores each
+                by itself, its line break included.
             on_unknown: what becomes of symbols that the model does not know, as in `sample`.
 
         Yields:

@@ -16,7 +16,8 @@ from rnngen.evaluate.comparison import paired_bootstrap
 from rnngen.evaluate.context_losses import measure_contexts
 from rnngen.evaluate.interpolation import tune_weight
 from rnngen.models import Model
-from rnngen.text.corpus import FileText, stream_lines
+from rnngen.text.corpus import FileText
+from rnngen.text.streams import stream_lines
 from rnngen.text.tokens import tokenizer_of
 from rnngen.work import Progress
 

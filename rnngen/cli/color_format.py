@@ -20,7 +20,7 @@ from rnngen.cli.score_formats import Writer
 from rnngen.engine.language_model import LanguageModel
 from rnngen.evaluate.alternatives import SurprisingToken, surprising_tokens
 from rnngen.evaluate.scored_lines import ScoredLine
-from rnngen.printable import visible
+from rnngen.printable import escaped, visible
 from rnngen.tokenizers.symbols import UNK
 
 CONTEXT_CHARS = 12
@@ -38,6 +38,7 @@ class Colored(Writer):
     def __init__(self, network: LanguageModel, n_alternatives: int | None) -> None:
         self._network, self._n_alternatives = network, n_alternatives
         self._colors, self._width = wants_colors(sys.stdout), terminal_width()
+        self._file: str | None = None
 
     def begin(self) -> str:
         return legend(self._colors, self._width)
@@ -45,6 +46,9 @@ class Colored(Writer):
     def line(self, line: ScoredLine) -> str:
         pieces, bits = pieces_of(line.text, line.encoded.spans[line.start :], line.surprisals_bits)
         painted = paint(line.number, pieces, bits, self._width, self._colors)
+        if line.file != self._file:
+            self._file = line.file
+            painted = f"{escaped(line.file or '')}\n{painted}"
         if self._n_alternatives is None:
             return painted
         surprising = surprising_tokens(self._network, line, self._n_alternatives)

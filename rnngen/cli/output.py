@@ -58,6 +58,11 @@ def for_stdout(field: Callable[[str], str]) -> Callable[[str], str]:
     return (lambda text: escaped(field(text))) if sys.stdout.isatty() else field
 
 
+def path_field(path: str) -> str:
+    """A file name as a field of a line: what divides fields and lines has escapes."""
+    return path.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
 def drop_stdout() -> None:
     """Send the rest of stdout nowhere after a failed write, or the interpreter's last flush would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

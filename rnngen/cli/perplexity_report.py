@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rnngen.cli.layout import aligned, terminal_width, wrapped
+from rnngen.cli.output import path_field
 from rnngen.printable import plural
 from rnngen.storage.json_lines import json_line
+from rnngen.text.unpacking import shown
 
 if TYPE_CHECKING:
     from rnngen.evaluate.measures import Measured
@@ -28,20 +30,22 @@ LABELS = {
 
 
 def write_report(labels: Sequence[str], measured: Sequence[Measured], json: bool) -> None:
-    """Write the record of each predictor and, of several, of each pair to stdout."""
-    from rnngen.evaluate.report import model_record, pair_records
+    """Write the record of each predictor, of each of several files, and of each pair of predictors to stdout."""
+    from rnngen.evaluate.report import model_records, pair_records
 
     # On a terminal every predictor has a letter; elsewhere a pair is A and B, and names the models.
     letters = _letters(len(labels)) if sys.stdout.isatty() and not json else None
-    records = list(map(model_record, labels, measured))
+    by_predictor = list(map(model_records, labels, measured))
+    records = [of_files[-1] for of_files in by_predictor]  # of the whole text
     pairs = pair_records(labels, measured, letters)
     if json:
-        sys.stdout.write("".join(map(json_line, [*records, *pairs])))
+        sys.stdout.write("".join(map(json_line, [*itertools.chain(*by_predictor), *pairs])))
     elif letters is None:
-        sys.stdout.write("\n".join(_columns(block) for block in (records, pairs) if block))
+        blocks = ([*itertools.chain(*by_predictor)], pairs)
+        sys.stdout.write("\n".join(_columns(block) for block in blocks if block))
     else:
         body = _one(records[0]) if len(records) == 1 else _several(records, pairs, letters)
-        sys.stdout.write(_conventions(measured[0]) + "\n" + body)
+        sys.stdout.write(_conventions(measured[0]) + "\n" + body + _files(by_predictor, letters))
 
 
 def _letters(count: int) -> list[str]:
@@ -51,8 +55,14 @@ def _letters(count: int) -> list[str]:
 
 
 def _columns(records: Sequence[dict[str, Any]]) -> str:
-    lines = [list(records[0]), *([_shown(value) for value in record.values()] for record in records)]
+    lines = [list(records[0]), *([_cell(name, value) for name, value in record.items()] for record in records)]
     return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "file":
+        return "total" if value is None else path_field(value)
+    return _shown(value)
 
 
 def _shown(value: Any) -> str:
@@ -105,6 +115,17 @@ def _one(record: dict[str, Any]) -> str:
     cells = [("", "all tokens", "without unknown")]
     cells += [(said, _with_error(record, name), _with_error(record, f"known_{name}")) for name, said in LABELS.items()]
     return "\n".join(lines) + "\n\n" + aligned(cells, terminal_width())
+
+
+def _files(by_predictor: Sequence[Sequence[dict[str, Any]]], letters: Sequence[str]) -> str:
+    """A row for each file, if there are several."""
+    if len(by_predictor[0]) == 1:
+        return ""
+    cells = [[LABELS["perplexity"], "lines", *(letters if len(letters) > 1 else ["all tokens"])]]
+    for found in zip(*by_predictor, strict=True):
+        name, n_lines = shown(path_field(found[0]["file"] or "total")), f"{found[0]['n_lines']:,}"
+        cells.append([name, n_lines, *(_with_error(one, "perplexity") for one in found)])
+    return "\n" + aligned(cells, terminal_width())
 
 
 def _several(records: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]], letters: Sequence[str]) -> str:

@@ -261,7 +261,7 @@ def _lines_of(path: str | None, encoding: str, console: Console) -> Iterator[str
     """The lines of a file, which is opened at once and read later."""
     if path is None:
         return iter(())
-    from rnngen.text.corpus import stream_lines
+    from rnngen.text.streams import stream_lines
 
     return itertools.chain.from_iterable(stream_lines([path], encoding, console.note))
 

@@ -12,10 +12,12 @@ from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
 from rnngen.cli.output import Console, end_with_the_pipe
 from rnngen.cli.work_bar import work_shown
-from rnngen.config import NBEST_FEATURE, LogBase, NbestForm, ScoreFormat, ScoreState, SortKey
+from rnngen.config import NBEST_FEATURE, LogBase, NbestForm, OnUnknown, ScoreFormat, ScoreState, SortKey
+from rnngen.text import escapes
 
 if TYPE_CHECKING:
     from rnngen.cli.score_formats import Writer
+    from rnngen.tokenizers.base import Tokenizer
 
 
 def score(
@@ -45,6 +47,13 @@ def score(
         typer.Option("--bos/--no-bos", help="Score the first token, as after a line break, or use it as context only."),
     ] = True,
     eos: Annotated[bool, typer.Option("--eos/--no-eos", help="Score the line break that ends a line.")] = True,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            "--prefix", metavar="TEXT",
+            help=f"Score each line as a continuation of this text; {escapes.RULE}.", show_default="none",
+        ),
+    ] = "",
     state: Annotated[
         ScoreState, typer.Option("--state", help="Reset the state at every line, or carry it from line to line.")
     ] = "reset",
@@ -107,9 +116,9 @@ def score(
     json = json or format == "jsonl"
     from rnngen.cli.score_formats import NATS_IN_ONE
     from rnngen.cli.score_results import write_classified, write_lines, write_nbest
-    from rnngen.evaluate.scored_lines import Boundaries, score_in_blocks
+    from rnngen.evaluate.scored_lines import Boundaries, score_files
     from rnngen.evaluate.selection import Choice
-    from rnngen.text.corpus import stream_lines
+    from rnngen.text.streams import stream_files
 
     least = None if min_logprob is None else min_logprob * NATS_IN_ONE[base or "e"]
     if alternatives is not None:
@@ -119,16 +128,16 @@ def score(
     end_with_the_pipe()
     console = Console(quiet)
     context.with_resource(work_shown(quiet))
-    arriving = stream_lines(paths, encoding, console.note)  # which checks the files before the model is loaded
+    files = stream_files(paths, encoding, console.note)  # which checks the files before the model is loaded
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
     one = loaded[0]
     if nbest is not None:
         write_nbest(
-            one, arriving, nbest, feature=feature, best=best, weight=weight, on_unknown=on_unknown, console=console
+            one, files, nbest, feature=feature, best=best, weight=weight, on_unknown=on_unknown, console=console
         )
         return
     if classify:
-        write_classified(loaded, arriving, on_unknown, json=json, header=header, console=console)
+        write_classified(loaded, files, on_unknown, json=json, header=header, several=len(paths) > 1, console=console)
         return
     from rnngen.cli.score_formats import Columns, Detail, JsonLines, Logs, TextOnly
 
@@ -147,9 +156,19 @@ def score(
     elif json:
         writer = JsonLines(one.network, detail, Logs(base), alternatives)
     else:
-        writer = Columns(detail, Logs(base), header)
-    boundaries = Boundaries(bos=bos, eos=eos, state=state)
-    blocks = score_in_blocks(one.network, one.tokenizer, arriving, on_unknown, boundaries)
+        writer = Columns(detail, Logs(base), header, several=len(paths) > 1)
+    boundaries = Boundaries(bos=bos, eos=eos, state=state, prefix=escapes.model_text(prefix))
+    _note_prefix(one.tokenizer, prefix, on_unknown, console)
+    blocks = score_files(one.network, one.tokenizer, files, on_unknown, boundaries)
     if format == "srilm":
         blocks = sentences_of_srilm(blocks, console.note)
     write_lines(blocks, writer, choice, on_unknown, console)
+
+
+def _note_prefix(tokenizer: Tokenizer, prefix: str, on_unknown: OnUnknown, console: Console) -> None:
+    """Say what in a prefix the model does not know, and what an escape means where a backslash may have been meant."""
+    from rnngen.evaluate.continuations import prefix_unknowns
+
+    console.note(prefix_unknowns(tokenizer, escapes.model_text(prefix), on_unknown).note("the prefix", on_unknown))
+    if not any(tokenizer.unknowns("\\")):
+        console.note(escapes.doubtful_escape(prefix) or "")

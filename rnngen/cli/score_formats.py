@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnngen.cli.output import for_stdout
+from rnngen.cli.output import for_stdout, path_field
 from rnngen.config import LogBase
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import perplexity
@@ -72,11 +72,20 @@ class Logs:
         return -logprob_nats / NATS_IN_ONE[self.base or "2"]
 
 
-class Columns(Writer):
-    """Tab-separated columns under a header; a row for each line, token or word."""
+def file_column(file: str | None) -> str:
+    """The first column where there are several files, with the tab after it; else nothing."""
+    return "" if file is None else path_field(file) + "\t"
 
-    def __init__(self, detail: Detail, logs: Logs, header: bool) -> None:
-        self._detail, self._logs, self._header = detail, logs, header
+
+class Columns(Writer):
+    """Tab-separated columns under a header; a row for each line, token or word.
+
+    Args:
+        several: there are several files, so each row names its own.
+    """
+
+    def __init__(self, detail: Detail, logs: Logs, header: bool, several: bool = False) -> None:
+        self._detail, self._logs, self._header, self._several = detail, logs, header, several
         self._rows = {"line": self._line_row, "token": self._token_rows, "word": self._word_rows}[detail]
 
     def begin(self) -> str:
@@ -89,7 +98,7 @@ class Columns(Writer):
             "token": ["line", "token_number", "token", "text", surprisal],
             "word": ["line", "word_number", "word", "n_tokens", surprisal],
         }  # fmt: skip
-        return "\t".join(columns[self._detail]) + "\n"
+        return file_column("file" if self._several else None) + "\t".join(columns[self._detail]) + "\n"
 
     def line(self, line: ScoredLine) -> str:
         return self._rows(line)
@@ -97,24 +106,24 @@ class Columns(Writer):
     def _line_row(self, line: ScoredLine) -> str:
         logs, totals = self._logs, line.totals
         return (
-            f"{line.number}\t{logs.of(totals.logprob_nats):.4f}\t{totals.n_tokens}\t{totals.perplexity:.4f}\t"
+            f"{file_column(line.file)}{line.number}\t{logs.of(totals.logprob_nats):.4f}\t{totals.n_tokens}\t{totals.perplexity:.4f}\t"
             f"{totals.n_unknown}\t{logs.of(totals.known_logprob_nats):.4f}\t{totals.known_perplexity:.4f}\t"
             f"{line.text}\n"
         )
 
     def _token_rows(self, line: ScoredLine) -> str:
         symbol, surprisal_of = line.tokenizer.token, self._logs.surprisal_of
-        field = for_stdout(token_field(line.tokenizer))
+        field, place = for_stdout(token_field(line.tokenizer)), f"{file_column(line.file)}{line.number}"
         return "".join(
-            f"{line.number}\t{number}\t{field(symbol(id))}\t{field(text)}\t{surprisal_of(logprob_nats):.4f}\n"
+            f"{place}\t{number}\t{field(symbol(id))}\t{field(text)}\t{surprisal_of(logprob_nats):.4f}\n"
             for number, text, id, logprob_nats, _ in line.tokens()
         )
 
     def _word_rows(self, line: ScoredLine) -> str:
         surprisal_of, field = self._logs.surprisal_of, for_stdout(word_field)
+        place = f"{file_column(line.file)}{line.number}"
         return "".join(
-            f"{line.number}\t{word.number}\t{field(word.text)}\t{word.n_tokens}\t"
-            f"{surprisal_of(word.logprob_nats):.4f}\n"
+            f"{place}\t{word.number}\t{field(word.text)}\t{word.n_tokens}\t{surprisal_of(word.logprob_nats):.4f}\n"
             for word in line.words()
         )
 
@@ -138,7 +147,8 @@ class JsonLines(Writer):
 
     def line(self, line: ScoredLine) -> str:
         logs, totals = self._logs, line.totals
-        record: dict[str, Any] = {
+        record: dict[str, Any] = {} if line.file is None else {"file": line.file}
+        record |= {
             "line": line.number,
             logs.logprob: logs.of(totals.logprob_nats),
             "n_tokens": totals.n_tokens,

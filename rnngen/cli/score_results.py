@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rnngen.cli.output import Console
-from rnngen.cli.score_formats import Writer
+from rnngen.cli.score_formats import Writer, file_column
 from rnngen.cli.terminal import unguarded
 from rnngen.config import NbestForm, OnUnknown
 from rnngen.errors import ConfigError, DataError
@@ -18,6 +18,8 @@ from rnngen.evaluate.selection import Choice, choose_texts
 from rnngen.models import Model
 from rnngen.printable import plural
 from rnngen.storage.json_lines import json_line
+from rnngen.text.streams import Lines
+from rnngen.text.unpacking import shown
 from rnngen.tokenizers.unknowns import Unknowns
 
 if TYPE_CHECKING:
@@ -53,13 +55,14 @@ def _counted(blocks: Iterable[list[ScoredLine]], unknowns: Unknowns) -> Iterator
     """The same blocks; unknown symbols are counted in every line, whether it is chosen or not."""
     for block in blocks:
         for line in block:
-            unknowns.add(line.encoded, f" of line {line.number}")
+            of_file = f" of {shown(line.file)}" if line.file else ""
+            unknowns.add(line.encoded, f" of line {line.number}{of_file}")
         yield block
 
 
 def write_nbest(
     model: Model,
-    arriving: Iterable[list[str]],
+    files: Iterable[Lines],
     form: NbestForm,
     *,
     feature: str,
@@ -70,17 +73,14 @@ def write_nbest(
 ) -> None:
     """Write n-best lists with new scores, or the best hypothesis of each list.
 
-    Args:
-        arriving: lines with their line breaks; those that arrived together stand together.
-
     Raises:
         ConfigError: the weight is not one for this form, or the feature's name cannot be one.
         DataError, TokenizerError: a line cannot be scored; those before it have been written.
     """
-    from rnngen.evaluate.rescoring import best_hypotheses, rescore
+    from rnngen.evaluate.rescoring import best_hypotheses, rescore_files
 
     unknowns = Unknowns()
-    blocks = rescore(model.network, model.tokenizer, arriving, form, on_unknown, unknowns, feature=feature)
+    blocks = rescore_files(model.network, model.tokenizer, files, form, on_unknown, unknowns, feature=feature)
     if best:
         for hypothesis in best_hypotheses(itertools.chain.from_iterable(blocks), form, weight, console.note):
             sys.stdout.write(f"{hypothesis.if_best}\n")
@@ -101,29 +101,30 @@ def write_nbest(
 
 def write_classified(
     models: list[Model],
-    arriving: Iterable[list[str]],
+    files: Iterable[Lines],
     on_unknown: OnUnknown,
     *,
     json: bool,
     header: bool,
+    several: bool,
     console: Console,
 ) -> None:
     """Write for every line the model that explains it best, its posterior and its margin over the second best.
 
     Args:
-        arriving: lines with their line breaks; those that arrived together stand together.
+        several: there are several files, so each row names its own.
 
     Raises:
         ConfigError: a model is named twice, or unknown symbols are to be left out.
         DataError: there are no lines.
     """
-    from rnngen.evaluate.classification import UNKNOWN_NATS, classify
+    from rnngen.evaluate.classification import UNKNOWN_NATS, classify_files
 
     named = {name: (one.network, one.tokenizer) for name, one in zip(_names(models), models, strict=True)}
     n_lines = n_charged = 0
-    for block in classify(named, arriving, on_unknown):
+    for block in classify_files(named, files, on_unknown):
         if header and not json and not n_lines:
-            sys.stdout.write("\t".join(CLASSIFIED_COLUMNS) + "\n")
+            sys.stdout.write(file_column("file" if several else None) + "\t".join(CLASSIFIED_COLUMNS) + "\n")
         n_lines += len(block)
         n_charged += sum(line.is_charged for line in block)
         sys.stdout.writelines(map(_classified_record if json else _classified_row, block))
@@ -148,17 +149,17 @@ def _names(models: list[Model]) -> list[str]:
 
 
 def _classified_row(line: ClassifiedLine) -> str:
-    return f"{line.number}\t{line.model}\t{line.posterior:.6f}\t{line.margin_nats:.4f}\t{line.text}\n"
+    place = f"{file_column(line.file)}{line.number}"
+    return f"{place}\t{line.model}\t{line.posterior:.6f}\t{line.margin_nats:.4f}\t{line.text}\n"
 
 
 def _classified_record(line: ClassifiedLine) -> str:
-    return json_line(
-        {
-            "line": line.number,
-            "model": line.model,
-            "posterior": line.posterior,
-            "margin_nats": line.margin_nats,
-            "logprobs_nats": line.logprobs_nats,
-            "text": line.text,
-        }
-    )
+    record = {
+        "line": line.number,
+        "model": line.model,
+        "posterior": line.posterior,
+        "margin_nats": line.margin_nats,
+        "logprobs_nats": line.logprobs_nats,
+        "text": line.text,
+    }
+    return json_line(record if line.file is None else {"file": line.file, **record})

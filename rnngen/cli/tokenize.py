@@ -84,7 +84,8 @@ def tokenize(
     paths = options.read_or_explain(texts, "no text to tokenize: name a file, or - for standard input", "tokenize")
     end_with_the_pipe()
     from rnngen.storage.atomic import check_writable
-    from rnngen.text.corpus import FileText, stream_lines
+    from rnngen.text.corpus import FileText
+    from rnngen.text.streams import stream_lines
     from rnngen.text.tokens import count_tokens, load_tokenizer, save_tokenizer, tokenizer_of
 
     if save:

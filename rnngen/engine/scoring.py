@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnngen.config import ScoreState
 from rnngen.engine.cells import Array
-from rnngen.engine.language_model import Ids, LanguageModel, log_softmax_at
+from rnngen.engine.language_model import Ids, LanguageModel, State, log_softmax_at, select_rows
 
 BATCH_TOKENS = 1 << 14  # places of a batch of lines, padding included
 MOST_ROWS = 256
@@ -38,7 +38,12 @@ def perplexity(logprob_nats: float, count: int) -> float:
 
 
 def score_lines(
-    model: LanguageModel, lines: Sequence[Ids], newline_id: int, bos: bool = True, steady: bool = False
+    model: LanguageModel,
+    lines: Sequence[Ids],
+    newline_id: int,
+    bos: bool = True,
+    steady: bool = False,
+    after: tuple[int, State] | None = None,
 ) -> list[Array]:
     """Log-probabilities of lines, each scored by itself from a line break to a line break.
 
@@ -51,12 +56,13 @@ def score_lines(
         steady: not even rounding depends on the other lines: with the same model, machine and number of threads a line
             has the same numbers to the last bit. It takes almost twice the time. It holds for the numpy engine; on a
             GPU it has not been measured.
+        after: the id that stands before every line in place of a line break, and the state before that id, of one row.
 
     Returns:
         For each line, in order, the natural log-probabilities of its tokens (without `bos` all but the first) and of
         the line break that ends it.
     """
-    begin = [newline_id] if bos else []
+    begin = [after[0] if after else newline_id] if bos else []
     sequences = [np.concatenate([begin, ids, [newline_id]]).astype(np.int64) for ids in lines]
     results: list[Array] = [np.empty(0, np.float32)] * len(lines)
     by_length = sorted(range(len(lines)), key=lambda number: len(lines[number]))
@@ -66,18 +72,19 @@ def score_lines(
         for row, number in enumerate(batch):
             padded[row, : len(sequences[number])] = sequences[number]
         inputs, targets = padded[:, :-1], padded[:, 1:]
+        state = select_rows(after[1], np.zeros(rows, np.int64)) if after else model.initial_state(rows)
         if steady:
-            logprobs = _token_by_token(model, inputs, targets)
+            logprobs = _token_by_token(model, inputs, targets, state)
         else:
-            logprobs, _ = model.logprobs(inputs, targets, model.initial_state(rows))
+            logprobs, _ = model.logprobs(inputs, targets, state)
         for row, number in enumerate(batch):
             results[number] = logprobs[row, : len(sequences[number]) - 1].copy()
     return results
 
 
-def _token_by_token(model: LanguageModel, inputs: Ids, targets: Ids) -> Array:
+def _token_by_token(model: LanguageModel, inputs: Ids, targets: Ids, state: State) -> Array:
     """[B, T] and [B, T] -> [B, T]; every product has B rows, whatever T is."""
-    step = model.stepper(model.initial_state(len(inputs)))
+    step = model.stepper(state)
     logprobs = np.empty(inputs.shape, np.float32)
     for place in range(inputs.shape[1]):
         logits = step(inputs[:, place])[:, None]  # [B, 1, V]

@@ -23,7 +23,8 @@ import numpy.typing as npt
 from rnngen.config import OnUnknown
 from rnngen.engine.language_model import LanguageModel
 from rnngen.errors import ConfigError
-from rnngen.evaluate.scored_lines import ScoredLine, score_in_blocks
+from rnngen.evaluate.scored_lines import ScoredLine, score_files
+from rnngen.text.streams import Lines
 from rnngen.tokenizers.base import Tokenizer
 
 UNKNOWN_NATS = math.log(sys.maxunicode + 1)  # of one of 1,114,112 code points
@@ -34,7 +35,8 @@ class ClassifiedLine:
     """A line and the model that explains it best.
 
     Attributes:
-        number: counted from 1.
+        number: counted from 1 in its file.
+        file: the path of its file, where there are several.
         model: the name of the model under which the line is the most likely one.
         posterior: of that model when all models are as likely beforehand, 1/M to 1.
         margin_nats: over the second best model, 0 or more.
@@ -43,6 +45,7 @@ class ClassifiedLine:
     """
 
     number: int
+    file: str | None = None
     model: str
     posterior: float
     margin_nats: float
@@ -56,11 +59,21 @@ def classify(
     arriving: Iterable[list[str]],
     on_unknown: OnUnknown = "unk",
 ) -> Iterator[list[ClassifiedLine]]:
+    """Find for every line of one file the model that explains it best: see `classify_files`.
+
+    Args:
+        arriving: lines with their line breaks; those that arrived together stand together.
+    """
+    return classify_files(models, [(None, arriving)], on_unknown)
+
+
+def classify_files(
+    models: Mapping[str, tuple[LanguageModel, Tokenizer]], files: Iterable[Lines], on_unknown: OnUnknown = "unk"
+) -> Iterator[list[ClassifiedLine]]:
     """Find for every line the model that explains it best.
 
     Args:
         models: networks and tokenizers by the names of the models, two or more.
-        arriving: lines with their line breaks; those that arrived together stand together.
 
     Returns:
         An iterator of the lines that were scored together, in order.
@@ -76,19 +89,21 @@ def classify(
             "on_unknown is 'skip': it must be unk or error where models are compared; with unknown symbols left out, "
             "the model that knows least would have the least to explain"
         )
-    return (_decided(list(models), lines) for lines in _scored_by_each(models, arriving, on_unknown))
+    by_each = itertools.chain.from_iterable(_scored_by_each(models, lines, on_unknown) for lines in files)
+    return (_decided(list(models), lines) for lines in by_each)
 
 
 def _scored_by_each(
-    models: Mapping[str, tuple[LanguageModel, Tokenizer]], arriving: Iterable[list[str]], on_unknown: OnUnknown
+    models: Mapping[str, tuple[LanguageModel, Tokenizer]], lines: Lines, on_unknown: OnUnknown
 ) -> Iterator[tuple[list[ScoredLine], ...]]:
     """The same block of lines as each model scores it.
 
     The copies are read in step, so that no more is kept than the lines that arrived together.
     """
+    file, arriving = lines
     copies = itertools.tee(arriving, len(models))
     return zip(
-        *(score_in_blocks(*model, copy, on_unknown) for model, copy in zip(models.values(), copies, strict=True)),
+        *(score_files(*model, [(file, copy)], on_unknown) for model, copy in zip(models.values(), copies, strict=True)),
         strict=True,
     )
 
@@ -99,6 +114,7 @@ def _decided(names: list[str], by_model: tuple[list[ScoredLine], ...]) -> list[C
     return [
         ClassifiedLine(
             number=lines[0].number,
+            file=lines[0].file,
             model=names[decisions.winners[place]],
             posterior=float(decisions.posteriors[place]),
             margin_nats=float(decisions.margins_nats[place]),

@@ -28,6 +28,7 @@ Mask = npt.NDArray[np.bool_]
 # What is summed. nats are minus the log-probabilities; word_nats are the nats that count for a word or a line's end.
 QUANTITIES = ("n_line_ends", "n_tokens", "n_words", "n_chars", "n_bytes", "nats", "word_nats")
 MOST_UNITS = 1 << 16
+_FIRST_UNITS = 1 << 8  # that there is room for before there are lines; a text may have many files
 
 
 class LineSums:
@@ -45,7 +46,8 @@ class LineSums:
         self.n_lines = 0
         self.lines_per_unit = 1
         self._is_open = False
-        self._units = np.zeros((most_units, 2, len(QUANTITIES)))
+        self._most_units = most_units
+        self._units = np.zeros((min(most_units, _FIRST_UNITS), 2, len(QUANTITIES)))
 
     def add(self, lines: Floats, is_open: bool = False) -> None:
         """Add the next lines. When the units are full, neighbours are merged.
@@ -56,8 +58,12 @@ class LineSums:
         """
         first = self.n_lines - self._is_open
         self.n_lines, self._is_open = first + len(lines), is_open
-        half = len(self._units) // 2
         while self.n_lines > self.lines_per_unit * len(self._units):
+            if len(self._units) < self._most_units:
+                more = min(len(self._units), self._most_units - len(self._units))
+                self._units = np.concatenate([self._units, np.zeros((more, *self._units.shape[1:]))])
+                continue
+            half = len(self._units) // 2
             self._units[:half] = self._units[0::2] + self._units[1::2]
             self._units[half:] = 0
             self.lines_per_unit *= 2
@@ -201,6 +207,8 @@ class Measured:
         tokenizer: made the tokens that the sums count.
         state: "carry", or "reset" where each line was scored by itself.
         on_unknown: what became of unknown symbols.
+        file: the name of the file, where it is one of several.
+        files: each file of several by itself, in order. A carried state goes on from file to file.
     """
 
     sums: LineSums
@@ -208,6 +216,8 @@ class Measured:
     tokenizer: Tokenizer
     state: ScoreState
     on_unknown: OnUnknown
+    file: str | None = None
+    files: tuple[Measured, ...] = ()
 
     def estimate(self, name: str, known: bool = False) -> Estimate:
         """One of MEASURES with its standard error over lines.

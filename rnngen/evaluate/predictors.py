@@ -8,9 +8,11 @@ tokenizer, and a scorer that several predictors share runs once: a network and i
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +27,8 @@ from rnngen.evaluate.comparison import have_same_tokens
 from rnngen.evaluate.interpolation import Mixture, Tuned, mix, tune_weight
 from rnngen.evaluate.measures import LineSums, Logprobs, Measured, sum_lines
 from rnngen.evaluate.scored_lines import in_blocks
-from rnngen.text.corpus import line_blocks_of
+from rnngen.text.corpus import FileText, line_blocks_of
+from rnngen.text.unpacking import shown
 from rnngen.tokenizers.base import Ids, Text, Tokenizer, encode_known
 from rnngen.tokenizers.unknowns import Unknowns, emptiness
 
@@ -114,7 +117,8 @@ def _groups(predictors: Sequence[Predictor]) -> list[list[int]]:
 
 def _measure_together(group: Sequence[Predictor], text: Text, on_unknown: OnUnknown) -> list[Measured]:
     tokenizer, state = group[0].tokenizer, group[0].state
-    unknowns = Unknowns()
+    names = _file_names(text)
+    unknowns = [Unknowns() for _ in names or [""]]  # of each file
     scorers = list(dict.fromkeys(predictor.scorer for predictor in group))
     parts, *copies = _copies(_parts(tokenizer, state, text, on_unknown, unknowns), 1 + len(scorers))
     queues = {
@@ -123,14 +127,29 @@ def _measure_together(group: Sequence[Predictor], text: Text, on_unknown: OnUnkn
     }
     readers = {mixture.reader: mixture.reader() for predictor in group if (mixture := predictor.mixture)}
     sums = [LineSums() for _ in group]
+    sums_of_files = [[LineSums() for _ in names] for _ in group]
     for part in parts:
         logprobs = _logprobs(group, part, queues, readers)
-        for own, lines in zip(sums, sum_lines(tokenizer, part.lines, part.ids, logprobs), strict=True):
-            own.add(lines, is_open=not part.lines[-1].endswith("\n"))
+        is_open = not part.lines[-1].endswith("\n")
+        of_group = sum_lines(tokenizer, part.lines, part.ids, logprobs)
+        for own, of_files, lines in zip(sums, sums_of_files, of_group, strict=True):
+            own.add(lines, is_open)
+            if names:
+                of_files[part.file].add(lines, is_open)
+    all_unknowns = Unknowns.of_all(unknowns)
     if not sums[0].count("n_tokens"):
-        raise DataError(f"the text {emptiness(unknowns.count)}: there is nothing to measure")
+        raise DataError(f"the text {emptiness(all_unknowns.count)}: there is nothing to measure")
+    whole = partial(Measured, tokenizer=tokenizer, state=state, on_unknown=on_unknown)
     return [
-        Measured(sums=own, unknowns=unknowns, tokenizer=tokenizer, state=state, on_unknown=on_unknown) for own in sums
+        whole(
+            sums=own,
+            unknowns=all_unknowns,
+            files=tuple(
+                whole(sums=of_file, unknowns=unknown, file=name)
+                for name, of_file, unknown in zip(names, of_files, unknowns, strict=False)
+            ),
+        )
+        for own, of_files in zip(sums, sums_of_files, strict=True)
     ]
 
 
@@ -171,10 +190,10 @@ def tune_mixture(static: Predictor, mixture: Mixture, text: Text, on_unknown: On
     Raises:
         DataError: the text has no tokens.
     """
-    tokenizer, unknowns = static.tokenizer, Unknowns()
+    tokenizer, unknowns = static.tokenizer, [Unknowns() for _ in _file_names(text) or [""]]
     parts = [part.ids for part in _parts(tokenizer, static.state, text, on_unknown, unknowns)]
     if not any(map(len, parts)):
-        raise DataError(f"the text to tune on {emptiness(unknowns.count)}: name another with --tune")
+        raise DataError(f"the text to tune on {emptiness(Unknowns.of_all(unknowns).count)}: name another with --tune")
     arrays = work.follow(parts, "scoring the text to tune on", sum(map(len, parts)), "tokens", len)
     logprobs = np.concatenate(list(static.scorer(_followed(arrays, static.state), tokenizer.newline_id)))
     return tune_weight(logprobs, np.concatenate([*map(mixture.reader(), parts)]))
@@ -188,29 +207,48 @@ class _Part:
         lines: with their line breaks, without unknown symbols that are left out; at least one. With the state carried
             the last one may lack its line break, and then goes on in the next part.
         ids: of all the lines.
+        file: the place of their file among the files of the text.
     """
 
     lines: list[str]
     ids: Ids
+    file: int
+
+
+def _file_names(text: Text) -> list[str]:
+    """Of the files of a text, if it has several."""
+    return text.paths if isinstance(text, FileText) and len(text.paths) > 1 else []
 
 
 def _parts(
-    tokenizer: Tokenizer, state: ScoreState, text: Text, on_unknown: OnUnknown, unknowns: Unknowns
+    tokenizer: Tokenizer, state: ScoreState, text: Text, on_unknown: OnUnknown, unknowns: list[Unknowns]
 ) -> Iterator[_Part]:
-    """A text with its ids; `unknowns` takes in the unknown symbols."""
+    """A text with its ids, file by file.
+
+    Args:
+        unknowns: take in the unknown symbols of each file.
+    """
     check_choice("state", state, ScoreState)
-    return (_chunks if state == "carry" else _whole_lines)(tokenizer, text, on_unknown, unknowns)
+    names = _file_names(text)
+    by_file = text.chunks_by_file() if isinstance(text, FileText) else ((0, chunk) for chunk in text.chunks())
+    for file, found in itertools.groupby(by_file, key=operator.itemgetter(0)):
+        name = shown(names[file]) if names else None
+        chunks = (chunk for _, chunk in found)
+        parts = (_chunks if state == "carry" else _whole_lines)(tokenizer, chunks, on_unknown, unknowns[file], name)
+        yield from (_Part(lines, ids, file) for lines, ids in parts)
 
 
-def _chunks(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: Unknowns) -> Iterator[_Part]:
+def _chunks(
+    tokenizer: Tokenizer, chunks: Iterator[str], on_unknown: OnUnknown, unknowns: Unknowns, name: str | None
+) -> Iterator[tuple[list[str], Ids]]:
     n_chars = 0
-    for chunk in text.chunks():
-        encoded = encode_known(tokenizer, chunk, on_unknown, "the text", n_chars)
-        unknowns.add(encoded)
+    for chunk in chunks:
+        encoded = encode_known(tokenizer, chunk, on_unknown, name or "the text", n_chars)
+        unknowns.add(encoded, f" of {name}" if name else "")
         n_chars += len(chunk)
         *ended, rest = encoded.known_text.split("\n")
         is_whole = chunk.endswith("\n")  # else its last line goes on, though nothing in it may be known
-        yield _Part([line + "\n" for line in ended] + [rest] * (not is_whole), encoded.ids)
+        yield [line + "\n" for line in ended] + [rest] * (not is_whole), encoded.ids
 
 
 def _copies(parts: Iterator[_Part], n: int) -> list[Iterator[_Part]]:
@@ -233,18 +271,21 @@ def _copies(parts: Iterator[_Part], n: int) -> list[Iterator[_Part]]:
     return [copy(own) for own in waiting]
 
 
-def _whole_lines(tokenizer: Tokenizer, text: Text, on_unknown: OnUnknown, unknowns: Unknowns) -> Iterator[_Part]:
+def _whole_lines(
+    tokenizer: Tokenizer, chunks: Iterator[str], on_unknown: OnUnknown, unknowns: Unknowns, name: str | None
+) -> Iterator[tuple[list[str], Ids]]:
     numbers = itertools.count(1)
+    of_file = f" of {name}" if name else ""
     newline = np.array([tokenizer.newline_id], np.int32)
-    for block in in_blocks(line_blocks_of(text.chunks())):
+    for block in in_blocks(line_blocks_of(chunks, name)):
         lines: list[str] = []
         ids: list[Ids] = []
         for number, line in zip(numbers, block, strict=False):
-            encoded = encode_known(tokenizer, line.removesuffix("\n"), on_unknown, f"line {number}")
-            unknowns.add(encoded, f" of line {number}")
+            encoded = encode_known(tokenizer, line.removesuffix("\n"), on_unknown, f"line {number}{of_file}")
+            unknowns.add(encoded, f" of line {number}{of_file}")
             lines.append(encoded.known_text + "\n")
             ids += [encoded.ids, newline]
-        yield _Part(lines, np.concatenate(ids))
+        yield lines, np.concatenate(ids)
 
 
 class _Queue:

@@ -13,6 +13,19 @@ from rnngen.evaluate.comparison import compare
 from rnngen.evaluate.measures import MEASURES, Measured
 
 
+def model_records(label: str, measured: Measured) -> list[dict[str, Any]]:
+    """The record of a text by one predictor; where it has several files, those of the files come before it."""
+    record = model_record(label, measured)
+    if not measured.files:
+        return [record]
+    of_files = [{**model_record(label, one), "record": "file", "file": one.file} for one in measured.files]
+    order = ("record", "model", "file")
+    return [
+        {name: one[name] for name in order} | {name: value for name, value in one.items() if name not in order}
+        for one in [*of_files, {**record, "file": None}]
+    ]
+
+
 def model_record(label: str, measured: Measured) -> dict[str, Any]:
     """All counts and measures of a text by one predictor, and the conventions that they follow."""
     sums = measured.sums

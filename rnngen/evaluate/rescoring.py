@@ -18,6 +18,8 @@ from rnngen.errors import ConfigError, DataError, RnngenError
 from rnngen.evaluate.scored_lines import in_blocks
 from rnngen.printable import visible
 from rnngen.text.nbest import Hypothesis, check_feature, parse
+from rnngen.text.streams import Lines
+from rnngen.text.unpacking import shown
 from rnngen.tokenizers.base import Encoded, Tokenizer, encode_known
 from rnngen.tokenizers.unknowns import Unknowns
 
@@ -50,41 +52,58 @@ def rescore(
     unknowns: Unknowns | None = None,
     *,
     feature: str = NBEST_FEATURE,
-    file: str | None = None,
 ) -> Iterator[list[RescoredLine]]:
-    """Score the hypotheses of n-best lists.
+    """Score the hypotheses of n-best lists in one file: see `rescore_files`.
+
+    Args:
+        arriving: lines with their line breaks; those that arrived together stand together.
+    """
+    return rescore_files(network, tokenizer, [(None, arriving)], form, on_unknown, unknowns, feature=feature)
+
+
+def rescore_files(
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    files: Iterable[Lines],
+    form: NbestForm,
+    on_unknown: OnUnknown = "unk",
+    unknowns: Unknowns | None = None,
+    *,
+    feature: str = NBEST_FEATURE,
+) -> Iterator[list[RescoredLine]]:
+    """Score the hypotheses of n-best lists; a list ends with its file.
 
     A score is the log-probability of the hypothesis and of the line break that ends it: in the lists of Moses and
     SRILM a logarithm to base 10, in those of Kaldi a cost, which is minus the natural logarithm.
 
     Args:
-        arriving: lines with their line breaks; those that arrived together stand together.
         unknowns: takes in the unknown symbols of all hypotheses.
         feature: names the number in a list of Moses. A number that has this name already is replaced.
-        file: the lines' file, where errors must name it.
 
     Returns:
         An iterator: one record for each line of a block that was scored together, in order.
 
     Raises:
         ConfigError: the name of the feature cannot be one.
-        DataError: a line has not this form, or there is no line. The lines before it have been yielded.
+        DataError: a line has not this form, or no file has a line. The lines before it have been yielded.
         TokenizerError: a symbol is unknown and `on_unknown` is "error". The lines before it have been yielded.
     """
     check_feature(feature)
-    parser = _Parser(tokenizer, form, on_unknown, feature, file, Unknowns() if unknowns is None else unknowns)
-    return _rescored(network, parser, arriving)
+    parser = _Parser(tokenizer, form, on_unknown, feature, Unknowns() if unknowns is None else unknowns)
+    return _rescored(network, parser, files)
 
 
-def _rescored(network: LanguageModel, parser: _Parser, arriving: Iterable[list[str]]) -> Iterator[list[RescoredLine]]:
+def _rescored(network: LanguageModel, parser: _Parser, files: Iterable[Lines]) -> Iterator[list[RescoredLine]]:
     block = None
-    for block in in_blocks(arriving):
-        parsed, error = parser.parse(block)
-        yield _scored(network, parser.tokenizer.newline_id, parsed, parser.form)
-        if error is not None:
-            raise error
+    for file, arriving in files:
+        parser.start(file)
+        for block in in_blocks(arriving):
+            parsed, error = parser.parse(block)
+            yield _scored(network, parser.tokenizer.newline_id, parsed, parser.form)
+            if error is not None:
+                raise error
     if block is None:
-        raise DataError(f"{parser.file or 'the list'} is empty: there is nothing to score")
+        raise DataError("the list is empty: there is nothing to score")
 
 
 def best_hypotheses(
@@ -151,19 +170,18 @@ _Parsed = list[tuple[Hypothesis, Encoded] | None]  # None for a blank line
 
 
 class _Parser:
-    """The hypotheses of the lines of a file, with their ids."""
+    """The hypotheses of the lines of files, with their ids."""
 
     def __init__(
-        self,
-        tokenizer: Tokenizer,
-        form: NbestForm,
-        on_unknown: OnUnknown,
-        feature: str,
-        file: str | None,
-        unknowns: Unknowns,
+        self, tokenizer: Tokenizer, form: NbestForm, on_unknown: OnUnknown, feature: str, unknowns: Unknowns
     ) -> None:
-        self.tokenizer, self.form, self.file = tokenizer, form, file
+        self.tokenizer, self.form = tokenizer, form
         self._on_unknown, self._feature, self._unknowns = on_unknown, feature, unknowns
+        self.start(None)
+
+    def start(self, file: str | None) -> None:
+        """The next lines are those of another file."""
+        self._of_file = f" of {shown(file)}" if file else ""
         self._n_lines = 0
         self._previous: Hypothesis | None = None
 
@@ -173,7 +191,7 @@ class _Parser:
         known: dict[str, Encoded] = {}
         for line in block:
             self._n_lines += 1
-            place = f"line {self._n_lines}" + (f" of {self.file}" if self.file else "")
+            place = f"line {self._n_lines}{self._of_file}"
             try:
                 hypothesis = parse(line.removesuffix("\n"), self.form, place, self._previous, self._feature)
                 self._previous = hypothesis

@@ -18,6 +18,10 @@ from rnngen.config import OnUnknown, ScoreState
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import network_reader, perplexity
+from rnngen.errors import ConfigError, brief
+from rnngen.evaluate.continuations import Continuations
+from rnngen.text.streams import Lines
+from rnngen.text.unpacking import shown
 from rnngen.text.word_spans import line_words
 from rnngen.tokenizers.base import Encoded, Tokenizer, encode_known
 from rnngen.tokenizers.symbols import NEWLINE
@@ -35,11 +39,22 @@ class Boundaries:
             only and has no probability.
         eos: the line break that ends the line is one of its tokens.
         state: "reset" scores each line by itself; "carry" after all lines before it.
+        prefix: a text of which each line is a continuation, and which is not counted (`continuations.py`).
+
+    Raises:
+        ConfigError: a prefix with the state carried, or without the line break before it.
     """
 
     bos: bool = True
     eos: bool = True
     state: ScoreState = "reset"
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prefix, str):
+            raise ConfigError(f"prefix is {brief(self.prefix)}: it must be a string")
+        if self.prefix and (self.state == "carry" or not self.bos):
+            raise ConfigError("a prefix stands after a line break before every line: leave out state and bos")
 
 
 class LineTotals(NamedTuple):
@@ -124,8 +139,9 @@ class ScoredLine:
     """A line and how likely it is.
 
     Attributes:
-        number: counted from 1.
-        encoded: its text and ids, without the line break.
+        number: counted from 1 in its file.
+        file: the path of its file, where there are several.
+        encoded: its text and ids, without the line break and without the prefix.
         logprobs: float32, one for each token that `boundaries` give it.
     """
 
@@ -133,6 +149,7 @@ class ScoredLine:
     encoded: Encoded
     logprobs: Array
     boundaries: Boundaries = Boundaries()
+    file: str | None = None
 
     @property
     def text(self) -> str:
@@ -251,43 +268,70 @@ def score_in_blocks(
         TokenizerError: a symbol is unknown and `on_unknown` is "error".
         CheckpointError: the model's logits are not finite.
     """
-    numbers = itertools.count(1)
-    score = _scorer(network, tokenizer.newline_id, boundaries)
-    for block in in_blocks(arriving):
-        numbered = [(next(numbers), line.removesuffix("\n")) for line in block]
-        encoded = [encode_known(tokenizer, line, on_unknown, f"line {number}") for number, line in numbered]
-        scored = score([line.ids for line in encoded])
-        yield [
-            ScoredLine(
-                number=number,
-                encoded=ids,
-                logprobs=logprobs if boundaries.eos else logprobs[:-1],
-                boundaries=boundaries,
-            )
-            for (number, _), ids, logprobs in zip(numbered, encoded, scored, strict=True)
-        ]
+    return score_files(network, tokenizer, [(None, arriving)], on_unknown, boundaries)
 
 
-def _scorer(network: LanguageModel, newline_id: int, boundaries: Boundaries) -> Callable[[Sequence[Any]], list[Array]]:
-    """Ids of lines to log-probabilities, those of their line breaks included."""
+def score_files(
+    network: LanguageModel,
+    tokenizer: Tokenizer,
+    files: Iterable[Lines],
+    on_unknown: OnUnknown = "unk",
+    boundaries: Boundaries = Boundaries(),
+) -> Iterator[list[ScoredLine]]:
+    """Score the lines of several files; they are numbered in each file, and a state that is carried goes on.
+
+    Args:
+        files: names and lines, as in `score_in_blocks`, as is the rest. None is the name of a file that needs none.
+    """
+    score = _scorer(network, tokenizer, on_unknown, boundaries)
+    for file, arriving in files:
+        numbers = itertools.count(1)
+        of_file = f" of {shown(file)}" if file else ""
+        for block in in_blocks(arriving, len(boundaries.prefix)):
+            numbered = [(next(numbers), line.removesuffix("\n")) for line in block]
+            scored = score([(text, f"line {number}{of_file}") for number, text in numbered])
+            yield [
+                ScoredLine(
+                    number=number,
+                    file=file,
+                    encoded=encoded,
+                    logprobs=logprobs if boundaries.eos else logprobs[:-1],
+                    boundaries=boundaries,
+                )
+                for (number, _), (encoded, logprobs) in zip(numbered, scored, strict=True)
+            ]
+
+
+def _scorer(
+    network: LanguageModel, tokenizer: Tokenizer, on_unknown: OnUnknown, boundaries: Boundaries
+) -> Callable[[Sequence[tuple[str, str]]], list[tuple[Encoded, Array]]]:
+    """Lines, each with its name for errors, to ids and log-probabilities, those of their line breaks included."""
+    if boundaries.prefix:
+        return Continuations(network, tokenizer, boundaries.prefix, on_unknown).score
+    newline_id = tokenizer.newline_id
     read = network_reader(network, newline_id, boundaries.state, boundaries.bos)
 
-    def score(lines: Sequence[Any]) -> list[Array]:
-        logprobs = read(np.concatenate([np.append(line, newline_id) for line in lines]))
-        ends = np.cumsum([len(line) + boundaries.bos for line in lines])
-        return np.split(logprobs, ends[:-1])
+    def score(lines: Sequence[tuple[str, str]]) -> list[tuple[Encoded, Array]]:
+        encoded = [encode_known(tokenizer, text, on_unknown, where) for text, where in lines]
+        logprobs = read(np.concatenate([np.append(line.ids, newline_id) for line in encoded]))
+        ends = np.cumsum([len(line.ids) + boundaries.bos for line in encoded])
+        return list(zip(encoded, np.split(logprobs, ends[:-1]), strict=True))
 
     return score
 
 
-def in_blocks(arriving: Iterable[list[str]]) -> Iterator[list[str]]:
-    """Lines that arrived together, in parts that are small enough to be scored together."""
+def in_blocks(arriving: Iterable[list[str]], more_chars: int = 0) -> Iterator[list[str]]:
+    """Lines that arrived together, in parts that are small enough to be scored together.
+
+    Args:
+        more_chars: that are scored with each line.
+    """
     for arrived in arriving:
         block: list[str] = []
         size = 0
         for line in arrived:
             block.append(line)
-            size += len(line)
+            size += len(line) + more_chars
             if len(block) >= MOST_LINES or size >= MOST_CHARS:
                 yield block
                 block, size = [], 0

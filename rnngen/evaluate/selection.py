@@ -57,14 +57,14 @@ class Choice:
             return False
         return self.min_logprob_nats is None or line.totals.logprob_nats >= self.min_logprob_nats
 
-    def key(self, line: ScoredLine) -> tuple[float, int]:
-        """The best line has the least key; one without a number comes last, of equal ones the first comes first."""
+    def key(self, line: ScoredLine) -> float:
+        """The best line has the least key; one without a number comes last."""
         value = -line.totals.logprob_nats if self.sort == "logprob" else line.totals.perplexity
-        return math.inf if math.isnan(value) else value, line.number
+        return math.inf if math.isnan(value) else value
 
 
 def choose(blocks: Iterable[list[ScoredLine]], choice: Choice) -> Iterator[list[ScoredLine]]:
-    """The chosen lines, in their order.
+    """The chosen lines, in their order; of equal ones the first comes first.
 
     Yields:
         What is left of each block, perhaps nothing; where the lines are ordered, one block. With `top` only so many
@@ -97,4 +97,4 @@ def choose_texts(
         yield from (map(text_of, block) for block in choose(blocks, choice))
         return
     lines = (line for block in blocks for line in block if choice.takes(line))
-    yield sorted_texts((*choice.key(line), text_of(line)) for line in lines)
+    yield sorted_texts((choice.key(line), place, text_of(line)) for place, line in enumerate(lines))

@@ -76,20 +76,43 @@ class FileText:
         reading = Reading(self.paths)
         return reading.follow(line_blocks_of(self._pieces(reading)), lambda lines: sum(map(len, lines)))
 
+    def chunks_by_file(self) -> Iterator[tuple[int, str]]:
+        """The chunks of each file, each with the file's place among the paths."""
+        reading = Reading(self.paths)
+        chunks = (
+            (index, chunk)
+            for index in range(len(self.paths))
+            for chunk in _cut_in_fixed_places(self._pieces_of(index, reading))
+        )
+        return reading.follow(chunks, lambda found: len(found[1]))
+
+    def line_blocks_by_file(self) -> Iterator[tuple[int, list[str]]]:
+        """The lines of each file in the blocks that were read together, each with the file's place among the paths."""
+        reading = Reading(self.paths)
+        blocks = (
+            (index, lines)
+            for index, path in enumerate(self.paths)
+            for lines in line_blocks_of(self._pieces_of(index, reading), shown(path) if len(self.paths) > 1 else None)
+        )
+        return reading.follow(blocks, lambda found: sum(map(len, found[1])))
+
     def _pieces(self, reading: Reading) -> Iterator[str]:
-        unterminated = False
-        for index, path in enumerate(self.paths):
-            if unterminated:
-                yield "\n"
-                unterminated = False
-            with self._open(index) as file:
-                reading.opened(index, file)
-                head, data = text_bytes(file, path, self._note)
-                for piece in decoded(head, data, shown(path), self.encoding, self._note):
-                    reading.took(file, len(piece))
-                    unterminated = not piece.endswith("\n")
-                    yield piece
-            self._check_same(index)
+        for index in range(len(self.paths)):
+            yield from self._pieces_of(index, reading)
+
+    def _pieces_of(self, index: int, reading: Reading) -> Iterator[str]:
+        """Of one file; where another one follows, its last line is ended."""
+        path, unterminated = self.paths[index], False
+        with self._open(index) as file:
+            reading.opened(index, file)
+            head, data = text_bytes(file, path, self._note)
+            for piece in decoded(head, data, shown(path), self.encoding, self._note):
+                reading.took(file, len(piece))
+                unterminated = not piece.endswith("\n")
+                yield piece
+        self._check_same(index)
+        if unterminated and index + 1 < len(self.paths):
+            yield "\n"
 
     def _open(self, index: int) -> BinaryIO:
         path = self.paths[index]
@@ -175,21 +198,6 @@ class StringText:
         return _cut_in_fixed_places(normalized(pieces, "the text", self._note))
 
 
-def stream_lines(paths: Sequence[str], encoding: str = "utf-8", say: Say = lambda note: None) -> Iterator[list[str]]:
-    """The lines of texts as they arrive, read once; those that arrived together form a block."""
-    return _StreamedText(paths, encoding, say).line_blocks()
-
-
-class _StreamedText(FileText):
-    def _check_same(self, index: int) -> None:
-        """A file that grows while it is read once gives what it has at its end."""
-
-    def _reread(self, index: int, stream: BinaryIO | None) -> BinaryIO:
-        if stream is None:
-            return open(self.paths[index], "rb")
-        return os.fdopen(os.dup(stream.fileno()), "rb", buffering=0)
-
-
 def _check_readable(path: str) -> None:
     if path == "-":
         return
@@ -240,8 +248,11 @@ def _end_of_chunk(text: str, start: int) -> int:
     return max(text.rfind(" ", start + 1, start + LONGEST_LINE), 0) or start + LONGEST_LINE
 
 
-def line_blocks_of(chunks: Iterator[str]) -> Iterator[list[str]]:
+def line_blocks_of(chunks: Iterator[str], name: str | None = None) -> Iterator[list[str]]:
     """Whole lines with their line breaks, however the chunks are cut.
+
+    Args:
+        name: of the text, where an error must say it.
 
     Raises:
         DataError: a line is longer than `LONGEST_LINE`. It is raised before the rest of the line is read, and after
@@ -255,17 +266,17 @@ def line_blocks_of(chunks: Iterator[str]) -> Iterator[list[str]]:
         if lines:
             lines[0] = "".join([*parts[:-1], lines[0]])
             del parts[:-1]
-            yield from _short_enough(lines, n_lines)
+            yield from _short_enough(lines, n_lines, name)
             n_lines += len(lines)
             n_chars = 0
         n_chars += len(parts[-1])
         if n_chars > LONGEST_LINE:
-            raise _too_long(n_lines + 1)
+            raise _too_long(n_lines + 1, name)
     if any(parts):
         yield ["".join(parts)]
 
 
-def _short_enough(lines: list[str], n_before: int) -> Iterator[list[str]]:
+def _short_enough(lines: list[str], n_before: int, name: str | None) -> Iterator[list[str]]:
     """The lines in one block. Raises DataError for one that is too long, after giving those before it."""
     if max(map(len, lines)) <= LONGEST_LINE + 1:  # with its line break
         yield lines
@@ -273,13 +284,15 @@ def _short_enough(lines: list[str], n_before: int) -> Iterator[list[str]]:
     place = next(place for place, line in enumerate(lines) if len(line) > LONGEST_LINE + 1)
     if place:
         yield lines[:place]
-    raise _too_long(n_before + place + 1)
+    raise _too_long(n_before + place + 1, name)
 
 
-def _too_long(number: int) -> DataError:
+def _too_long(number: int, name: str | None) -> DataError:
+    of_text = f" of {name}" if name else ""
     return DataError(
-        f"line {number} has more than {LONGEST_LINE:,} characters, too many where each line is taken as a whole: "
-        "break it into shorter ones (fold -s does); perplexity, and train without --lines, take lines of any length"
+        f"line {number}{of_text} has more than {LONGEST_LINE:,} characters, too many where each line is taken as a "
+        "whole: break it into shorter ones (fold -s does); perplexity, and train without --lines, take lines of any "
+        "length"
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rnngen.config import ENCODING
 from rnngen.errors import DataError
-from rnngen.text.corpus import stream_lines
 from rnngen.text.decoding import Say
+from rnngen.text.streams import stream_lines
 
 LONGEST_PROMPT = 1 << 20  # characters; more would take memory and time, and tell a model nothing
 

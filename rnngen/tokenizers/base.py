@@ -113,6 +113,7 @@ class Encoded:
         text: that was encoded.
         is_unknown: which of the ids of the whole text are unknown, bool; empty where the tokenizer knows every text.
         offset: of the text in a longer one, in characters.
+        placed: where the ids of the whole text stand, where they are not those that the text has by itself.
     """
 
     ids: Ids
@@ -120,6 +121,7 @@ class Encoded:
     tokenizer: Tokenizer = field(repr=False)
     is_unknown: Mask = field(repr=False)
     offset: int = 0
+    placed: Spans | None = field(default=None, repr=False)
 
     @cached_property
     def n_unknown(self) -> int:
@@ -136,8 +138,22 @@ class Encoded:
     def spans(self) -> Spans:
         """Where the ids stand in the text, as in `Tokenizer.spans`."""
         if self._none_left_out:
-            return self.tokenizer.spans(self.text, self.ids)
+            return self.tokenizer.spans(self.text, self.ids) if self.placed is None else self.placed
         return self._all_spans[~self.is_unknown]
+
+    def after(self, place: int) -> Encoded:
+        """The part from a character on. A token that holds characters on both sides of the place belongs to it."""
+        spans = self.spans if self._none_left_out else self._all_spans
+        first = int(np.searchsorted(spans[:, 1], place, side="right"))
+        n_left_out = 0 if self._none_left_out else int(self.is_unknown[:first].sum())
+        return Encoded(
+            ids=self.ids[first - n_left_out :],
+            text=self.text[place:],
+            tokenizer=self.tokenizer,
+            is_unknown=self.is_unknown[first:],
+            offset=self.offset + place,
+            placed=np.maximum(spans[first:] - place, 0),
+        )
 
     @property
     def known_text(self) -> str:
@@ -155,7 +171,7 @@ class Encoded:
 
     @cached_property
     def _all_spans(self) -> Spans:
-        return self.tokenizer.spans(self.text)
+        return self.tokenizer.spans(self.text) if self.placed is None else self.placed
 
     @cached_property
     def _known_part(self) -> tuple[str, Spans]:

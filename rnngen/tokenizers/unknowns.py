@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rnngen.config import OnUnknown
 from rnngen.printable import plural
 from rnngen.tokenizers.base import Encoded
@@ -28,6 +30,15 @@ class Unknowns:
         self.count += encoded.n_unknown
         if self.first is None and encoded.n_unknown and encoded.first_unknown is not None:
             self.first = f"{encoded.first_unknown}{place}"
+
+    @classmethod
+    def of_all(cls, parts: Iterable[Unknowns]) -> Unknowns:
+        """Those of several texts in a row."""
+        whole = cls()
+        for part in parts:
+            whole.count += part.count
+            whole.first = whole.first or part.first
+        return whole
 
     def note(self, where: str, on_unknown: OnUnknown) -> str:
         """What is to be said of them; empty where there were none.

@@ -117,6 +117,13 @@ REFUSED = [
     ("score --classify --alternatives 3 --json", "--alternatives does not go with --classify"),
     ("score --no-bos --state carry", "with --state carry every line follows another: leave out --no-bos"),
     ("score --format kenlm --base 2", "--format kenlm has logarithms to base 10: leave out --base 2"),
+    ("score --prefix a --nbest moses", "--nbest does not go with --prefix"),
+    ("score --prefix a --classify", "--classify does not go with --prefix"),
+    ("score --prefix a --format kenlm", "--format kenlm has no place for --prefix: leave one out"),
+    ("score --prefix a --format srilm", "--format srilm has no place for --prefix: leave one out"),
+    ("score --prefix a --no-bos", "--prefix stands before every line: leave out --no-bos"),
+    ("score --prefix a --state carry", "--prefix stands before every line: leave out --state carry"),
+    ("score --prefix a --color --alternatives 3", "--prefix does not go with --alternatives"),
     ("score -m other -m another", "several models: add --classify"),
 ]
 
@@ -131,7 +138,8 @@ def test_a_command_line_that_contradicts_itself_is_refused_with_the_reason(line,
 
 @pytest.mark.parametrize(
     "line", ["score --json --format jsonl", "score --format kenlm --base 10 --words", "score --state reset --no-bos",
-             "score --json --alternatives 2 --tokens", "score --classify --format jsonl -m a -m b"]
+             "score --json --alternatives 2 --tokens", "score --prefix a --no-eos --words --top 3",
+             "score --classify --format jsonl -m a -m b"]
 )  # fmt: skip
 def test_options_that_can_be_meant_together_are_not(line):
     name, *arguments = shlex.split(line)

@@ -96,8 +96,33 @@ def test_a_long_text_is_measured_as_one_however_it_arrives(measure, rnngen, mode
 
 def test_a_text_that_is_split_over_files_and_stdin_is_one(rnngen, models, measure, tmp_path):
     (tmp_path / "first.txt").write_text("Haul gently,")
-    [parts] = rnngen("perplexity", "first.txt", "-", "-m", models["char"], "--json", stdin=b"lads\n").records
-    assert parts == measure(text="Haul gently,\nlads\n")
+    *_, total = rnngen("perplexity", "first.txt", "-", "-m", models["char"], "--json", stdin=b"lads\n").records
+    assert total.pop("file") is None
+    assert total == measure(text="Haul gently,\nlads\n")
+
+
+@pytest.mark.parametrize("state", ["carry", "reset"])
+def test_several_files_have_a_row_each_and_a_total(rnngen, models, measure, tmp_path, state):
+    (tmp_path / "a.txt").write_text("Haul gently,\nlads")
+    (tmp_path / "a\tb.txt").write_text("")
+    arguments = ("a.txt", "-", "a\tb.txt", "-m", models["char"], "--state", state)
+    text = "☃ the windlass\n"
+    rows = rnngen("perplexity", *arguments, stdin=text.encode()).rows
+    assert [row[:3] for row in rows] == [
+        ["record", "model", "file"],
+        *(["file", models["char"], name] for name in ("a.txt", "-", r"a\tb.txt")),
+        ["model", models["char"], "total"],
+    ]
+    *files, total = rnngen("perplexity", *arguments, "--json", stdin=text.encode()).records
+    assert [record["file"] for record in files] == ["a.txt", "-", "a\tb.txt"]
+    for name in (*COUNTS, "n_lines", "n_line_ends"):
+        assert total[name] == sum(record[name] for record in files)
+    nats = sum(record["loss_nats"] * record["n_tokens"] for record in files[:2])
+    assert total["loss_nats"] * total["n_tokens"] == pytest.approx(nats)
+    assert files[0]["loss_nats"] == pytest.approx(measure("--state", state, text="Haul gently,\nlads\n")["loss_nats"])
+    alone = measure("--state", state, text=text)["loss_nats"]
+    assert (files[1]["loss_nats"] == pytest.approx(alone, rel=1e-5)) == (state == "reset")  # else the state goes on
+    assert (files[2]["n_tokens"], files[2]["perplexity"]) == (0, None)
 
 
 def asked_for(*paths):

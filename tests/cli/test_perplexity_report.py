@@ -11,6 +11,7 @@ from chunks import Chunks
 from rnngen.cli.perplexity_report import write_report
 from rnngen.evaluate.measures import MEASURES
 from rnngen.evaluate.predictors import measure_text
+from rnngen.text.corpus import FileText
 from rnngen.tokenizers.char import CharTokenizer
 
 CHARS, TEXT = CharTokenizer(" abc"), Chunks("ab c\n\n☃ca\n a \nabba\n")
@@ -53,6 +54,21 @@ def test_the_report_fits_the_width_of_the_terminal(on_a_terminal, monkeypatch, l
     for name in ("loss_nats", "perplexity", "bits_per_char", "known_loss_nats"):
         assert words.count(f"{records[0][name]:.4f} ± {records[0][name + '_standard_error']:.4f}") >= len(labels)
     assert "taken as the unknown symbol; without unknown leaves out those tokens and what they stand for" in words
+
+
+def test_on_a_terminal_several_files_have_a_row_each_and_a_total(make_engine, monkeypatch, capsys, tmp_path):
+    for name, text in (("a.txt", "ab c\n"), ("b.txt", "ca\na")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    measured = measure_text(make_engine(), CHARS, FileText(["a.txt", "b.txt"]))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    write_report(["mine"], [measured], json=False)
+    *_, header, first, second, total = capsys.readouterr().out.splitlines()
+    assert header.split("  ")[0] == "perplexity per token"
+    rows = zip((first, second, total), ("a.txt", "b.txt", "total"), (*measured.files, measured), strict=True)
+    for row, name, one in rows:
+        assert row.split()[0] == name
+        assert f"{one.estimate('perplexity').value:.4f} ± " in row
 
 
 def test_the_report_says_what_state_and_unknown_symbols_became(on_a_terminal):

@@ -1,5 +1,6 @@
 """`rnngen score`: one record a line, in order, whose numbers add up."""
 
+import itertools
 import json
 import math
 import re
@@ -180,11 +181,11 @@ def test_each_of_several_texts_starts_on_a_line_of_its_own(rnngen, models, tmp_p
     (tmp_path / "a.txt").write_text("one\ntwo")
     (tmp_path / "b.txt").write_text("three\n")
     records = rnngen("score", "a.txt", "b.txt", "-", "-m", models["char"], "--json", stdin=b"four").records
-    assert [(record["line"], record["text"]) for record in records] == [
-        (1, "one"),
-        (2, "two"),
-        (3, "three"),
-        (4, "four"),
+    assert [(record["file"], record["line"], record["text"]) for record in records] == [
+        ("a.txt", 1, "one"),
+        ("a.txt", 2, "two"),
+        ("b.txt", 1, "three"),
+        ("-", 1, "four"),
     ]
 
 
@@ -245,3 +246,58 @@ def test_words_are_counted_as_perplexity_counts_them(rnngen, score, models, opti
     nats = -sum(word["logprob_nats"] for word in known)
     ppl = sums.split("ppl= ")[1].split(" ")[0]
     assert float(ppl) == pytest.approx(math.exp(nats / len(known)), rel=1e-4)
+
+
+def test_several_files_have_a_column_of_their_names_and_lines_of_their_own_numbers(rnngen, models, tmp_path):
+    (tmp_path / "a.txt").write_text("Haul\nlads")
+    (tmp_path / "b.txt").write_text("bell\n")
+    for options in ((), ("--tokens",), ("--words",)):
+        columns = [rnngen("score", name, "-m", models["char"], *options).rows for name in ("a.txt", "b.txt")]
+        wanted = [[name, *row] for name, (_, *rows) in zip(("a.txt", "b.txt"), columns, strict=True) for row in rows]
+        header, *rows = rnngen("score", "a.txt", "b.txt", "-m", models["char"], *options).rows
+        assert header == ["file", *columns[0][0]]
+        assert rows == wanted
+        assert {row[0] for row in rows} == {"a.txt", "b.txt"}
+    alone = [rnngen("score", name, "-m", models["char"], "--json").records for name in ("a.txt", "b.txt")]
+    records = rnngen("score", "a.txt", "b.txt", "-m", models["char"], "--json").records
+    assert [record.pop("file") for record in records] == ["a.txt", "a.txt", "b.txt"]
+    assert [record["line"] for record in records] == [1, 2, 1]
+    for one, other in zip(records, itertools.chain(*alone), strict=True):
+        assert one == pytest.approx(other)
+
+
+def test_several_files_are_named_in_notes_errors_and_above_painted_lines(rnngen, models, tmp_path):
+    (tmp_path / "a.txt").write_text("Haul\nlads\n")
+    (tmp_path / "b.txt").write_text("be\nb☃\n")
+    arguments = ("a.txt", "b.txt", "-m", models["char"])
+    assert "at character 2 of line 2 of b.txt" in rnngen("score", *arguments).err
+    result = rnngen("score", *arguments, "--on-unknown", "error")
+    assert (result.code, len(result.rows)) == (1, 3)
+    assert "line 2 of b.txt has a symbol" in result.err
+    painted = rnngen("score", *arguments, "--color").out.splitlines()
+    assert [line for line in painted if line.endswith(".txt")] == ["a.txt", "b.txt"]
+    header, *rows = rnngen("score", *arguments, "-m", models["lines"], "--classify").rows
+    assert header[:2] == ["file", "line"]
+    assert [row[:2] for row in rows] == [["a.txt", "1"], ["a.txt", "2"], ["b.txt", "1"], ["b.txt", "2"]]
+
+
+def test_a_prefix_gives_the_log_probability_of_each_line_as_its_continuation(rnngen, models):
+    lines = b"bell\nlads\n\n"
+    [start] = rnngen("score", "-m", models["char"], "--json", "--no-eos", stdin=b"Haul\tthe ").records
+    prefixed = b"".join(b"Haul\tthe " + line for line in lines.splitlines(True))
+    wholes = rnngen("score", "-m", models["char"], "--json", stdin=prefixed).records
+    records = rnngen("score", "-m", models["char"], "--prefix", r"Haul\tthe ", "--json", stdin=lines).records
+    assert [record["text"] for record in records] == ["bell", "lads", ""]
+    for record, whole in zip(records, wholes, strict=True):
+        assert record["logprob_nats"] == pytest.approx(whole["logprob_nats"] - start["logprob_nats"], abs=1e-4)
+        assert record["n_tokens"] == len(record["text"]) + 1
+
+
+def test_a_prefix_of_subwords_counts_no_token_of_its_own(rnngen, models):
+    """p(The bell) is p(The) p( bell | The) and p(The ) p(bell | The )."""
+    [whole], before, after = (
+        rnngen("score", "-m", models["subword"], *options, "--json", stdin=text).records
+        for text, options in ((b"The bell", ()), (b" bell", ("--prefix", "The")), (b"bell", ("--prefix", "The ")))
+    )
+    assert whole["logprob_nats"] < before[0]["logprob_nats"] < after[0]["logprob_nats"] < 0
+    assert after[0]["n_tokens"] < whole["n_tokens"]

@@ -10,7 +10,7 @@ from small_tokenizers import CONFIGS, build
 
 from rnngen.errors import ConfigError, TokenizerError
 from rnngen.evaluate import scored_lines
-from rnngen.evaluate.classification import charged_logprob_nats, classify, decide
+from rnngen.evaluate.classification import charged_logprob_nats, classify, classify_files, decide
 from rnngen.evaluate.scored_lines import score_in_blocks
 from rnngen.tokenizers.char import CharTokenizer
 
@@ -159,3 +159,11 @@ def test_mistakes_are_named(models):
     with pytest.raises(TokenizerError, match="line 2 has a symbol that the model does not know"):
         list(classify(models, [["to\n", "☃"]], "error"))
     assert list(classify(models, [])) == []
+
+
+def test_lines_of_several_files_have_numbers_of_their_own(models):
+    files = [("one", [["to be\n", "that\n"], ["is\n"]]), ("two", [["not"]])]
+    found = [line for block in classify_files(models, files) for line in block]
+    assert [(line.file, line.number, line.text) for line in found] == [
+        ("one", 1, "to be"), ("one", 2, "that"), ("one", 3, "is"), ("two", 1, "not"),
+    ]  # fmt: skip

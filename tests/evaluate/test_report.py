@@ -10,7 +10,8 @@ from chunks import Chunks
 from rnngen.evaluate.comparison import compare
 from rnngen.evaluate.measures import MEASURES
 from rnngen.evaluate.predictors import measure_text
-from rnngen.evaluate.report import model_record, pair_records
+from rnngen.evaluate.report import model_record, model_records, pair_records
+from rnngen.text.corpus import FileText
 from rnngen.tokenizers.char import CharTokenizer
 
 CHARS, MORE_CHARS = CharTokenizer(" abc"), CharTokenizer(" abc☃")
@@ -34,6 +35,18 @@ def test_a_record_has_every_measure_with_and_without_unknown_symbols_and_how_the
     words = {"record": "model", "model": "mine", "state": "carry", "on_unknown": "unk"}
     assert {name: record[name] for name in words} == words
     assert record["perplexity"] == pytest.approx(8)
+
+
+def test_the_records_of_several_files_come_before_that_of_the_text(measured, uniform_engine, tmp_path):
+    assert model_records("mine", measured[0]) == [model_record("mine", measured[0])]
+    for name, text in (("a", "ab c\n\n"), ("b", "ca")):
+        (tmp_path / name).write_text(text)
+    paths = [str(tmp_path / name) for name in "ab"]
+    records = model_records("mine", measure_text(uniform_engine(8), CHARS, FileText(paths)))
+    assert [(one["record"], one["file"], one["n_tokens"]) for one in records] == [
+        ("file", paths[0], 6), ("file", paths[1], 2), ("model", None, 8),
+    ]  # fmt: skip
+    assert len({tuple(one) for one in records}) == 1
 
 
 def test_every_pair_is_compared_in_order(measured):

@@ -12,7 +12,7 @@ from small_tokenizers import CONFIGS, build
 
 from rnngen.engine.scoring import score_lines
 from rnngen.errors import ConfigError, DataError, TokenizerError
-from rnngen.evaluate.rescoring import best_hypotheses, rescore
+from rnngen.evaluate.rescoring import best_hypotheses, rescore, rescore_files
 from rnngen.tokenizers.char import CharTokenizer
 from rnngen.tokenizers.unknowns import Unknowns
 
@@ -66,6 +66,20 @@ def nats(network_for):
         return float(found.sum(dtype="float64"))
 
     return measure
+
+
+def test_a_list_ends_with_its_file(network_for):
+    files = [("a", [["-1 -1 1 be\n", "-2 -1 1 the\n"]]), ("b", [["-3 -1 1 bell\n"]])]
+    lines = itertools.chain.from_iterable(rescore_files(network_for(CHARS), CHARS, files, "srilm"))
+    assert [one.text for one in best_hypotheses(lines, "srilm", 0)] == ["be", "bell"]
+
+
+def test_a_wrong_line_of_several_files_is_named_with_its_file(network_for):
+    files = [("a", [["u-1 be\n", "u-2 the\n"]]), ("-", [["\n"]])]
+    with pytest.raises(DataError, match=r"^line 1 of standard input is blank"):
+        list(rescore_files(network_for(CHARS), CHARS, files, "kaldi"))
+    with pytest.raises(DataError, match=r"^the list is empty"):
+        list(rescore_files(network_for(CHARS), CHARS, [], "kaldi"))
 
 
 GOOD, BAD = "be bell shall ring again.", "zqjkw bell the qqv zq."

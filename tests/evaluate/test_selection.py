@@ -19,6 +19,12 @@ TOKENIZER = CharTokenizer("ab")
 LOGPROBS = [[-2, -2], [-1], [-3, -3, -3], [-1, -1, -1]]
 
 
+def test_of_equal_lines_the_first_of_the_first_file_comes_first():
+    files = [[line(1, [-3]), line(2, [-1])], [line(1, [-1]), line(2, [-3])]]
+    order = [list(texts) for texts in choose_texts(iter(files), Choice(sort="logprob"), lambda one: str(one.number))]
+    assert order == [["2", "1", "1", "2"]]
+
+
 def line(number: int, logprobs: list[float]) -> ScoredLine:
     return ScoredLine(
         number=number,

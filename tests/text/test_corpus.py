@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from rnngen.errors import ConfigError, DataError
 from rnngen.text import corpus, unpacking
-from rnngen.text.corpus import READ_BYTES, FileText, StringText, Survey, stream_lines, survey
+from rnngen.text.corpus import READ_BYTES, FileText, StringText, Survey, survey
 from rnngen.tokenizers.base import Text
 
 Write = Callable[..., str]
@@ -214,7 +214,8 @@ def test_without_room_for_standard_input_the_remedy_is_named(tmp_path: Path, mon
 
 @pytest.mark.parametrize("read", ["list(FileText(['-']).chunks())", "list(stream_lines(['-']))"])
 def test_a_closed_standard_input_is_an_error_of_the_user(read: str) -> None:
-    script = f"from rnngen.text.corpus import *\ntry:\n    {read}\nexcept DataError as error:\n    print(error)"
+    names = "from rnngen.errors import DataError\nfrom rnngen.text.streams import FileText, stream_lines\n"
+    script = f"{names}try:\n    {read}\nexcept DataError as error:\n    print(error)"
     command = 'exec "$0" -c "$1" <&-'
     found = subprocess.run(["sh", "-c", command, sys.executable, script], capture_output=True, text=True, timeout=60)
     assert "standard input" in found.stdout, found.stderr
@@ -228,26 +229,6 @@ def test_a_named_pipe_can_be_read_again(tmp_path: Path) -> None:
     text = FileText([str(path)])
     assert whole(text) == whole(text) == "one\ntwo"
     writer.join()
-
-
-@pytest.mark.parametrize("as_stdin", [True, False])
-def test_streamed_lines_come_before_the_input_ends(monkeypatch: pytest.MonkeyPatch, as_stdin: bool) -> None:
-    reading, writing = os.pipe()
-    with open(reading) as stdin, open(writing, "wb", buffering=0) as writer:
-        # Should a line not come, the end of the input does, and the test fails instead of waiting.
-        give_up = threading.Timer(30, writer.close)
-        give_up.daemon = True
-        give_up.start()
-        monkeypatch.setattr(sys, "stdin", stdin)
-        lines = stream_lines(["-" if as_stdin else f"/dev/fd/{reading}"])
-        writer.write(b"one\r\ntwo\nth")
-        assert next(lines) == ["one\n", "two\n"]
-        writer.write(b"ree\n\n")
-        assert next(lines) == ["three\n", "\n"]
-        writer.write(b"end")
-        writer.close()
-        assert list(lines) == [["end"]]
-        give_up.cancel()
 
 
 # Files that change
@@ -277,16 +258,6 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(
     change(Path(path))
     with pytest.raises(DataError, match=f"^{path} {message}"):
         list(text.chunks() if between else chunks)
-
-
-def test_a_file_that_grows_is_scored_as_far_as_it_goes(write: Write) -> None:
-    path = write(b"one\n" * READ_BYTES)
-    blocks = stream_lines([path])
-    first = next(blocks)
-    with open(path, "ab") as file:
-        file.write(b"two\n")
-    lines = [*first, *(line for block in blocks for line in block)]
-    assert (len(lines), lines[-1]) == (READ_BYTES + 1, "two\n")
 
 
 # Chunks and lines

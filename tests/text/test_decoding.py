@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rnngen.errors import DataError
 from rnngen.text import decoding, unpacking
-from rnngen.text.corpus import FileText, StringText, stream_lines
+from rnngen.text.corpus import FileText, StringText
 from rnngen.text.decoding import normalized
+from rnngen.text.streams import stream_lines
 
 INSIDE = "carriage returns (CR) inside its lines"
 BOTH = "both CR and LF as line ends"

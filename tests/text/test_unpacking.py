@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from rnngen.errors import DataError
 from rnngen.text import unpacking
-from rnngen.text.corpus import FileText, stream_lines
+from rnngen.text.corpus import FileText
+from rnngen.text.streams import stream_lines
 from rnngen.text.unpacking import text_bytes
 
 TEXT = b"The bell shall ring again.\n" * 40
