@@ -71,7 +71,7 @@ def perplexity(
 
     loss_nats and perplexity are per token (line breaks are tokens). perplexity_per_word is exp(nats / (n_words +
     n_line_ends)), SRILM's ppl; perplexity_per_word_no_eol is exp(nats / n_words), its ppl1. Words are what blanks
-    separates, so these two compare models with any tokens, as the bits do. known_... leave unknown symbols out.
+    separate, so these two compare models with any tokens, as the bits do. known_... leave unknown symbols out.
     """
     refuse_contradictions(context)
     if longest_context is not None:
