@@ -18,7 +18,7 @@ def token_ids(text: str, words: int | None = None) -> Dataset:
     wanted = TokenizerConfig(vocab_size=VOCAB_SIZE)
     if words is not None:
         wanted = TokenizerConfig("word", vocab_size=words, min_count=1, split="whitespace")
-    return prepare(FileText([text]), None, TrainConfig(), None, wanted)
+    return prepare(FileText([text]), None, TrainConfig(valid_part="last"), None, wanted)
 
 
 def streams(data: Dataset) -> npt.NDArray[np.int64]:

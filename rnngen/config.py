@@ -27,6 +27,7 @@ NbestForm = Literal["moses", "srilm", "kaldi"]
 SortKey = Literal["perplexity", "logprob"]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
+ValidPart = Literal["spread", "last"]
 
 NGRAM_WEIGHT = "ngram.weight"
 MOST_LAYERS = 1024
@@ -210,7 +211,9 @@ class TrainConfig(Settings):
         batch_size: parallel streams, or lines with `lines`.
         learning_rate: the peak of the schedule.
         patience: stop after this many validations without a lower loss; None never stops.
-        valid_fraction: the part of the text, at its end, that is kept for validation.
+        valid_fraction: the part of the text that is kept for validation.
+        valid_part: where that part is: in blocks spread over all of the text, or at its end. With `lines`, lines are
+            drawn by the seed.
         lines: every line is an example of its own.
         precision: of the matrix products; "auto" takes bfloat16 where the processor has it.
     """
@@ -226,6 +229,7 @@ class TrainConfig(Settings):
     grad_clip: float = 1.0
     patience: int | None = None
     valid_fraction: float | None = None
+    valid_part: ValidPart = "spread"
     lines: bool = False
     seed: int = 1
     threads: int | None = None
@@ -247,6 +251,7 @@ class TrainConfig(Settings):
         check_choice("optimizer", self.optimizer, Optimizer)
         check_choice("device", self.device, Device)
         check_choice("precision", self.precision, Precision)
+        check_choice("valid_part", self.valid_part, ValidPart)
         if self.device == "cuda" and self.precision == "bfloat16":
             raise ConfigError("--precision bfloat16 is for the processor: leave it out with --device cuda")
         if self.weight_decay is not None:
@@ -254,6 +259,8 @@ class TrainConfig(Settings):
         if self.valid_fraction is not None:
             check(is_number(self.valid_fraction) and 0 < self.valid_fraction < 1, "valid_fraction",
                    self.valid_fraction, "above 0 and below 1")  # fmt: skip
+        if self.lines and self.valid_part != "spread":
+            raise ConfigError("--lines draws the lines to validate on from all of the text: leave out --valid-part")
         check_whole("seed", self.seed, 0)
 
     @property

@@ -163,7 +163,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
             Needs(option, ("--level",), "{option} is for a new vocabulary: add --level to --init-from", "--init-from")
             for option in NEW_VOCABULARY
         ),
-        Excludes("--valid", ("--valid-fraction",), "{option} and {other} exclude each other: leave one out"),
+        Excludes(
+            "--valid", ("--valid-fraction", "--valid-part"), "{option} and {other} exclude each other: leave one out"
+        ),
     ),
     "score": (
         *exclusive("--nbest", "--classify", "--color", "--keep", "--tokens", "--words"),

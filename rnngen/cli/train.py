@@ -18,7 +18,16 @@ from rnngen.cli.contradictions import NEW_VOCABULARY, given_options, refuse_cont
 from rnngen.cli.output import Console
 from rnngen.cli.signals import Stop
 from rnngen.cli.work_bar import work_shown
-from rnngen.config import Cell, ModelOptions, Nonlinearity, Optimizer, Precision, TokenizerConfig, TrainConfig
+from rnngen.config import (
+    Cell,
+    ModelOptions,
+    Nonlinearity,
+    Optimizer,
+    Precision,
+    TokenizerConfig,
+    TrainConfig,
+    ValidPart,
+)
 from rnngen.errors import DataError
 from rnngen.storage import checkpoint_paths
 
@@ -80,10 +89,14 @@ def train(
         typer.Option(
             "--valid-fraction",
             metavar="F",
-            help="Fraction of the text, at its end, to validate on.",
+            help="Fraction of the text to validate on.",
             show_default="0.1, 250,000 characters at most",
         ),
     ] = None,
+    valid_part: Annotated[
+        ValidPart,
+        typer.Option("--valid-part", help="Where the text to validate on comes from: blocks of all of it, or its end."),
+    ] = TrainConfig.valid_part,
     patience: Annotated[
         int | None, typer.Option("--patience", metavar="N", help="Stop after N validations without a lower loss.")
     ] = None,
@@ -189,7 +202,8 @@ def train(
         seconds=options.parse_duration(time) if time is not None else None,
         steps=steps, epochs=epochs, batch_size=batch_size, bptt=bptt, learning_rate=learning_rate,
         optimizer=optimizer, weight_decay=weight_decay, grad_clip=grad_clip, patience=patience,
-        valid_fraction=valid_fraction, lines=lines, seed=seed, threads=threads, precision=precision, device=device,
+        valid_fraction=valid_fraction, valid_part=valid_part, lines=lines, seed=seed, threads=threads,
+        precision=precision, device=device,
     )  # fmt: skip
     sizes = ModelOptions(
         cell=cell, hidden_size=hidden_size, embedding_dim=embedding_dim, num_layers=num_layers, dropout=dropout,

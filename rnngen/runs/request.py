@@ -31,7 +31,7 @@ class Request:
         output: the checkpoint to write.
         tokenizer: how to build the tokenizer; None keeps the one of `tokenizer_file` or `init_from`, or else builds one
             of characters.
-        valid: a file to validate on; None takes the end of the text.
+        valid: a file to validate on; None takes a part of the text.
         tokenizer_file: a tokenizer that was saved.
         init_from: a checkpoint whose weights the run starts from.
         log: a file for the events as JSON lines.
@@ -62,6 +62,8 @@ class Request:
             raise ConfigError("a saved tokenizer has its vocabulary already: leave out the settings of a new one")
         if self.valid and self.training.valid_fraction:
             raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
+        if self.valid and self.training.valid_part != TrainConfig.valid_part:
+            raise ConfigError("--valid and --valid-part exclude each other: leave one out")
         check_number("save_every", self.save_every, SMALL)
 
     @property

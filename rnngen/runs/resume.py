@@ -75,6 +75,7 @@ def resume(
             raise CheckpointError(f"{resume_path} is broken: {error}") from None
         if valid and not request.valid:
             raise ConfigError("the run has no validation text of its own: leave out --valid")
+        _check_same_split(request, stopped.record, resume_path)
         _check_files(() if names else request.paths, request.valid if valid is None else None)
         check_device(stopped.plan.device)
         request = replace(
@@ -114,6 +115,16 @@ def _check_files(paths: Sequence[str], valid: Path | None) -> None:
             raise DataError(f"{path} is not there, or no file any more: name {which} beside --resume")
 
 
+def _check_same_split(request: Request, record: dict[str, Any], resume_path: Path) -> None:
+    """Raises CheckpointError for a run whose text was divided by an older rule: its windows would be other ones."""
+    is_named = "valid_part" in record["job"]["config"]
+    if not (is_named or request.training.lines or request.valid):
+        raise CheckpointError(
+            f"{resume_path} is of an older rnngen, which took other text to validate on: "
+            f"go on with that one{_or_anew(request)}"
+        )
+
+
 def _check_same(request: Request, record: dict[str, Any], dataset: Dataset) -> None:
     """Raises DataError when the texts are not those that the run started with."""
     hashes = {
@@ -123,8 +134,13 @@ def _check_same(request: Request, record: dict[str, Any], dataset: Dataset) -> N
     for name, (where, now, before) in hashes.items():
         if now != before:
             named = f" ({where})" if where else ""
-            anew = f", or start anew with --init-from {request.output} -o NAME" if request.output.exists() else ""
-            raise DataError(f"the {name}{named} is not the one that the run started with: give that one{anew}")
+            raise DataError(
+                f"the {name}{named} is not the one that the run started with: give that one{_or_anew(request)}"
+            )
+
+
+def _or_anew(request: Request) -> str:
+    return f", or start anew with --init-from {request.output} -o NAME" if request.output.exists() else ""
 
 
 def _open_log(keeper: Keeper) -> EventLog:

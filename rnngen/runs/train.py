@@ -43,7 +43,7 @@ def train(
             builds one of characters.
         model: the sizes of the network; those that are None are chosen.
         training: the budget and the settings of the training; those that are None are chosen.
-        valid: a file to validate on; None takes the end of the text.
+        valid: a file to validate on; None takes a part of the text.
         init_from: a checkpoint whose weights the training starts from, a path or a name in ./checkpoints.
         encoding: of the files.
         force: `output` may be overwritten, and a stopped run of this name forgotten.

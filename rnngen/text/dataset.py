@@ -11,7 +11,8 @@ from rnngen.errors import DataError
 from rnngen.text.corpus import Survey, survey
 from rnngen.text.ids_cache import IdsCache, KeyedText, default_folder
 from rnngen.text.ids_on_disk import IdsOnDisk
-from rnngen.text.splits import TRAIN, LineSplit, Unchanged, split_by_characters, split_by_lines
+from rnngen.text.likeness import are_unlike
+from rnngen.text.splits import TRAIN, LineSplit, Unchanged, split_by_lines, split_in_blocks
 from rnngen.tokenizers.base import Text, Tokenizer
 
 VALID_FRACTION = 0.1
@@ -59,7 +60,7 @@ def prepare(
     needed if the cache has the result.
 
     Args:
-        valid: a separate text to validate on; None takes it from the end of `text`.
+        valid: a separate text to validate on; None takes it from `text`, as `config` says.
         tokenizer: an existing one; None builds the one that is `wanted`.
         folder: of the cache; None for `default_folder()`.
 
@@ -93,7 +94,21 @@ def prepare(
         survey=found,
         valid_chars=valid_ids.n_chars,
         valid_sha256=valid_found.sha256 if valid_found else None,
+        notes=_notes(tokenizer, train, valid_ids, config, has_own=valid is not None),
     )
+
+
+def _notes(
+    tokenizer: Tokenizer, train: IdsOnDisk, valid: IdsOnDisk, config: TrainConfig, *, has_own: bool
+) -> tuple[str, ...]:
+    """What to do about a validation text of another kind; spread blocks and drawn lines are of the same kind."""
+    if not (has_own or config.valid_part == "last") or not are_unlike(tokenizer, train, valid):
+        return ()
+    if has_own:
+        which, remedy = "the validation text", "without --valid it is a part of the text"
+    else:
+        which, remedy = "the last part of the text, to validate on,", "--valid-part spread takes it from everywhere"
+    return (f"{which} is unlike the text to train on, and the step that is kept is the best for it alone: {remedy}",)
 
 
 def _split(text: Text, found: Survey, config: TrainConfig) -> KeyedText:
@@ -103,9 +118,9 @@ def _split(text: Text, found: Survey, config: TrainConfig) -> KeyedText:
         lines = split_by_lines(unchanged, found, fraction, config.seed)
         key: tuple[str | int, ...] = ("lines", repr(fraction), config.seed)
         return KeyedText(lines, found.sha256, ((*key, "train"), (*key, "valid")))
-    key = ("characters", repr(fraction))
-    characters = split_by_characters(unchanged, found, fraction)
-    return KeyedText(characters, found.sha256, ((*key, "train"), (*key, "valid")))
+    blocks = split_in_blocks(unchanged, found, fraction, config.valid_part)
+    key = (config.valid_part, repr(fraction))
+    return KeyedText(blocks, found.sha256, ((*key, "train"), (*key, "valid")))
 
 
 def _whole(text: Text, found: Survey, lines: bool, name: str) -> KeyedText:

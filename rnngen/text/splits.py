@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from rnngen.config import ValidPart
 from rnngen.errors import DataError
 from rnngen.text.corpus import Survey, line_blocks_of
 from rnngen.tokenizers.base import Text
 
 TRAIN, VALID = 0, 1  # numbers of the parts
 
+MOST_BLOCKS = 100  # to validate on
+FEW_BLOCKS = 10  # of a small text, whose blocks are shorter
+LONG_BLOCK, SHORT_BLOCK = 1000, 100  # characters
+LONGEST_LINE_IN_A_BLOCK = 4000  # characters; a longer line is cut at white space
+_PARAGRAPH = re.compile(r"(?<=\n\n)(?!\n)")
+_LINE = re.compile(r"(?:\A|(?<=\n))(?!\n)")
+_WHITE_SPACE = re.compile(r"(?<=\S)(?=[ \t\u3000])")  # it stays with the word after it, as in SentencePiece
+_PUNCTUATION = re.compile(r"(?<=[,;:!?)\]}>\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f])")
 _BLOCK = 1 << 20  # lines that are assigned together
 _MOST_LINES = 10**9  # for which numpy can draw a hypergeometric number
 
@@ -58,22 +68,67 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class CharacterSplit:
-    """The characters of a text before `cut`, and those from there on."""
+class BlockSplit:
+    """A running text: blocks to validate on, and the text between them to train on.
+
+    A block starts and ends near the place where that is due: where a paragraph starts, else where a line does, else
+    before white space, else after punctuation. A block of long lines is longer than others, and the next one comes
+    later. So the share of the text that validates stays as it should be.
+
+    Attributes:
+        n_chars: of the text.
+        first: where the first block is due; at least 1.
+        length: of a block, in characters.
+        every: a block for this number of characters.
+    """
 
     text: Text
-    cut: int
+    n_chars: int
+    first: int
+    length: int
+    every: int
 
     def pieces(self) -> Iterator[tuple[int, str]]:
-        """The chunks of the text; the chunk with the cut in it is divided."""
-        position = 0
+        """The chunks of the text; a chunk with cuts in it is divided. A cut stays in the chunk where it is due."""
+        part, cut, due = TRAIN, 0, self.first
+        position = n_valid = 0
         for chunk in self.text.chunks():
-            cut = max(self.cut - position, 0)
-            position += len(chunk)
-            if before := chunk[:cut]:
-                yield TRAIN, before
-            if after := chunk[cut:]:
-                yield VALID, after
+            start, end = 0, position + len(chunk)
+            while due < end:
+                # The first cut leaves something to validate on: more than blank lines at the end of the text.
+                last = len(chunk) if cut or end < self.n_chars else len(chunk.rstrip()) - 1
+                place = self._cut(chunk, due - position, max(cut + 1 - position, 0), last)
+                if piece := chunk[start:place]:
+                    yield part, piece
+                start, before, cut = place, cut, position + place
+                if part == TRAIN:
+                    part, due = VALID, cut + self.length
+                else:
+                    n_valid += cut - before
+                    part, due = TRAIN, self._next(n_valid, cut)
+            if piece := chunk[start:]:
+                yield part, piece
+            position = end
+
+    def _next(self, n_valid: int, cut: int) -> int:
+        """Where the next block is due, after a cut; none starts where there is no room for it."""
+        due = max(self.first + n_valid * self.every // self.length, cut + 1)
+        return due if due + self.length // 2 <= self.n_chars else self.n_chars
+
+    def _cut(self, chunk: str, due: int, first: int, last: int) -> int:
+        """Where a chunk is cut, from `first` to `last`."""
+        reach = min(LONGEST_LINE_IN_A_BLOCK, self.every // 2)
+        near = min(self.length, self.every - self.length) // 2
+        for boundary, farthest in (
+            (_PARAGRAPH, near), (_LINE, reach), (_WHITE_SPACE, reach), (_PUNCTUATION, reach)
+        ):  # fmt: skip
+            # A pattern that looks at the next character does not see one at `endpos`.
+            last_here = min(last, due + farthest)
+            found = boundary.finditer(chunk, max(first, due - farthest), last_here + 1)
+            cuts = [match.start() for match in found if match.start() <= last_here]
+            if cuts:
+                return min(cuts, key=lambda cut: abs(cut - due))
+        return due
 
 
 @dataclass(frozen=True)
@@ -115,18 +170,28 @@ class PartOfText:
         return (piece for number, piece in self.whole.pieces() if number == self.number)
 
 
-def split_by_characters(text: Text, found: Survey, fraction: float) -> CharacterSplit:
-    """Keep the last `fraction` of a text, in characters, to validate on.
+def split_in_blocks(text: Text, found: Survey, fraction: float, part: ValidPart) -> BlockSplit:
+    """Keep a `fraction` of a text, in characters, to validate on: blocks spread over all of it, or its end.
 
-    The cut is at `int((1 - fraction) * n)`, as is usual for tinyshakespeare. Raises DataError when a part is empty.
+    Where they are depends on the text alone. So runs with different seeds are compared on the same validation text.
+    A block is long enough for carried state to count: the first tokens of a block have the end of the block before it
+    as their context. The end of the text is cut near `int((1 - fraction) * n)`, where everyone cuts tinyshakespeare.
+
+    Raises:
+        DataError: a part would be empty.
     """
-    cut = int((1 - fraction) * found.n_chars)
-    if not 0 < cut < found.n_chars:
+    train = int((1 - fraction) * found.n_chars)
+    if not 0 < train < found.n_chars:
         raise DataError(
             f"the text has {_counted(found.n_chars, 'character')}: too few to keep {fraction:.0%} for validation; "
             "give more text, or a validation text with --valid FILE"
         )
-    return CharacterSplit(text, cut)
+    n_valid = found.n_chars - train
+    if part == "last":
+        return BlockSplit(text, found.n_chars, first=train, length=found.n_chars, every=found.n_chars)
+    n_blocks = min(MOST_BLOCKS, max(FEW_BLOCKS, n_valid // LONG_BLOCK), max(1, n_valid // SHORT_BLOCK))
+    every, length = found.n_chars // n_blocks, n_valid // n_blocks
+    return BlockSplit(text, found.n_chars, first=max(1, (every - length) // 2), length=length, every=every)
 
 
 def split_by_lines(text: Text, found: Survey, fraction: float, seed: int) -> LineSplit:

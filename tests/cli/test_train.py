@@ -172,14 +172,33 @@ def test_patience_ends_a_run_that_gets_no_better(rnngen, tmp_path):
     assert training["best_step"] < training["steps"] < 5000
 
 
-@pytest.mark.parametrize("options", [["--valid-fraction", "0.5"], []])
-def test_the_end_of_the_text_is_kept_for_validation(rnngen, options):
+@pytest.mark.parametrize("options", [["--valid-fraction", "0.5"], [], ["--valid-part", "last"]])
+def test_a_part_of_the_text_is_kept_for_validation(rnngen, options):
     result = rnngen("train", "verse.txt", *SMALL, *options)
     training = rnngen("info", "--json").records[0]["training"]
-    fraction = 0.5 if options else 0.1
-    assert training["n_valid_tokens"] == pytest.approx(fraction * len(TEXT), abs=1)
+    fraction = 0.5 if "0.5" in options else 0.1
+    assert training["n_valid_tokens"] == pytest.approx(fraction * len(TEXT), abs=20)  # whole lines
     assert training["n_train_tokens"] + training["n_valid_tokens"] == training["n_chars"] == len(TEXT)
     assert f"{training['n_valid_tokens']:,} to validate on" in result.err
+
+
+@pytest.mark.parametrize("order", [["english.txt", "greek.txt"], ["greek.txt", "english.txt"]])
+def test_a_second_file_does_not_become_the_validation_text(rnngen, tmp_path, order):
+    greek = {ord(letter): 0x3B1 + place for place, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
+    (tmp_path / "english.txt").write_text(TEXT * 9)
+    (tmp_path / "greek.txt").write_text(TEXT.lower().translate(greek), "utf-8")
+    result = rnngen("train", *order, "--steps", 150, "--hidden-size", 16, "--threads", 1)
+    assert "unknown" not in result.err
+    assert "unlike" not in result.err
+    training = rnngen("info", "--json").records[0]["training"]
+    assert training["best_step"] == 150
+    assert training["valid_loss_nats"] < 2
+
+
+def test_the_last_part_of_another_language_is_said_with_the_remedy(rnngen, tmp_path):
+    (tmp_path / "greek.txt").write_text("\u03b1\u03b2\u03b3\u03b4\n" * 50, "utf-8")
+    result = rnngen("train", "verse.txt", "greek.txt", *SMALL, "--valid-part", "last")
+    assert result.err.count("is unlike the text to train on") == result.err.count("--valid-part spread takes it") == 1
 
 
 def test_several_texts_are_one(rnngen, tmp_path):
@@ -205,6 +224,7 @@ def test_a_saved_tokenizer_is_used_as_it_is(rnngen):
     [
         (["--lr", "0.0012345678901", "--grad-clip", "0.987654321"], ["0.0012345678901", "0.987654321"]),
         (["--valid-fraction", "0.123456789"], ["0.123456789"]),
+        (["--valid-part", "last"], ["--valid-part", "last"]),
         (["--level", "word", "--min-count", "3", "--tie-weights", "--seed", "7"], ["word", "--tie-weights", "7"]),
     ],
 )

@@ -228,6 +228,26 @@ def test_a_plan_without_a_budget_is_refused(run_of, output, resume_path):
         next(resume(str(output), text=PLAY))
 
 
+@pytest.mark.parametrize("options", [{}, {"lines": True}, {"valid": True}], ids=str)
+def test_a_run_of_an_older_rnngen_goes_on_only_if_its_validation_text_is_the_same(
+    run_of, output, resume_path, text_path, options
+):
+    valid = {"valid": text_path} if options.pop("valid", False) else {}
+    run_of(**options, **valid, stop_after=5)
+    stopped = resume_file.load(resume_path)
+    del stopped.record["job"]["config"]["valid_part"]
+    resume_file.save(resume_path, stopped)
+    if options or valid:
+        assert list(resume(str(output), text=PLAY))
+        return
+    with pytest.raises(CheckpointError) as error:
+        next(resume(str(output), text=PLAY))
+    assert str(error.value) == (
+        f"{resume_path} is of an older rnngen, which took other text to validate on: go on with that one, "
+        f"or start anew with --init-from {output} -o NAME"
+    )
+
+
 def test_a_run_that_is_stopped_twice_ends_as_the_one_that_was_not(run_of, output):
     whole = run_of(output="whole")[-1]
     run_of(stop_after=8)

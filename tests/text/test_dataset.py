@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rnngen.config import TokenizerConfig, TrainConfig
+from rnngen.config import TokenizerConfig, TrainConfig, ValidPart
 from rnngen.errors import DataError
 from rnngen.text import corpus, dataset, unpacking
 from rnngen.text.corpus import FileText
@@ -32,9 +32,9 @@ def texts_of(data: Dataset) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("valid_fraction", "cut"), [(None, 90), (0.25, 75), (0.98, 2)])
-def test_the_end_of_the_text_is_kept_for_validation(valid_fraction: float | None, cut: int) -> None:
-    text = "".join(map(chr, range(33, 133)))
-    config = TrainConfig(valid_fraction=valid_fraction)
+def test_the_end_of_the_text_can_be_kept_for_validation(valid_fraction: float | None, cut: int) -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 100)))
+    config = TrainConfig(valid_fraction=valid_fraction, valid_part="last")
     data = prepare(text_of(text), None, config, CharTokenizer(text), CHAR)
     assert texts_of(data) == (text[:cut], text[cut:])
     assert (data.survey.n_chars, data.valid_chars, data.lines) == (100, 100 - cut, False)
@@ -47,9 +47,20 @@ def test_of_a_very_large_text_no_more_is_validated_on_than_is_useful(monkeypatch
 
 
 def test_the_tokenizer_is_built_from_the_part_to_train_on_only() -> None:
-    data = prepare(text_of("ab" * 45 + "c" * 10), None, TrainConfig(), None, CHAR)
+    data = prepare(text_of("ab" * 45 + "c" * 10), None, TrainConfig(valid_part="last"), None, CHAR)
     assert data.tokenizer.to_dict()["characters"] == "ab"
     assert (data.train.n_unknown, data.valid.n_unknown) == (0, 10)
+
+
+@pytest.mark.parametrize("part", ["spread", "last"])
+@pytest.mark.parametrize("between", [" ", "\n"])
+def test_the_training_cut_does_not_go_through_a_word(part: ValidPart, between: str) -> None:
+    words = TokenizerConfig("word", min_count=1)
+    text = between.join(["delphinium", "chrysanthemum"] * 299)
+    data = prepare(text_of(text), None, TrainConfig(valid_part=part), None, words)
+    # Before a block that starts with a space, the space is a symbol of its own.
+    assert set(data.tokenizer.to_dict()["words"]) - {" "} == {"delphinium", "chrysanthemum"}
+    assert data.train.n_unknown == data.valid.n_unknown == 0
 
 
 def test_a_tokenizer_that_is_given_is_taken() -> None:
@@ -79,7 +90,7 @@ def test_with_lines_and_a_validation_text_blank_lines_are_left_out_of_both() -> 
 
 
 def test_a_text_of_ten_characters_is_enough() -> None:
-    assert texts_of(prepare(text_of("abcabcabca"), None, TrainConfig(), None, CHAR)) == ("abcabcabc", "a")
+    assert texts_of(prepare(text_of("abcabcabca"), None, TrainConfig(), None, CHAR)) == ("abcacabca", "b")
 
 
 LINES = TrainConfig(lines=True)
@@ -92,7 +103,7 @@ FEW_TOKENS = "the text has {} tokens to train on and {} to validate on, and need
         ("", None, TrainConfig(), CHAR, "the text is empty: there is nothing to learn from"),
         ("a", None, TrainConfig(), CHAR, "the text has 1 character: too few to keep 10% for validation; "),
         ("ab", None, TrainConfig(), CHAR, FEW_TOKENS.format(1, 1)),
-        ("a\nb\n ", None, TrainConfig(), TokenizerConfig("word", split="whitespace"), FEW_TOKENS.format(4, 0)),
+        ("word\n \n\n", " ", TrainConfig(), TokenizerConfig("word", split="whitespace"), FEW_TOKENS.format(4, 0)),
         ("word word", " ", TrainConfig(), TokenizerConfig("word", split="whitespace"), FEW_TOKENS.format(2, 0)),
         ("ann\n\n", None, LINES, CHAR, "the text has 1 line that is not blank: too few to keep 1 for validation; "),
         (" \n\n", "a\n", LINES, CHAR, "the text has blank lines only: --lines needs lines to learn from"),
