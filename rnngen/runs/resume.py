@@ -116,12 +116,15 @@ def _check_files(paths: Sequence[str], valid: Path | None) -> None:
 
 
 def _check_same_split(request: Request, record: dict[str, Any], resume_path: Path) -> None:
-    """Raises CheckpointError for a run whose text was divided by an older rule: its windows would be other ones."""
+    """Raises CheckpointError for a run whose text was divided by an older rule: its windows would be other ones.
+
+    Its model has seen all but the end of the text. So only the end can show whether it gets better.
+    """
     is_named = "valid_part" in record["job"]["config"]
     if not (is_named or request.training.lines or request.valid):
         raise CheckpointError(
             f"{resume_path} is of an older rnngen, which took other text to validate on: "
-            f"go on with that one{_or_anew(request)}"
+            f"go on with that one{_or_anew(request, ' --valid-part last')}"
         )
 
 
@@ -139,8 +142,8 @@ def _check_same(request: Request, record: dict[str, Any], dataset: Dataset) -> N
             )
 
 
-def _or_anew(request: Request) -> str:
-    return f", or start anew with --init-from {request.output} -o NAME" if request.output.exists() else ""
+def _or_anew(request: Request, options: str = "") -> str:
+    return f", or start anew with --init-from {request.output}{options} -o NAME" if request.output.exists() else ""
 
 
 def _open_log(keeper: Keeper) -> EventLog:

@@ -244,7 +244,7 @@ def test_a_run_of_an_older_rnngen_goes_on_only_if_its_validation_text_is_the_sam
         next(resume(str(output), text=PLAY))
     assert str(error.value) == (
         f"{resume_path} is of an older rnngen, which took other text to validate on: go on with that one, "
-        f"or start anew with --init-from {output} -o NAME"
+        f"or start anew with --init-from {output} --valid-part last -o NAME"
     )
 
 
