@@ -32,7 +32,7 @@ class Reading:
 
     def opened(self, index: int, file: BinaryIO) -> None:
         """A file of the sequence is going to be read."""
-        self._sizes[index] = _size_behind(file)
+        self._sizes[index] = _size_of(file.fileno())
         self._before, self._position = sum(size or 0 for size in self._sizes[:index]), 0
         self._is_typed = self._is_typed or file.isatty()
 
@@ -74,10 +74,10 @@ def _shown(path: str) -> str:
     return "standard input" if path == "-" else Path(path).name
 
 
-def _size_of(path: str) -> int | None:
-    return os.path.getsize(path) if os.path.isfile(path) else None
-
-
-def _size_behind(file: BinaryIO) -> int | None:
-    found = os.fstat(file.fileno())
+def _size_of(file: str | int) -> int | None:
+    """The size of a path or a descriptor; None of a pipe, and of a file that is gone, as who opens it says."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -234,6 +234,17 @@ def test_a_named_pipe_can_be_read_again(tmp_path: Path) -> None:
 # Files that change
 
 
+def test_a_file_that_is_removed_while_it_is_looked_at_is_said_to_be_removed(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(b"one\n")
+    text = FileText([path])
+    os.unlink(path)
+    monkeypatch.setattr(os.path, "isfile", lambda path: True)  # as it was a moment before
+    with pytest.raises(DataError, match=f"^{path} was removed while it was read: put it back and start again$"):
+        whole(text)
+
+
 @pytest.mark.parametrize("name", ["text.txt", "text.gz"])
 @pytest.mark.parametrize(
     ("change", "message"),
