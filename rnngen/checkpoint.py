@@ -78,10 +78,7 @@ def tokenizer_parts(tokenizer: Tokenizer) -> tuple[dict[str, Any], dict[str, npt
 def load(path: Path) -> Checkpoint:
     """Read and check a file that `save` wrote. Raises CheckpointError with the reason."""
     with tensor_file.open_tensor_file(path, FORMAT, FORMAT_VERSION, "checkpoint") as file:
-        try:
-            config = ModelConfig.from_dict(file.record("model"))
-        except ConfigError as error:
-            raise file.broken(str(error)) from None
+        config = _read_config(file)
         weights = _read_weights(file, config)
         tokenizer = read_tokenizer(file, config)
         training, history = file.record("training"), file.record("history")
@@ -125,10 +122,7 @@ class Summary:
 def summarize(path: Path) -> Summary:
     """What a checkpoint is, without reading its weights. Raises CheckpointError."""
     with tensor_file.open_tensor_file(path, FORMAT, FORMAT_VERSION, "checkpoint") as file:
-        try:
-            config = ModelConfig.from_dict(file.record("model"))
-        except ConfigError as error:
-            raise file.broken(str(error)) from None
+        config = _read_config(file)
         tokenizer, training = file.record("tokenizer"), file.record("training")
         if not isinstance(tokenizer, dict) or not isinstance(training, dict):
             raise file.broken("its records have another form")
@@ -177,6 +171,13 @@ def read_tokenizer(file: TensorFile, config: ModelConfig) -> Tokenizer:
     try:
         return levels.from_parts(file.record("tokenizer"), vocabulary, config.vocab_size)
     except TokenizerError as error:
+        raise file.broken(str(error)) from None
+
+
+def _read_config(file: TensorFile) -> ModelConfig:
+    try:
+        return ModelConfig.from_dict(file.record("model"))
+    except ConfigError as error:
         raise file.broken(str(error)) from None
 
 

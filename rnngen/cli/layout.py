@@ -24,7 +24,7 @@ def terminal_width() -> int:
 
 def wrapped(text: str, width: int, indent: int = 0) -> str:
     """A line as lines of at most `width` columns; no word is cut. All but the first are indented."""
-    import textwrap  # slow to import, for a start of the program that needs it not
+    import textwrap  # slow to import, and most commands wrap nothing
 
     return textwrap.fill(
         text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False

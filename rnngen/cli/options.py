@@ -16,21 +16,22 @@ from rnngen.checks import LARGE, SMALL
 from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel, TrainConfig
 from rnngen.errors import ConfigError, DataError, brief
 from rnngen.runs.repeat import NO_ORDERS
+from rnngen.storage import checkpoint_paths
 
 
 def model_names(incomplete: str) -> list[str]:
-    """For the completion of a shell: names in ./checkpoints that start so; none for a path, which the shell knows."""
-    from rnngen.storage.checkpoint_paths import FOLDER, SUFFIX, newest_first
-
-    names = (path.name.removesuffix(SUFFIX) for path in newest_first(FOLDER))
-    return [name for name in names if name.startswith(incomplete)]
+    """Names of models that start so, for the completion in a shell. A path gets none: the shell completes it."""
+    return _names_in_folder(incomplete, checkpoint_paths.SUFFIX)
 
 
 def run_names(incomplete: str) -> list[str]:
     """The same of the runs that can be resumed."""
-    from rnngen.storage.checkpoint_paths import FOLDER, RESUME_SUFFIX, newest_first
+    return _names_in_folder(incomplete, checkpoint_paths.RESUME_SUFFIX)
 
-    names = (path.name.removesuffix(RESUME_SUFFIX) for path in newest_first(FOLDER, RESUME_SUFFIX))
+
+def _names_in_folder(incomplete: str, suffix: str) -> list[str]:
+    found = checkpoint_paths.newest_first(checkpoint_paths.FOLDER, suffix)
+    names = (path.name.removesuffix(suffix) for path in found)
     return [name for name in names if name.startswith(incomplete)]
 
 

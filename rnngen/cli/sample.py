@@ -160,7 +160,8 @@ def sample(
         end_with_the_pipe()
     loaded = models.load(model, device=device, say=console.note)
     start = _encode_prompt(loaded, text, on_unknown, console)
-    _note_escapes(loaded.tokenizer, [prompt, separator, *(stop or [])], console)
+    for sentence in escapes.doubtful_escapes([prompt, separator, *(stop or [])], loaded.tokenizer):
+        console.note(sentence)
     if next is not None:
         _write_next(loaded, text, on_unknown, next, json)
         return
@@ -195,14 +196,6 @@ def _encode_prompt(loaded: models.Model, text: str, on_unknown: OnUnknown, conso
     unknowns.add(encoded.read)
     console.note(unknowns.note("the prompt", on_unknown))
     return encoded
-
-
-def _note_escapes(tokenizer: Tokenizer, arguments: list[str | None], console: Console) -> None:
-    """Say what `\\temp` means, where the model has a backslash that may have been meant."""
-    if any(tokenizer.unknowns("\\")):
-        return
-    for argument in arguments:
-        console.note(escapes.doubtful_escape(argument or "") or "")
 
 
 def _note_settings(config: SampleConfig, tokenizer: Tokenizer, console: Console) -> None:

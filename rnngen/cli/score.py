@@ -170,5 +170,5 @@ def _note_prefix(tokenizer: Tokenizer, prefix: str, on_unknown: OnUnknown, conso
     from rnngen.evaluate.continuations import prefix_unknowns
 
     console.note(prefix_unknowns(tokenizer, escapes.model_text(prefix), on_unknown).note("the prefix", on_unknown))
-    if not any(tokenizer.unknowns("\\")):
-        console.note(escapes.doubtful_escape(prefix) or "")
+    for sentence in escapes.doubtful_escapes([prefix], tokenizer):
+        console.note(sentence)

@@ -19,7 +19,7 @@ from rnngen.models import Model
 from rnngen.printable import plural
 from rnngen.storage.json_lines import json_line
 from rnngen.text.streams import Lines
-from rnngen.text.unpacking import shown
+from rnngen.text.unpacking import of_file
 from rnngen.tokenizers.unknowns import Unknowns
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def _counted(blocks: Iterable[list[ScoredLine]], unknowns: Unknowns) -> Iterator
     """The same blocks; unknown symbols are counted in every line, whether it is chosen or not."""
     for block in blocks:
         for line in block:
-            of_file = f" of {shown(line.file)}" if line.file else ""
-            unknowns.add(line.encoded, f" of line {line.number}{of_file}")
+            unknowns.add(line.encoded, f" of line {line.number}{of_file(line.file)}")
         yield block
 
 

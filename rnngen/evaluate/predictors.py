@@ -28,7 +28,7 @@ from rnngen.evaluate.interpolation import Mixture, Tuned, mix, tune_weight
 from rnngen.evaluate.measures import LineSums, Logprobs, Measured, sum_lines
 from rnngen.evaluate.scored_lines import in_blocks
 from rnngen.text.corpus import FileText, line_blocks_of
-from rnngen.text.unpacking import shown
+from rnngen.text.unpacking import of_file, shown
 from rnngen.tokenizers.base import Ids, Text, Tokenizer, encode_known
 from rnngen.tokenizers.unknowns import Unknowns, emptiness
 
@@ -145,8 +145,8 @@ def _measure_together(group: Sequence[Predictor], text: Text, on_unknown: OnUnkn
             sums=own,
             unknowns=all_unknowns,
             files=tuple(
-                whole(sums=of_file, unknowns=unknown, file=name)
-                for name, of_file, unknown in zip(names, of_files, unknowns, strict=False)
+                whole(sums=of_one, unknowns=unknown, file=name)
+                for name, of_one, unknown in zip(names, of_files, unknowns, strict=False)
             ),
         )
         for own, of_files in zip(sums, sums_of_files, strict=True)
@@ -232,19 +232,20 @@ def _parts(
     names = _file_names(text)
     by_file = text.chunks_by_file() if isinstance(text, FileText) else ((0, chunk) for chunk in text.chunks())
     for file, found in itertools.groupby(by_file, key=operator.itemgetter(0)):
-        name = shown(names[file]) if names else None
+        path = names[file] if names else None
         chunks = (chunk for _, chunk in found)
-        parts = (_chunks if state == "carry" else _whole_lines)(tokenizer, chunks, on_unknown, unknowns[file], name)
+        parts = (_chunks if state == "carry" else _whole_lines)(tokenizer, chunks, on_unknown, unknowns[file], path)
         yield from (_Part(lines, ids, file) for lines, ids in parts)
 
 
 def _chunks(
-    tokenizer: Tokenizer, chunks: Iterator[str], on_unknown: OnUnknown, unknowns: Unknowns, name: str | None
+    tokenizer: Tokenizer, chunks: Iterator[str], on_unknown: OnUnknown, unknowns: Unknowns, path: str | None
 ) -> Iterator[tuple[list[str], Ids]]:
     n_chars = 0
+    name = shown(path) if path else "the text"
     for chunk in chunks:
-        encoded = encode_known(tokenizer, chunk, on_unknown, name or "the text", n_chars)
-        unknowns.add(encoded, f" of {name}" if name else "")
+        encoded = encode_known(tokenizer, chunk, on_unknown, name, n_chars)
+        unknowns.add(encoded, of_file(path))
         n_chars += len(chunk)
         *ended, rest = encoded.known_text.split("\n")
         is_whole = chunk.endswith("\n")  # else its last line goes on, though nothing in it may be known
@@ -272,17 +273,17 @@ def _copies(parts: Iterator[_Part], n: int) -> list[Iterator[_Part]]:
 
 
 def _whole_lines(
-    tokenizer: Tokenizer, chunks: Iterator[str], on_unknown: OnUnknown, unknowns: Unknowns, name: str | None
+    tokenizer: Tokenizer, chunks: Iterator[str], on_unknown: OnUnknown, unknowns: Unknowns, path: str | None
 ) -> Iterator[tuple[list[str], Ids]]:
-    numbers = itertools.count(1)
-    of_file = f" of {name}" if name else ""
+    numbers, where = itertools.count(1), of_file(path)
     newline = np.array([tokenizer.newline_id], np.int32)
-    for block in in_blocks(line_blocks_of(chunks, name)):
+    for block in in_blocks(line_blocks_of(chunks, path)):
         lines: list[str] = []
         ids: list[Ids] = []
         for number, line in zip(numbers, block, strict=False):
-            encoded = encode_known(tokenizer, line.removesuffix("\n"), on_unknown, f"line {number}{of_file}")
-            unknowns.add(encoded, f" of line {number}{of_file}")
+            place = f"line {number}{where}"
+            encoded = encode_known(tokenizer, line.removesuffix("\n"), on_unknown, place)
+            unknowns.add(encoded, f" of {place}")
             lines.append(encoded.known_text + "\n")
             ids += [encoded.ids, newline]
         yield lines, np.concatenate(ids)

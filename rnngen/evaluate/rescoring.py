@@ -19,7 +19,7 @@ from rnngen.evaluate.scored_lines import in_blocks
 from rnngen.printable import visible
 from rnngen.text.nbest import Hypothesis, check_feature, parse
 from rnngen.text.streams import Lines
-from rnngen.text.unpacking import shown
+from rnngen.text.unpacking import of_file
 from rnngen.tokenizers.base import Encoded, Tokenizer, encode_known
 from rnngen.tokenizers.unknowns import Unknowns
 
@@ -181,7 +181,7 @@ class _Parser:
 
     def start(self, file: str | None) -> None:
         """The next lines are those of another file."""
-        self._of_file = f" of {shown(file)}" if file else ""
+        self._of_file = of_file(file)
         self._n_lines = 0
         self._previous: Hypothesis | None = None
 

@@ -21,7 +21,7 @@ from rnngen.engine.scoring import network_reader, perplexity
 from rnngen.errors import ConfigError, brief
 from rnngen.evaluate.continuations import Continuations
 from rnngen.text.streams import Lines
-from rnngen.text.unpacking import shown
+from rnngen.text.unpacking import of_file
 from rnngen.text.word_spans import line_words
 from rnngen.tokenizers.base import Encoded, Tokenizer, encode_known
 from rnngen.tokenizers.symbols import NEWLINE
@@ -285,11 +285,10 @@ def score_files(
     """
     score = _scorer(network, tokenizer, on_unknown, boundaries)
     for file, arriving in files:
-        numbers = itertools.count(1)
-        of_file = f" of {shown(file)}" if file else ""
+        numbers, where = itertools.count(1), of_file(file)
         for block in in_blocks(arriving, len(boundaries.prefix)):
             numbered = [(next(numbers), line.removesuffix("\n")) for line in block]
-            scored = score([(text, f"line {number}{of_file}") for number, text in numbered])
+            scored = score([(text, f"line {number}{where}") for number, text in numbered])
             yield [
                 ScoredLine(
                     number=number,

@@ -20,7 +20,7 @@ from rnngen import work
 from rnngen.errors import ConfigError, DataError, brief
 from rnngen.text.decoding import Say, decoded, normalized, nul_error, once
 from rnngen.text.reading import Reading
-from rnngen.text.unpacking import READ_BYTES, reads, shown, text_bytes
+from rnngen.text.unpacking import READ_BYTES, of_file, reads, shown, text_bytes
 from rnngen.tokenizers.base import Text
 
 LONGEST_CHUNK = 1 << 18  # characters of several lines
@@ -92,7 +92,7 @@ class FileText:
         blocks = (
             (index, lines)
             for index, path in enumerate(self.paths)
-            for lines in line_blocks_of(self._pieces_of(index, reading), shown(path) if len(self.paths) > 1 else None)
+            for lines in line_blocks_of(self._pieces_of(index, reading), path if len(self.paths) > 1 else None)
         )
         return reading.follow(blocks, lambda found: sum(map(len, found[1])))
 
@@ -248,11 +248,11 @@ def _end_of_chunk(text: str, start: int) -> int:
     return max(text.rfind(" ", start + 1, start + LONGEST_LINE), 0) or start + LONGEST_LINE
 
 
-def line_blocks_of(chunks: Iterator[str], name: str | None = None) -> Iterator[list[str]]:
+def line_blocks_of(chunks: Iterator[str], path: str | None = None) -> Iterator[list[str]]:
     """Whole lines with their line breaks, however the chunks are cut.
 
     Args:
-        name: of the text, where an error must say it.
+        path: of the text, where an error must name it.
 
     Raises:
         DataError: a line is longer than `LONGEST_LINE`. It is raised before the rest of the line is read, and after
@@ -266,17 +266,17 @@ def line_blocks_of(chunks: Iterator[str], name: str | None = None) -> Iterator[l
         if lines:
             lines[0] = "".join([*parts[:-1], lines[0]])
             del parts[:-1]
-            yield from _short_enough(lines, n_lines, name)
+            yield from _short_enough(lines, n_lines, path)
             n_lines += len(lines)
             n_chars = 0
         n_chars += len(parts[-1])
         if n_chars > LONGEST_LINE:
-            raise _too_long(n_lines + 1, name)
+            raise _too_long(n_lines + 1, path)
     if any(parts):
         yield ["".join(parts)]
 
 
-def _short_enough(lines: list[str], n_before: int, name: str | None) -> Iterator[list[str]]:
+def _short_enough(lines: list[str], n_before: int, path: str | None) -> Iterator[list[str]]:
     """The lines in one block. Raises DataError for one that is too long, after giving those before it."""
     if max(map(len, lines)) <= LONGEST_LINE + 1:  # with its line break
         yield lines
@@ -284,14 +284,13 @@ def _short_enough(lines: list[str], n_before: int, name: str | None) -> Iterator
     place = next(place for place, line in enumerate(lines) if len(line) > LONGEST_LINE + 1)
     if place:
         yield lines[:place]
-    raise _too_long(n_before + place + 1, name)
+    raise _too_long(n_before + place + 1, path)
 
 
-def _too_long(number: int, name: str | None) -> DataError:
-    of_text = f" of {name}" if name else ""
+def _too_long(number: int, path: str | None) -> DataError:
     return DataError(
-        f"line {number}{of_text} has more than {LONGEST_LINE:,} characters, too many where each line is taken as a "
-        "whole: break it into shorter ones (fold -s does); perplexity, and train without --lines, take lines of any "
+        f"line {number}{of_file(path)} has more than {LONGEST_LINE:,} characters, too many where each line is taken as "
+        "a whole: break it into shorter ones (fold -s does); perplexity, and train without --lines, take lines of any "
         "length"
     )
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnngen.tokenizers.base import Tokenizer
 
 RULE = r"\n is a line break, \t a tab, \r CR, \0 NUL, and \\ a backslash"  # for the help of options
 _CHARACTERS = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
@@ -55,3 +60,10 @@ def doubtful_escape(argument: str) -> str | None:
             word = found[0] + rest[0]
             return f"{word} starts with {name}: write \\{word} for a backslash"
     return None
+
+
+def doubtful_escapes(arguments: Iterable[str | None], tokenizer: Tokenizer) -> list[str]:
+    """The sentences of `doubtful_escape`, where the model has a backslash that may have been meant."""
+    if any(tokenizer.unknowns("\\")):
+        return []
+    return [sentence for argument in arguments if argument and (sentence := doubtful_escape(argument))]

@@ -23,7 +23,7 @@ class StopFilter:
     """
 
     def __init__(self, stops: Sequence[str], keep: bool = False) -> None:
-        self._stops = tuple(stop.replace("\r\n", "\n") for stop in stops)
+        self._stops = _as_read(stops)
         self._keep = keep
         self.held = ""
         self.found: str | None = None
@@ -55,6 +55,11 @@ class StopFilter:
         return held
 
 
+def _as_read(stops: Sequence[str]) -> tuple[str, ...]:
+    """With line ends as the texts have that a model reads."""
+    return tuple(stop.replace("\r\n", "\n") for stop in stops)
+
+
 def _overlap(text: str, stop: str) -> int:
     """Length of the longest suffix of `text` that is a prefix of `stop`."""
     return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if stop.startswith(text[-size:])), 0)
@@ -69,7 +74,7 @@ def never_met(stops: Sequence[str], tokenizer: Tokenizer) -> list[str]:
     the stop string 'a!' will not come: no symbol of the model has '!' in it
     the stop string 'abb' will not come: 'b' ends the text before it
     """
-    stops = [stop.replace("\r\n", "\n") for stop in stops]
+    stops = _as_read(stops)
     reasons = [(stop, _missing_from(tokenizer, stop) or _ended_before(stop, stops)) for stop in stops]
     return [f"the stop string '{escape(stop)}' will not come: {reason}" for stop, reason in reasons if reason]
 

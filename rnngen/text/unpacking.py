@@ -48,6 +48,11 @@ def shown(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
+def of_file(path: str | None) -> str:
+    """What a message adds to a place: ` of NAME`; nothing where the file needs no name."""
+    return f" of {shown(path)}" if path else ""
+
+
 def reads(file: BinaryIO, name: str) -> Iterator[bytes]:
     """What each read gives. After the end nothing is read: at a terminal that would wait for a second Ctrl-D."""
     read = getattr(file, "read1", file.read)  # `read` of a buffered file would wait for more than there is
