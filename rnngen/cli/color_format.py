@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 from rnngen.cli.heat_map import (
     DOTTED_CIRCLE,
@@ -15,7 +14,7 @@ from rnngen.cli.heat_map import (
     pieces_of,
     wants_colors,
 )
-from rnngen.cli.layout import terminal_width
+from rnngen.cli.layout import columns_of, terminal_width
 from rnngen.cli.score_formats import Writer
 from rnngen.engine.language_model import LanguageModel
 from rnngen.evaluate.alternatives import SurprisingToken, surprising_tokens
@@ -52,22 +51,26 @@ class Colored(Writer):
         if self._n_alternatives is None:
             return painted
         surprising = surprising_tokens(self._network, line, self._n_alternatives)
-        return painted + "".join(map(partial(alternatives_row, line.text), surprising))
+        return painted + "".join(alternatives_row(line.text, token, self._width) for token in surprising)
 
 
-def alternatives_row(text: str, token: SurprisingToken) -> str:
+def alternatives_row(text: str, token: SurprisingToken, width: int = 80) -> str:
     """A surprising token and what is likelier: `     20  shall ring a 'g' 7.1 bits, likelier: 'n' 16 %`.
 
     Args:
         text: of the line.
+        width: of the terminal, in columns; what is likelier goes on under the token.
     """
     cells = cells_of(text[max(0, token.start - CONTEXT_CHARS) : token.start], None)
     before = " " * (CONTEXT_CHARS - sum(cell.width for cell in cells)) + "".join(cell.shown for cell in cells)
     named = _quoted(token.text if token.token == UNK else token.token)
-    likelier = ", ".join(f"{_quoted(other)} {_percent(probability)}" for other, probability in token.likelier)
-    return f"{token.number:>{LEAST_GUTTER}} {before} {named} {token.surprisal_bits:.1f} bits, " + (
-        f"likelier: {likelier}\n" if likelier else "nothing is likelier\n"
-    )
+    likelier = [f"{_quoted(other)} {_percent(probability)}" for other, probability in token.likelier]
+    rows = [f"{token.number:>{LEAST_GUTTER}} {before} {named} {token.surprisal_bits:.1f} bits,"]
+    for part in [f"likelier: {likelier[0]}", *likelier[1:]] if likelier else ["nothing is likelier"]:
+        if columns_of(rows[-1]) + len(" ,") + columns_of(part) > width:
+            rows.append(" " * (LEAST_GUTTER + CONTEXT_CHARS + 1))
+        rows[-1] += f" {part},"
+    return "\n".join(rows).removesuffix(",") + "\n"
 
 
 def _quoted(token: str) -> str:

@@ -22,6 +22,15 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((width or 80, 24)).columns
 
 
+def columns_of(text: str) -> int:
+    """How many columns a terminal shows a text in: two for a Chinese character, none for a mark on a letter."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def wrapped(text: str, width: int, indent: int = 0) -> str:
     """A line as lines of at most `width` columns; no word is cut. All but the first are indented."""
     import textwrap  # slow to import, and most commands wrap nothing
@@ -47,7 +56,7 @@ def aligned(rows: Sequence[Sequence[str]], width: int, first: Callable[[str, int
             B
     nats  1.5
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
     return "\n".join(_block(rows, widths, numbers, width, first) for numbers in _blocks(widths, width))
 
 
@@ -60,12 +69,16 @@ def _block(
 ) -> str:
     lines = []
     for row in rows:
-        cells = [row[number].rjust(widths[number]) for number in numbers]
+        cells = [_padded(row[number], widths[number], str.rjust) for number in numbers]
         if widths[0] + GAP + widths[numbers[0]] <= width:
-            lines.append((" " * GAP).join([first(row[0], widths[0]), *cells]))
+            lines.append((" " * GAP).join([_padded(row[0], widths[0], first), *cells]))
         else:
             lines += [line for line in (row[0], " " * GAP + cells[0]) if line.strip()]
     return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _padded(cell: str, width: int, justify: Callable[[str, int], str]) -> str:
+    return justify(cell, width + len(cell) - columns_of(cell))
 
 
 def _blocks(widths: Sequence[int], width: int) -> Iterator[list[int]]:

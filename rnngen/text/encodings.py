@@ -51,6 +51,10 @@ def about_bytes(head: bytes, encoding: str, error: UnicodeDecodeError | None = N
         return "name its encoding with --encoding"
     if at_end and error.reason in _CUT:
         return "the text was cut inside a character, as head -c does: leave out its last bytes"
+    if b"\0" in error.object and error.encoding == "utf-8":
+        return (
+            "there are NULs near it, so a binary file may be in the text, as find . | xargs cat takes all: leave it out"
+        )
     if error.encoding == "utf-8":
         if _is_mostly_utf8(error.object):
             return "the rest is UTF-8: iconv -c -f utf-8 -t utf-8 leaves out the bytes that are not"
@@ -120,4 +124,6 @@ def _examples(data: bytes) -> str:
     high = [byte for byte in data if byte >= 0x80]
     if not _UNUSED_IN_CP1252.isdisjoint(high) or len(high) > _MOST_ACCENTS * len(data):
         return "cp1251, gb18030, shift_jis or cp850"
-    return "--encoding cp1252" if any(byte < 0xA0 for byte in high) else "--encoding latin-1"
+    if any(byte < 0xA0 for byte in high):
+        return "--encoding cp1252 (cp1250 for Czech or Polish, cp1254 for Turkish)"
+    return "--encoding latin-1 (iso8859-2 for Czech or Polish, iso8859-9 for Turkish)"

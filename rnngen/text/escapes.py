@@ -13,6 +13,7 @@ RULE = r"\n is a line break, \t a tab, \r CR, \0 NUL, and \\ a backslash"  # for
 _CHARACTERS = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
 _ESCAPE_OF = {character: f"\\{name}" for name, character in _CHARACTERS.items()}
 _ESCAPE = re.compile(r"\\([ntr0\\])")
+_WORD = re.compile("[a-z0-9]*[a-z][a-z0-9]*")  # of small letters, as macros and molecules (`\\n1ccnc1`) have them
 _NAMES = {"n": "a line break", "t": "a tab", "r": "CR"}
 
 
@@ -49,13 +50,13 @@ def doubtful_escape(argument: str) -> str | None:
     r"""What an argument means and may not have meant: `\t` and `\n` are also the start of `\temp` and `\new`.
 
     Returns:
-        A sentence; None where no escape is followed by a small letter.
+        A sentence; None where no escape is followed by a word of small letters.
 
     >>> doubtful_escape(r"\temp")
     '\\temp starts with a tab: write \\\\temp for a backslash'
     """
     for found in _ESCAPE.finditer(argument):
-        name, rest = _NAMES.get(found[1]), re.match("[a-z]+", argument[found.end() :])
+        name, rest = _NAMES.get(found[1]), _WORD.match(argument, found.end())
         if name and rest:
             word = found[0] + rest[0]
             return f"{word} starts with {name}: write \\{word} for a backslash"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnngen.printable import escaped
 from rnngen.text.escapes import escape
 from rnngen.tokenizers.base import Tokenizer
 
@@ -76,7 +77,7 @@ def never_met(stops: Sequence[str], tokenizer: Tokenizer) -> list[str]:
     """
     stops = _as_read(stops)
     reasons = [(stop, _missing_from(tokenizer, stop) or _ended_before(stop, stops)) for stop in stops]
-    return [f"the stop string '{escape(stop)}' will not come: {reason}" for stop, reason in reasons if reason]
+    return [f"the stop string {_quoted(stop)} will not come: {reason}" for stop, reason in reasons if reason]
 
 
 def _missing_from(tokenizer: Tokenizer, stop: str) -> str | None:
@@ -87,9 +88,13 @@ def _missing_from(tokenizer: Tokenizer, stop: str) -> str | None:
     if tokenizer.level == "word":
         drawn.append(" ")  # which words imply
     missing = next((symbol for symbol in unknown if not any(symbol in token for token in drawn)), None)
-    return missing and f"no symbol of the model has '{escape(missing)}' in it"
+    return missing and f"no symbol of the model has {_quoted(missing)} in it"
 
 
 def _ended_before(stop: str, stops: Sequence[str]) -> str | None:
     before = next((other for other in stops if other in stop and stop.index(other) + len(other) < len(stop)), None)
-    return before and f"'{escape(before)}' ends the text before it"
+    return before and f"{_quoted(before)} ends the text before it"
+
+
+def _quoted(text: str) -> str:
+    return f"'{escaped(escape(text))}'"

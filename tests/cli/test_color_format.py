@@ -8,11 +8,11 @@ from rnngen.cli.color_format import alternatives_row
 from rnngen.evaluate.alternatives import SurprisingToken
 
 
-def row(line: str, /, **changes) -> str:
+def row(line: str, /, width: int = 80, **changes) -> str:
     token = SurprisingToken(
         **{"number": 2, "start": 1, "token": "b", "text": "b", "surprisal_bits": 2.32, "likelier": ()} | changes
     )
-    return alternatives_row(line, token)
+    return alternatives_row(line, token, width)
 
 
 def test_a_row_has_the_place_the_text_before_the_token_its_bits_and_what_is_likelier():
@@ -22,6 +22,17 @@ def test_a_row_has_the_place_the_text_before_the_token_its_bits_and_what_is_like
     assert row("abc", number=4, start=3, token="\n", text="\n", surprisal_bits=4.06, likelier=(("a", 0.3),)) == (
         "      4          abc '\\n' 4.1 bits, likelier: 'a' 30 %\n"
     )
+
+
+def test_a_row_goes_on_under_the_token_where_the_terminal_ends():
+    likelier = (("どこ", 0.3), ("b", 0.2), ("c", 0.1))
+    folded = (
+        "      2            a 'b' 2.3 bits, likelier: 'どこ' 30 %,\n"
+        "                     'b' 20 %, 'c' 10 %\n"
+    )  # fmt: skip
+    assert row("abc", 57, likelier=likelier) == row("abc", 66, likelier=likelier) == folded
+    assert row("abc", 67, likelier=likelier).count("\n") == 2
+    assert row("abc", 77, likelier=likelier).count("\n") == 1
 
 
 @pytest.mark.parametrize(("probability", "shown"), [(0.9951, "100 %"), (0.0996, "10 %"), (0.00099, "<0.1 %")])

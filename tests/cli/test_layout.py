@@ -33,6 +33,11 @@ def test_columns_that_do_not_fit_follow_in_a_block_of_their_own():
     )
 
 
+def test_columns_are_those_of_the_terminal_where_characters_are_wide_or_have_none():
+    rows = [["", "token"], ["1.0", "どこへ"], ["2.0", "ab"], ["3.0", "e\u0301"]]
+    assert aligned(rows, 80) == "      token\n1.0  どこへ\n2.0      ab\n3.0       e\u0301\n"
+
+
 def test_where_no_column_fits_beside_the_first_its_cells_stand_below():
     assert aligned(ROWS, 20) == (
         "  all tokens\n"

@@ -109,6 +109,8 @@ def test_several_files_are_one_text_and_each_starts_on_its_own_line(write: Write
 
 
 NAME_IT = "name the file's encoding with --encoding, for example "
+LATIN = NAME_IT + "--encoding latin-1 (iso8859-2 for Czech or Polish, iso8859-9 for Turkish)"
+WINDOWS = NAME_IT + "--encoding cp1252 (cp1250 for Czech or Polish, cp1254 for Turkish)"
 WAS_CUT = "the text was cut inside a character, as head -c does: leave out its last bytes"
 
 
@@ -116,15 +118,15 @@ WAS_CUT = "the text was cut inside a character, as head -c does: leave out its l
 @pytest.mark.parametrize(
     ("content", "encoding", "byte", "offset", "advice"),
     [
-        (b"abc\xff", "utf-8", "0xFF", 3, NAME_IT + "--encoding latin-1"),
-        (b"\xef\xbb\xbfab\r\n\xe9t\xe9", "utf-8", "0xE9", 7, NAME_IT + "--encoding latin-1"),
+        (b"abc\xff", "utf-8", "0xFF", 3, LATIN),
+        (b"\xef\xbb\xbfab\r\n\xe9t\xe9", "utf-8", "0xE9", 7, LATIN),
         (b"a\r\nb\xc3", "utf-8", "0xC3", 4, WAS_CUT),
-        (b"x" * (READ_BYTES - 1) + b"\xff", "utf-8", "0xFF", READ_BYTES - 1, NAME_IT + "--encoding latin-1"),
-        (b"x" * READ_BYTES + b"\xff", "utf-8", "0xFF", READ_BYTES, NAME_IT + "--encoding latin-1"),
-        (b"x" * (READ_BYTES - 1) + b"\xc3(", "utf-8", "0xC3", READ_BYTES - 1, NAME_IT + "--encoding latin-1"),
-        (b"x" * (READ_BYTES - 2) + b"\r\xe2\x82(", "utf-8", "0xE2", READ_BYTES - 1, NAME_IT + "--encoding cp1252"),
+        (b"x" * (READ_BYTES - 1) + b"\xff", "utf-8", "0xFF", READ_BYTES - 1, LATIN),
+        (b"x" * READ_BYTES + b"\xff", "utf-8", "0xFF", READ_BYTES, LATIN),
+        (b"x" * (READ_BYTES - 1) + b"\xc3(", "utf-8", "0xC3", READ_BYTES - 1, LATIN),
+        (b"x" * (READ_BYTES - 2) + b"\r\xe2\x82(", "utf-8", "0xE2", READ_BYTES - 1, WINDOWS),
         (b"x" * (READ_BYTES - 1) + b"\xe2\x82", "utf-8", "0xE2", READ_BYTES - 1, WAS_CUT),
-        (b"abc\x80", "ascii", "0x80", 3, NAME_IT + "--encoding cp1252"),
+        (b"abc\x80", "ascii", "0x80", 3, WINDOWS),
         ("ab".encode("utf-16") + b"\x00", "utf-16", "0x00", 6, WAS_CUT),
         (b"abcdef\x81\xff", "shift_jis", "0x81", 6, NAME_IT + "cp1251, gb18030, shift_jis or cp850"),
     ],

@@ -97,6 +97,7 @@ def test_a_text_that_would_complete_a_stop_string_is_foreseen() -> None:
     [
         ("char", [r"\temp"], [r"the stop string '\\temp' will not come: no symbol of the model has '\\' in it"]),
         ("char", ["\temp"], [r"the stop string '\temp' will not come: no symbol of the model has '\t' in it"]),
+        ("char", ["\u200e"], [r"the stop string '\u200e' will not come: no symbol of the model has '\u200e' in it"]),
         ("char", ["un"], ["the stop string 'un' will not come: no symbol of the model has 'u' in it"]),
         ("char", ["the\r\n", "bee", "\n"], []),
         ("char", ["\nthe", "\n"], [r"the stop string '\nthe' will not come: '\n' ends the text before it"]),
