@@ -74,7 +74,7 @@ class Logs:
 
 def file_column(file: str | None) -> str:
     """The first column where there are several files, with the tab after it; else nothing."""
-    return "" if file is None else path_field(file) + "\t"
+    return "" if file is None else for_stdout(path_field)(file) + "\t"
 
 
 class Columns(Writer):

@@ -12,9 +12,11 @@ from typing import Any, TextIO, cast
 _CONTROL_PICTURES = 0x2400  # ␀; the others follow in the order of the characters that they show
 _SIGNS: dict[int, str] = {code: chr(_CONTROL_PICTURES + code) for code in range(0x20) if chr(code) not in "\n\t"}
 _SIGNS |= {0x7F: "␡"} | {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
-# These change the direction of the text after them, up to the end of the line. A text in a language that is written
-# from right to left needs them; a message of rnngen that quotes an untrusted name must not be reordered by it.
-_DIRECTION_MARKS = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+# These change the direction of the text beside them, or of all that follows in the line. A text in a language that is
+# written from right to left needs them; a message of rnngen that quotes an untrusted name must not be reordered by it.
+_DIRECTION_MARKS = {
+    code: f"\\u{code:04x}" for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 
 
 def harmless(text: str) -> str:

@@ -29,9 +29,10 @@ def check_mark(head: bytes, name: str, encoding: str) -> None:
     for mark, fitting in _MARKS.items():
         if head.startswith(mark):
             if codecs.lookup(encoding).name not in fitting:
+                convert = "" if mark == codecs.BOM_UTF8 else f", or convert it: iconv -f {fitting[0]} -t utf-8"
                 raise DataError(
                     f"{name} is not {encoding}: it starts with the byte order mark of {fitting[0].upper()}; "
-                    f"read it with --encoding {fitting[0]}"
+                    f"read it with --encoding {fitting[0]}{convert}"
                 )
             return
 

@@ -41,7 +41,7 @@ def test_each_control_character_is_shown_as_a_sign_and_nothing_else_is_changed()
 
 
 def test_a_message_is_read_in_the_order_in_which_it_was_written():
-    turning = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     assert harmless(turning) == turning
     assert harmless_message(f"a{turning}\x1b\n") == "a" + turning.encode("unicode_escape").decode() + "␛\n"
 
@@ -168,6 +168,16 @@ def test_only_a_terminal_gets_signs_for_format_characters(hostile, on_terminal, 
     if arguments != ["tokenize"]:  # characters that are unknown read <unk>
         assert "\\u200c" in shown
     assert "\\\\" not in shown
+
+
+@pytest.mark.parametrize("arguments", [["score"], ["score", "--words"], ["score", "--color"]])
+def test_the_name_of_a_file_in_a_column_is_escaped_on_a_terminal(hostile, on_terminal, arguments):
+    for name in ("a\u202eb", "c"):
+        (hostile / name).write_text("bell\n", "utf-8")
+    code, shown = on_terminal(*arguments, "a\u202eb", "c", "-m", "model.safetensors")
+    assert code == 0
+    assert "\u202e" not in shown
+    assert "a\\u202eb" in shown
 
 
 def test_what_a_process_prints_cannot_take_over_the_terminal(hostile):
