@@ -124,7 +124,10 @@ def _examples(data: bytes) -> str:
     data = data.replace(codecs.BOM_UTF8, b"")
     high = [byte for byte in data if byte >= 0x80]
     if not _UNUSED_IN_CP1252.isdisjoint(high) or len(high) > _MOST_ACCENTS * len(data):
-        return "cp1251, gb18030, shift_jis or cp850"
+        return (
+            "cp1250 for Czech or Polish, cp1251 for Russian, cp1253 for Greek, cp1256 for Arabic or Persian, "
+            "gb18030 for Chinese, shift_jis for Japanese, cp850 for DOS"
+        )
     if any(byte < 0xA0 for byte in high):
         return "--encoding cp1252 (cp1250 for Czech or Polish, cp1254 for Turkish)"
     return "--encoding latin-1 (iso8859-2 for Czech or Polish, iso8859-9 for Turkish)"

@@ -30,6 +30,8 @@ MOST_SENTENCES = 500_000  # of these, at most
 LONGEST_SENTENCE = 2_000  # characters; longer lines are cut for training only
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # of an argument that is not UTF-8; SentencePiece refuses it
 _FIXED_PIECES = 258  # the bytes, the line break and the unknown piece
+# Of a vocabulary whose size nobody chose: beside the fixed pieces and an alphabet there is room for some subwords.
+_FEWEST_PIECES, _MOST_PIECES = 600, 8_000
 
 
 class SubwordTokenizer:
@@ -65,7 +67,7 @@ class SubwordTokenizer:
         # SentencePiece does not say how far it is.
         with work.named("SentencePiece learns the subwords"):
             if vocab_size is None:
-                vocab_size = min(max(n_chars // 400, 320), 8_000)
+                vocab_size = min(max(n_chars // 400, _FEWEST_PIECES), _MOST_PIECES)
                 return cls(_train_downwards(text, share, vocab_size, subword_model))
             return cls(_train(text, share, vocab_size, subword_model))
 

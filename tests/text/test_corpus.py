@@ -110,6 +110,10 @@ def test_several_files_are_one_text_and_each_starts_on_its_own_line(write: Write
 
 NAME_IT = "name the file's encoding with --encoding, for example "
 LATIN = NAME_IT + "--encoding latin-1 (iso8859-2 for Czech or Polish, iso8859-9 for Turkish)"
+OTHERS = (
+    NAME_IT + "cp1250 for Czech or Polish, cp1251 for Russian, cp1253 for Greek, cp1256 for Arabic or Persian, "
+    "gb18030 for Chinese, shift_jis for Japanese, cp850 for DOS"
+)
 WINDOWS = NAME_IT + "--encoding cp1252 (cp1250 for Czech or Polish, cp1254 for Turkish)"
 WAS_CUT = "the text was cut inside a character, as head -c does: leave out its last bytes"
 
@@ -128,7 +132,7 @@ WAS_CUT = "the text was cut inside a character, as head -c does: leave out its l
         (b"x" * (READ_BYTES - 1) + b"\xe2\x82", "utf-8", "0xE2", READ_BYTES - 1, WAS_CUT),
         (b"abc\x80", "ascii", "0x80", 3, WINDOWS),
         ("ab".encode("utf-16") + b"\x00", "utf-16", "0x00", 6, WAS_CUT),
-        (b"abcdef\x81\xff", "shift_jis", "0x81", 6, NAME_IT + "cp1251, gb18030, shift_jis or cp850"),
+        (b"abcdef\x81\xff", "shift_jis", "0x81", 6, OTHERS),
     ],
 )
 def test_undecodable_bytes_are_named_with_file_offset_and_remedy(

@@ -28,8 +28,9 @@ def refusal(path: Path, content: bytes, encoding: str = "utf-8") -> str:
         ("café, naïve\n".encode("latin-1"), "utf-8", "for example --encoding latin-1 (iso8859-2 for Czech or Polish"),
         ("Şimdi ne yapacağız?\n".encode("iso8859-9"), "utf-8", "iso8859-9 for Turkish)"),
         (b"text\n" * 2000 + b"\xa7\r\r\n\0\0\0\0" + b"text\n", "utf-8", "a binary file may be in the text"),
-        ("Привет, это письмо на русском языке.\n".encode("cp1251"), "utf-8", "for example cp1251, gb18030"),
-        (CHINESE.encode("gb18030"), "utf-8", "for example cp1251, gb18030"),
+        ("Привет, это письмо на русском языке.\n".encode("cp1251"), "utf-8", "cp1251 for Russian"),
+        ("این یک متن فارسی است.\n".replace("ی", "ي").encode("cp1256"), "utf-8", "cp1256 for Arabic or Persian"),
+        (CHINESE.encode("gb18030"), "utf-8", "gb18030 for Chinese"),
         (
             PROSE.encode("utf-16"),
             "utf-8",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ def text_of(*chunks: str) -> Any:
     return SimpleNamespace(chunks=lambda: iter(chunks))
 
 
+MARROWMERE = Path(__file__).parents[2] / "corpora" / "marrowmere.txt"
 TEXT = text_of(*(f"the cat number {n} sat on the mat,\n\n  counting {7 * n} mice.\n" for n in range(150)))
 MANY_CHARACTERS = text_of("".join(map(chr, range(0x4E00, 0x4E00 + 300))) + "\n")
 any_text = st.text(
@@ -136,9 +138,16 @@ def test_the_vocabulary_size_asked_for_is_exact_for_bpe_and_a_bound_for_unigram(
 @pytest.mark.parametrize("text", [TEXT, text_of("hello world, hello\n"), text_of("to be or not\u2581to be\n\n\tor\n")])
 def test_without_a_size_the_vocabulary_is_as_large_as_a_small_text_allows(text: Any, model: Any) -> None:
     tokenizer = SubwordTokenizer.build(text, None, model)
-    assert tokenizer.vocab_size <= 320
+    assert tokenizer.vocab_size <= 600
     whole = "".join(text.chunks())
     assert tokenizer.decode(tokenizer.encode(whole)) == whole
+
+
+def test_without_a_size_the_tokens_of_a_small_text_are_longer_than_characters() -> None:
+    text = MARROWMERE.read_text("utf-8")[:40_000]
+    tokenizer = SubwordTokenizer.build(text_of(text), None, "bpe")
+    assert tokenizer.vocab_size == 600
+    assert len(text) / len(tokenizer.encode(text)) > 2
 
 
 @pytest.mark.parametrize("model", ["unigram", "bpe"])
