@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rnngen.cli import options
-from rnngen.cli.output import Console, end_with_the_pipe, table
+from rnngen.cli.output import Console, end_with_the_pipe, for_stdout, path_field, table
 from rnngen.errors import CheckpointError
-from rnngen.printable import escaped, plural
+from rnngen.printable import plural
 from rnngen.storage.checkpoint_paths import FOLDER
 from rnngen.storage.json_lines import json_line
 
@@ -50,7 +50,8 @@ def _record(one: Summary) -> dict[str, Any]:
 
 def _cells(one: Summary, grouped: bool = False) -> list[str]:
     losses = ("-" if loss is None else f"{loss:.4f}" for loss in (one.valid_loss_nats, one.valid_bits_per_char))
-    return [escaped(one.name), escaped(one.level), f"{one.n_parameters:{',' if grouped else ''}}", *losses]
+    field = for_stdout(path_field)
+    return [field(one.name), field(one.level), f"{one.n_parameters:{',' if grouped else ''}}", *losses]
 
 
 def _moment(seconds: float) -> str:

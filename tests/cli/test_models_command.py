@@ -79,3 +79,10 @@ def test_the_library_lists_the_same(three):
     assert len(said) == 1
     assert [one.name for one in library.checkpoints()] == ["word", "char"]
     assert library.load(library.checkpoints()[1].name).tokenizer.level == "char"
+
+
+def test_a_name_goes_to_a_pipe_as_it_is_and_to_a_terminal_with_escapes(rnngen, three, monkeypatch):
+    (three / "char.safetensors").rename(three / "日本 \x1b[31m\u202e.safetensors")
+    assert rnngen("models", "-q").rows[-1][0] == "日本 \x1b[31m\u202e"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert "日本 \\x1b[31m\\u202e" in rnngen("models", "-q").out
