@@ -20,7 +20,7 @@ from rnngen.engine.language_model import LanguageModel
 from rnngen.evaluate.alternatives import SurprisingToken, surprising_tokens
 from rnngen.evaluate.scored_lines import ScoredLine
 from rnngen.printable import escaped, visible
-from rnngen.tokenizers.symbols import UNK
+from rnngen.tokenizers.symbols import LONGEST_SHOWN, UNK
 
 CONTEXT_CHARS = 12
 
@@ -75,7 +75,7 @@ def alternatives_row(text: str, token: SurprisingToken, width: int = 80) -> str:
 
 def _quoted(token: str) -> str:
     circle = DOTTED_CIRCLE if is_combining(token[:1]) else ""  # else the mark would stand on the quotation mark
-    return f"'{circle}{visible(token)}'"
+    return f"'{circle}{visible(token[:LONGEST_SHOWN])}'" + "…" * (len(token) > LONGEST_SHOWN)
 
 
 def _percent(probability: float) -> str:

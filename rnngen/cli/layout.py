@@ -68,9 +68,11 @@ def _block(
     first: Callable[[str, int], str],
 ) -> str:
     lines = []
+    beside = widths[0] + GAP + widths[numbers[0]] <= width
     for row in rows:
-        cells = [_padded(row[number], widths[number], str.rjust) for number in numbers]
-        if widths[0] + GAP + widths[numbers[0]] <= width:
+        # A cell wider than the terminal does not move the others out of sight.
+        cells = [_padded(row[number], min(widths[number], width - GAP), str.rjust) for number in numbers]
+        if beside:
             lines.append((" " * GAP).join([_padded(row[0], widths[0], first), *cells]))
         else:
             lines += [line for line in (row[0], " " * GAP + cells[0]) if line.strip()]

@@ -51,6 +51,11 @@ def test_a_combining_mark_does_not_stand_on_its_quotation_mark():
     assert shown == "      1            e '◌\u0301' 3.0 bits, likelier: '◌\u0308' 50 %\n"
 
 
+def test_of_a_long_token_the_start_is_shown():
+    shown = row("ab", likelier=(("A" * 4000, 0.3),)).replace("\n", "").replace(" ", "")
+    assert shown == f"2a'b'2.3bits,likelier:'{'A' * 200}'…30%"
+
+
 def test_a_byte_is_shown_as_a_byte_and_the_likeliest_token_as_such():
     shown = row("漢", number=1, start=0, token="<0xE6>", text="漢", surprisal_bits=4.0)
     assert shown == "      1              '<0xE6>' 4.0 bits, nothing is likelier\n"

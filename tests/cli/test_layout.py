@@ -54,6 +54,11 @@ def test_where_no_column_fits_beside_the_first_its_cells_stand_below():
     )
 
 
+def test_a_cell_wider_than_the_terminal_leaves_the_others_where_they_are_seen():
+    rows = [["p", "token"], ["0.5", "ACGT" * 9], ["0.2", "A"]]
+    assert aligned(rows, 20) == "p\n               token\n0.5\n  " + "ACGT" * 9 + "\n0.2\n                   A\n"
+
+
 def test_a_line_is_wrapped_between_words_and_indented():
     assert (
         wrapped("words   what blanks separate; ppl1", 20, 8) == "words   what blanks\n        separate;\n        ppl1"
