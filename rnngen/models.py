@@ -61,6 +61,11 @@ class Model:
         """How the model was made: texts, settings, losses in nats a token."""
         return self.checkpoint.training
 
+    @property
+    def state(self) -> ScoreState:
+        """What becomes of the hidden state at a line end in training: "reset" with `lines`, else "carry"."""
+        return "reset" if self.training.get("lines") else "carry"
+
     def encode(self, text: str) -> Ids:
         """The ids of a text, int32, [n]; the unknown symbol stands for what the vocabulary lacks.
 
@@ -179,17 +184,17 @@ class Model:
         """
         from rnngen.engine.stepping import Symbols, next_token
 
-        read = self._prompt(prompt, on_unknown)
-        return next_token(self.network, Symbols(self.tokenizer), [self.tokenizer.newline_id, *read.ids], read.first_ids)
+        read, symbols = self._prompt(prompt, on_unknown), Symbols(self.tokenizer)
+        return next_token(self.network, symbols, [self.tokenizer.newline_id, *read.ids], read.first_ids)
 
     def ending_lines(self, config: SampleConfig) -> SampleConfig:
-        """The settings with the line break as one more stop string, if the model was trained on separate lines.
+        """The settings with the line break as one more stop string, for a model of separate lines.
 
         >>> import rnngen
         >>> rnngen.load("hello").ending_lines(rnngen.SampleConfig(stop=("x",))).stop  # trained on one text
         ('x',)
         """
-        return replace(config, stop=(*config.stop, "\n")) if self.training.get("lines") else config
+        return replace(config, stop=(*config.stop, "\n")) if self.state == "reset" else config
 
     def _prompt(self, text: str, on_unknown: OnUnknown) -> Prompt:
         from rnngen.tokenizers.prompts import encode_prompt
@@ -227,8 +232,7 @@ class Model:
 
         Args:
             lines: with or without the line breaks that end them.
-            boundaries: where a line starts and ends for the model, and the prefix that it continues; None scores each
-                by itself, its line break included.
+            boundaries: where a line starts and ends, and what it continues; None: by itself, with its line break.
             on_unknown: what becomes of symbols that the model does not know, as in `sample`.
 
         Yields:
@@ -257,7 +261,7 @@ class Model:
         paths: Paths | None = None,
         *,
         text: str | None = None,
-        state: ScoreState = "carry",
+        state: ScoreState | None = None,
         on_unknown: OnUnknown = "unk",
         encoding: str = ENCODING,
     ) -> Measured:
@@ -266,7 +270,7 @@ class Model:
         Args:
             paths: one file or several, one after another.
             text: the text itself, in place of files.
-            state: "carry" carries the state through the text, "reset" scores each line by itself.
+            state: "carry" carries it through the text, "reset" scores each line by itself; None is as in training.
             on_unknown: what becomes of symbols that the model does not know, as in `sample`.
             encoding: of the files.
 
@@ -286,7 +290,7 @@ class Model:
         from rnngen.evaluate.predictors import measure_text
         from rnngen.text.sources import open_text
 
-        opened = open_text(paths, text, encoding)
+        opened, state = open_text(paths, text, encoding), self.state if state is None else state
         return measure_text(self.network, self.tokenizer, opened, state=state, on_unknown=on_unknown)
 
     def save(self, path: str | os.PathLike[str], *, replace: bool = False) -> Path:

@@ -30,8 +30,13 @@ def perplexity(
     texts: options.Texts = None,
     model: options.Models = None,
     state: Annotated[
-        ScoreState, typer.Option("--state", help="Carry the state through the text, or reset it at every line.")
-    ] = "carry",
+        ScoreState | None,
+        typer.Option(
+            "--state",
+            help="Carry the state through the text, or reset it at every line.",
+            show_default="reset if a model was trained with --lines, else carry",
+        ),
+    ] = None,
     cache: Annotated[
         bool, typer.Option("--cache", help="Also measure the model with a neural cache of the text's recent tokens.")
     ] = False,
@@ -85,6 +90,7 @@ def perplexity(
     text = FileText(paths, encoding, console.note)
     tuning = FileText([_another(tune, paths)], encoding, console.note) if tune is not None else None
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
+    chosen = state or _state_of(loaded, cache or dynamic or longest_context is not None, console)
     if longest_context is not None:
         _write_context_curve(loaded[0], text, longest_context, on_unknown, json, console)
         return
@@ -93,7 +99,7 @@ def perplexity(
     predictors: list[Predictor] = []
     statics: list[int] = []  # the places of the models as they were trained
     for one in loaded:
-        static = network_predictor(str(one.path), one.network, one.tokenizer, state)
+        static = network_predictor(str(one.path), one.network, one.tokenizer, chosen)
         statics.append(len(predictors))
         predictors.append(static)
         if cache or dynamic:
@@ -106,6 +112,14 @@ def perplexity(
     for place in statics:  # the other predictors of a model know the same symbols
         console.note(measured[place].unknowns.note("the text", on_unknown))
     write_report([predictor.label for predictor in predictors], measured, json)
+
+
+def _state_of(loaded: list[models.Model], must_carry: bool, console: Console) -> ScoreState:
+    """One state for all models: where each line is scored by itself, a line end that is missing is scored too."""
+    of_lines = [one for one in loaded if one.state == "reset"]
+    if of_lines and must_carry:
+        console.note(f"{of_lines[0].path} has learnt each line by itself (--lines), and reads them here as one text")
+    return "reset" if of_lines and not must_carry else "carry"
 
 
 def _adaptive(

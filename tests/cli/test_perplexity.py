@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 
+import rnngen as library
+
 COUNTS = ["n_tokens", "n_words", "n_chars", "n_bytes", "n_unknown"]
 VALUES = ["loss_nats", "perplexity", "perplexity_per_word", "perplexity_per_word_no_eol", "bits_per_char",
           "bits_per_byte"]  # fmt: skip
@@ -16,6 +18,7 @@ PAIR_KEYS = [
     "record", "model_a", "model_b", "unit", "difference", "difference_low", "difference_high", "verdict", "reason",
     "caveat",
 ]  # fmt: skip
+NAMES = "Bellane\nFennet Nine Headle\nBrin Candlaw\nAda\n"
 TEXT = "Haul gently, lads\n\nand let ☃ the windlass breathe.\n  \nShe is no load of hay\n"
 
 
@@ -75,6 +78,18 @@ def test_with_the_state_reset_it_agrees_with_the_sum_of_score(measure, rnngen, m
     assert -found["loss_nats"] * found["n_tokens"] == pytest.approx(sums["logprob_nats"], abs=1e-3)
 
 
+def test_the_state_is_reset_at_lines_where_a_model_has_learnt_them_by_themselves(measure, rnngen, models):
+    carried, reset = (measure("--state", state, model="lines", text=NAMES) for state in ("carry", "reset"))
+    assert measure(model="lines", text=NAMES) == reset
+    assert reset["loss_nats"] < carried["loss_nats"]
+    assert measure(model="char")["state"] == "carry"
+    several = rnngen("perplexity", "-", "-m", models["char"], "-m", models["lines"], "--json", stdin=NAMES.encode())
+    assert [record["state"] for record in several.records[:2]] == ["reset", "reset"]
+    assert several.records[1] == reset
+    found = library.load(models["lines"]).measure(text=NAMES).estimate("loss_nats").value
+    assert found == pytest.approx(reset["loss_nats"])
+
+
 def test_over_one_line_carried_and_reset_state_are_the_same(measure):
     line = "Haul gently, lads\n"
     assert measure(text=line)["loss_nats"] == pytest.approx(measure("--state", "reset", text=line)["loss_nats"])
@@ -98,7 +113,7 @@ def test_a_text_that_is_split_over_files_and_stdin_is_one(rnngen, models, measur
     (tmp_path / "first.txt").write_text("Haul gently,")
     *_, total = rnngen("perplexity", "first.txt", "-", "-m", models["char"], "--json", stdin=b"lads\n").records
     assert total.pop("file") is None
-    assert total == measure(text="Haul gently,\nlads\n")
+    assert total == pytest.approx(measure(text="Haul gently,\nlads\n"), rel=1e-6)  # the windows end in other places
 
 
 @pytest.mark.parametrize("state", ["carry", "reset"])

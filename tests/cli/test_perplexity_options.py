@@ -34,6 +34,14 @@ def test_adaptive_numbers_are_labelled_and_stand_beside_the_static_one(perplexit
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("option", ["--cache", "--dynamic", "--context=2"])
+def test_a_model_of_lines_that_reads_a_text_as_one_is_named(perplexity, models, option):
+    said = f"{models['lines']} has learnt each line by itself (--lines), and reads them here as one text\n"
+    assert said in perplexity(option, model="lines").err
+    assert "by itself" not in perplexity(option).err
+    assert "by itself" not in perplexity(model="lines").err
+
+
 def test_settings_are_tuned_on_another_text_and_said(perplexity):
     result = perplexity("--cache", "--tune", "other.txt", "--json")
     assert result.code == 0
