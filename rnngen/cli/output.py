@@ -6,10 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rnngen.cli.layout import aligned, terminal_width
 from rnngen.cli.terminal import guarded
 from rnngen.printable import escaped
+
+if TYPE_CHECKING:
+    from rnngen.models import Model
 
 
 class Console:
@@ -56,6 +60,13 @@ def use_utf8() -> None:
 def for_stdout(field: Callable[[str], str]) -> Callable[[str], str]:
     """How a token or a word is written: as `field` does it, on a terminal with escapes for what is not printable."""
     return (lambda text: escaped(field(text))) if sys.stdout.isatty() else field
+
+
+def about_lines(name: str, text: str, model: Model) -> str:
+    """What is to be said of a text with a line break for a model that has learnt lines by themselves, or nothing."""
+    if "\n" not in text or model.state == "carry":
+        return ""
+    return f"{name} has a line break, and this model has learnt each line by itself (--lines): give it one line"
 
 
 def path_field(path: str) -> str:

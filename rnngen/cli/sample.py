@@ -19,7 +19,7 @@ from rnngen import models
 from rnngen.checks import check_whole
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
-from rnngen.cli.output import Console, end_with_the_pipe, for_stdout, table
+from rnngen.cli.output import Console, about_lines, end_with_the_pipe, for_stdout, table
 from rnngen.cli.work_bar import work_shown
 from rnngen.config import OnUnknown, SampleConfig
 from rnngen.errors import ConfigError, DataError
@@ -160,6 +160,7 @@ def sample(
         end_with_the_pipe()
     loaded = models.load(model, device=device, say=console.note)
     start = _encode_prompt(loaded, text, on_unknown, console)
+    console.note(about_lines("the prompt", text, loaded))
     for sentence in escapes.doubtful_escapes([prompt, separator, *(stop or [])], loaded.tokenizer):
         console.note(sentence)
     if next is not None:

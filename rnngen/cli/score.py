@@ -10,7 +10,7 @@ from rnngen import models
 from rnngen.checks import check_whole
 from rnngen.cli import options
 from rnngen.cli.contradictions import refuse_contradictions
-from rnngen.cli.output import Console, end_with_the_pipe
+from rnngen.cli.output import Console, about_lines, end_with_the_pipe
 from rnngen.cli.work_bar import work_shown
 from rnngen.config import NBEST_FEATURE, LogBase, NbestForm, OnUnknown, ScoreFormat, ScoreState, SortKey
 from rnngen.text import escapes
@@ -158,6 +158,7 @@ def score(
     else:
         writer = Columns(detail, Logs(base), header, several=len(paths) > 1)
     boundaries = Boundaries(bos=bos, eos=eos, state=state, prefix=escapes.model_text(prefix))
+    console.note(about_lines("the prefix", boundaries.prefix, one))
     _note_prefix(one.tokenizer, prefix, on_unknown, console)
     blocks = score_files(one.network, one.tokenizer, files, on_unknown, boundaries)
     if format == "srilm":

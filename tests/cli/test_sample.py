@@ -212,6 +212,14 @@ def test_a_stop_string_that_can_never_match_is_noted(sample):
     assert notes == [r"the stop string 'a\nb' will not come: '\n' ends the text before it"]
 
 
+def test_a_prompt_of_several_lines_is_noted_where_a_model_has_learnt_each_by_itself(sample, rnngen, models):
+    said = "has a line break, and this model has learnt each line by itself (--lines): give it one line"
+    assert f"the prompt {said}" in sample("--prompt", r"Ada\nBel", model="lines").err.splitlines()
+    assert said not in sample("--prompt", "Bel", model="lines").err + sample("--prompt", r"the\nbell").err
+    scored = rnngen("score", "-", "-m", models["lines"], "--prefix", r"Ada\nBel", stdin=b"la\n")
+    assert f"the prefix {said}" in scored.err.splitlines()
+
+
 def test_the_next_tokens_have_their_probabilities(sample, models):
     result = sample("--prompt", "Haul", "--next", 3)
     assert result.err == f"model: {models['char']}\n"
