@@ -162,6 +162,8 @@ def read_or_explain(texts: list[str] | None, explanation: str, command: str) -> 
     for text in texts:
         if (" " in text or "." not in text) and text != "-" and not os.path.exists(text):
             shown = text if _is_short(text) else brief(text)
+            if text.startswith("-"):
+                raise DataError(f"cannot read {shown}: there is no such file, and options stand before --")
             piped = f"echo {written(text)} | rnngen {command}"
             raise DataError(f"cannot read {shown}: there is no such file; a text itself is piped in: {piped}")
     return texts

@@ -128,6 +128,7 @@ MISTAKES = [
     # Texts.
     ("train missing.txt " + RUN, 1, "missing.txt"),
     ("train missing.txt -o deep/in/a/new", 1, "missing.txt"),
+    ("train -- text.txt --lines", 1, "cannot read --lines options stand before --"),
     ("train models " + RUN, 1, "models is a folder"),
     ("train empty.txt " + RUN, 1, "the text is empty"),
     ("train binary.bin " + RUN, 1, "NUL binary --encoding"),
