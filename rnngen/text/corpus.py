@@ -290,8 +290,8 @@ def _short_enough(lines: list[str], n_before: int, path: str | None) -> Iterator
 def _too_long(number: int, path: str | None) -> DataError:
     return DataError(
         f"line {number}{of_file(path)} has more than {LONGEST_LINE:,} characters, too many where each line is taken as "
-        "a whole: break it into shorter ones (fold -s does); perplexity, and train without --lines, take lines of any "
-        "length"
+        "a whole: break it into shorter ones (fold -s does); perplexity --state carry, and train without --lines, take "
+        "lines of any length"
     )
 
 
