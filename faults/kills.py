@@ -233,5 +233,11 @@ def _lines(log: Path) -> list[dict[str, Any]]:
 
 def _losses(log: Path) -> list[tuple[Any, ...]]:
     """What of a log does not depend on time."""
-    wanted = ("event", "step", "n_tokens", "train_loss_nats", "valid_loss_nats", "learning_rate")
+    wanted = (
+        "event",
+        "step",
+        "n_tokens",
+        "learning_rate",
+        *(f"{known}{part}_loss_nats" for known in ("", "known_") for part in ("train", "valid")),
+    )
     return [tuple(line.get(name) for name in wanted) for line in _lines(log)]

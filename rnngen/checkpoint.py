@@ -105,7 +105,8 @@ class Summary:
         name: as `rnngen.load` takes it.
         n_bytes: of the file.
         valid_loss_nats: a token, of the validation text; None where nothing is known of it.
-        valid_bits_per_char: the same by characters, to compare models with any tokens.
+        known_valid_loss_nats: the same without the unknown symbols.
+        valid_bits_per_char: that of all tokens by characters, to compare models with any tokens.
         modified: when the file was written, in seconds since 1970.
     """
 
@@ -115,6 +116,7 @@ class Summary:
     n_parameters: int
     n_bytes: int
     valid_loss_nats: float | None
+    known_valid_loss_nats: float | None
     valid_bits_per_char: float | None
     modified: float
 
@@ -126,7 +128,9 @@ def summarize(path: Path) -> Summary:
         tokenizer, training = file.record("tokenizer"), file.record("training")
         if not isinstance(tokenizer, dict) or not isinstance(training, dict):
             raise file.broken("its records have another form")
-    loss, bits = (training.get(name) for name in ("valid_loss_nats", "valid_bits_per_char"))
+    loss, known, bits = (
+        training.get(name) for name in ("valid_loss_nats", "known_valid_loss_nats", "valid_bits_per_char")
+    )
     found = path.stat()
     return Summary(
         name=path.name.removesuffix(SUFFIX) if path.parent == FOLDER else str(path),
@@ -135,6 +139,7 @@ def summarize(path: Path) -> Summary:
         n_parameters=config.n_parameters,
         n_bytes=found.st_size,
         valid_loss_nats=loss if is_number(loss) else None,
+        known_valid_loss_nats=known if is_number(known) else None,
         valid_bits_per_char=bits if is_number(bits) else None,
         modified=found.st_mtime,
     )

@@ -58,7 +58,7 @@ def write_description(path: Path, json: bool) -> None:
         sys.stdout.write(f"{section}\n")
         for name, value in values.items():
             name = name if name.isprintable() else brief(name)
-            sys.stdout.write(f"  {name:<19} {_shown(value, plain=name == 'seed')}\n")
+            sys.stdout.write(f"  {name:<22} {_shown(value, plain=name == 'seed')}\n")
     sys.stdout.write(_drawing(loaded))
 
 

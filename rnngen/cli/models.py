@@ -19,7 +19,8 @@ from rnngen.storage.json_lines import json_line
 if TYPE_CHECKING:
     from rnngen.checkpoint import Summary
 
-COLUMNS = ["name", "level", "n_parameters", "valid_loss_nats", "valid_bits_per_char"]
+COLUMNS = ["name", "level", "n_parameters", "valid_loss_nats", "known_valid_loss_nats", "valid_bits_per_char"]
+SHORT_COLUMNS = ["name", "level", "n_parameters", "valid_loss", "known_loss", "bits_per_char"]  # for 80 columns
 
 
 def models(
@@ -39,7 +40,7 @@ def models(
     elif sys.stdout.isatty():
         now = time.time()
         rows = [[*_cells(one, grouped=True), age(now - one.modified)] for one in found]
-        sys.stdout.write(table([*COLUMNS, "age"], rows))
+        sys.stdout.write(table([*SHORT_COLUMNS, "age"], rows))
     else:
         sys.stdout.write(table([*COLUMNS, "modified"], [[*_cells(one), _moment(one.modified)] for one in found]))
 
@@ -49,7 +50,8 @@ def _record(one: Summary) -> dict[str, Any]:
 
 
 def _cells(one: Summary, grouped: bool = False) -> list[str]:
-    losses = ("-" if loss is None else f"{loss:.4f}" for loss in (one.valid_loss_nats, one.valid_bits_per_char))
+    found = (one.valid_loss_nats, one.known_valid_loss_nats, one.valid_bits_per_char)
+    losses = ("-" if loss is None else f"{loss:.4f}" for loss in found)
     field = for_stdout(path_field)
     return [field(one.name), field(one.level), f"{one.n_parameters:{',' if grouped else ''}}", *losses]
 

@@ -114,10 +114,16 @@ class Progress:
             self._refresh()
         else:
             kept = "kept" if event.weights is not None else f"the best is {self._best:.4f}"
-            self._console.note(f"step {event.step:,}: validation loss {event.valid_loss_nats:.4f} nats a token, {kept}")
+            known = without_unknown(event.valid_loss_nats, event.known_valid_loss_nats)
+            self._console.note(
+                f"step {event.step:,}: validation loss {event.valid_loss_nats:.4f} nats a token{known}, {kept}"
+            )
 
-    def _before(self) -> str:
-        """What is known before the first validation; a run that goes on has had some."""
+    def _validated(self) -> str:
+        """The last validation; before the first one what is known, as a run that goes on has had some."""
+        if event := self._valid:
+            known = without_unknown(event.valid_loss_nats, event.known_valid_loss_nats)
+            return f"{event.valid_loss_nats:.4f}{known} (best {self._best:.4f})"
         best = f" (best {self._best:.4f})" if math.isfinite(self._best) else ""
         after = self._started.resumed_after
         return "not yet" if after is None else f"none since step {after:,}{best}"
@@ -142,7 +148,8 @@ class Progress:
         of = f"/{event.steps:,}" if event.steps else ""
         return (
             f"{self._fraction():4.0%}  step {event.step:,}{of}  {_clock(event.seconds)}  "
-            f"train {event.train_loss_nats:.4f}  {event.n_tokens / max(event.seconds, 1e-9):,.0f} tokens/s"
+            f"train {event.train_loss_nats:.4f}{without_unknown(event.train_loss_nats, event.known_train_loss_nats)}  "
+            f"{event.n_tokens / max(event.seconds, 1e-9):,.0f} tokens/s"
         )
 
     def _refresh(self) -> None:
@@ -150,19 +157,26 @@ class Progress:
             return
         event, fraction = self._last, self._fraction()
         left = event.seconds * (1 - fraction) / fraction if fraction else 0.0
-        valid = f"{self._valid.valid_loss_nats:.4f} (best {self._best:.4f})" if self._valid else self._before()
+        known = without_unknown(event.train_loss_nats, event.known_train_loss_nats)
         self._live.show(
             fraction,
             [
                 ("time", f"{_clock(event.seconds)}, {_clock(left)} left"),
                 ("step", f"{event.step:,}" + (f" of {event.steps:,}" if event.steps else "")),
                 ("speed", f"{event.n_tokens / max(event.seconds, 1e-9):,.0f} tokens/s"),
-                ("train loss", f"{event.train_loss_nats:.4f} nats a token  {sparkline(self._losses, 32)}"),
-                ("validation", valid),
+                ("train loss", f"{event.train_loss_nats:.4f} nats a token{known}  {sparkline(self._losses, 32)}"),
+                ("validation", self._validated()),
                 ("sample", self._sample),
                 *self._work_row(),
             ],
         )
+
+
+def without_unknown(loss: float, known: float | None) -> str:
+    """The loss without the unknown symbol, where it is another number."""
+    if known is None:
+        return ", without unknown -"
+    return "" if known == loss else f", without unknown {known:.4f}"
 
 
 def _sample_line(started: Started, event: Validated) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 from rnngen import work
 from rnngen.cli.output import Console, drop_stdout
@@ -77,7 +78,7 @@ def _announce(started: Started, console: Console) -> None:
         f"to train on, {len(dataset.valid.ids):,} to validate on; vocabulary {model.vocab_size:,}"
     )
     for name, tokens in (("text to train on", dataset.train), ("validation text", dataset.valid)):
-        share = f"the {name}, {tokens.n_unknown / len(tokens.ids):.2%} of its tokens unknown,"
+        share = f"the {name}, {_share(tokens.n_unknown, len(tokens.ids))} of its tokens unknown,"
         console.note(unknowns_note(tokens.n_unknown, tokens.first_unknown, share, "unk"))
     if dataset.reused:
         console.note("tokens: reused from the cache (rnngen tokenize --clear-cache removes them)")
@@ -113,10 +114,29 @@ def _report(ended: Ended, started: Started, console: Console) -> None:
         f"train loss {record['train_loss_nats']:.4f}, validation loss {record['valid_loss_nats']:.4f} nats a token, "
         f"{record['valid_bits_per_char']:.4f} bits a character, perplexity {record['valid_perplexity']:.3f}"
     )
+    if record["n_unknown_train_tokens"] or record["n_unknown_valid_tokens"]:
+        console.note(_without_unknown(record))
     for reason in started.plan.slower:
         console.note(f"slower: {reason}")
     if record["repeat"]:
         console.note(f"repeat: {record['repeat']}")
+
+
+def _without_unknown(record: dict[str, Any]) -> str:
+    share = _share(record["n_unknown_valid_tokens"], record["n_valid_tokens"])
+    names = {"known_train_loss_nats": 4, "known_valid_loss_nats": 4, "known_valid_perplexity": 3}
+    train, valid, perplexity = (
+        "-" if record[name] is None else f"{record[name]:.{digits}f}" for name, digits in names.items()
+    )
+    return (
+        f"without the unknown symbol ({share} of the validation tokens): train loss {train}, "
+        f"validation loss {valid} nats a token, perplexity {perplexity}"
+    )
+
+
+def _share(count: int, of: int) -> str:
+    """A share that is not nothing is not shown as nothing."""
+    return "<0.01%" if 0 < count < 0.0001 * of else f"{count / of:.2%}"
 
 
 def _say_how_to_go_on(can_go_on: bool, started: Started, console: Console) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rnngen import checkpoint
 from rnngen.checkpoint import Checkpoint
 from rnngen.errors import CheckpointError, OutputError
-from rnngen.runs.history import MEASURED, History, is_measurement
+from rnngen.runs.history import MEASURED, VALID, History, is_measurement
 from rnngen.runs.request import Request
 from rnngen.runs.training_record import training_record
 from rnngen.text.dataset import Dataset
@@ -69,10 +69,11 @@ class Keeper:
             case _:
                 raise CheckpointError("the resume file is broken: its run record has another form")
         if best is not None:
-            if not is_measurement(best) or not isinstance(best.get("valid_loss_nats"), float):
+            losses = [best.get(name) for name in VALID]
+            if not is_measurement(best) or not isinstance(losses[0], float) or not isinstance(losses[1], float | None):
                 raise CheckpointError("the resume file is broken: its best model has no loss")
             weights = under("best", state.arrays)
-            keeper.best = Validated(**{name: best[name] for name in (*MEASURED, "valid_loss_nats")}, weights=weights)
+            keeper.best = Validated(**{name: best[name] for name in (*MEASURED, *VALID)}, weights=weights)
         keeper.resumable_step = state.count("step")
         keeper.is_saved = keeper._has_written_output()
         return keeper
@@ -114,7 +115,7 @@ class Keeper:
         """
         from rnngen.runs.resume_file import StoppedRun, save
 
-        best = self.best and {name: getattr(self.best, name) for name in (*MEASURED, "valid_loss_nats")}
+        best = self.best and {name: getattr(self.best, name) for name in (*MEASURED, *VALID)}
         record = {
             "run": self.run_id,
             "torch_version": version("torch"),
@@ -174,8 +175,8 @@ class Keeper:
 
     def has_finite_loss(self) -> bool:
         """Whether there is a model that is of any use."""
-        exact = self.finished.valid_loss_nats if self.finished else None
-        return self.best is not None and math.isfinite(exact or 0.0)
+        exact = self.finished.valid if self.finished else None
+        return self.best is not None and (exact is None or math.isfinite(exact.loss))
 
     def training(self) -> dict[str, Any]:
         """How the best model was made."""

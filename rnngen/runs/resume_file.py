@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rnngen.training.run_state import RunState
 
 KIND = "rnngen-resume"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rnngen.config import TokenizerConfig
 from rnngen.errors import DivergenceError, OutputError, TrainingError
 from rnngen.runs.event_log import EventLog
 from rnngen.runs.events import Diverged, Ended, Event, NotSaved, ResumeSaved, Started, Stepped, Validated
-from rnngen.runs.history import measurement
+from rnngen.runs.history import measurement, validation
 from rnngen.runs.keeper import Keeper
 from rnngen.runs.overwriting import check_nothing_is_lost
 from rnngen.runs.request import Request
@@ -137,7 +137,7 @@ def _keep(event: TrainingEvent, keeper: Keeper, log: EventLog) -> Iterator[Event
             yield event
         case Validated():
             error = keeper.add_validation(event)
-            log.write("validation", measurement(event) | {"valid_loss_nats": event.valid_loss_nats})
+            log.write("validation", validation(event))
             yield event
             if error:
                 yield NotSaved(error)

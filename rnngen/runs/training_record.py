@@ -30,8 +30,10 @@ def training_record(
     settings = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "model"}
     settings["slower"] = list(plan.slower)  # as JSON has it
     last = finished or best
-    exact = finished.valid_loss_nats if finished else None
-    loss, n_valid_tokens = best.valid_loss_nats if exact is None else exact, len(dataset.valid.ids)
+    exact = finished.valid if finished else None
+    loss = exact.loss if exact else best.valid_loss_nats
+    known = exact.known_loss if exact else best.known_valid_loss_nats
+    n_valid_tokens = len(dataset.valid.ids)
     return {
         "run": run_id,
         "rnngen_version": __version__,
@@ -41,6 +43,8 @@ def training_record(
         "n_chars": dataset.survey.n_chars,
         "n_train_tokens": len(dataset.train.ids),
         "n_valid_tokens": n_valid_tokens,
+        "n_unknown_train_tokens": dataset.train.n_unknown,
+        "n_unknown_valid_tokens": dataset.valid.n_unknown,
         **settings,
         "steps": last.step,
         "best_step": best.step,
@@ -51,6 +55,9 @@ def training_record(
         "valid_loss_nats": loss,
         "valid_bits_per_char": loss * n_valid_tokens / dataset.valid_chars / math.log(2),
         "valid_perplexity": perplexity(-loss, 1),
+        "known_train_loss_nats": best.known_train_loss_nats,
+        "known_valid_loss_nats": known,
+        "known_valid_perplexity": None if known is None else perplexity(-known, 1),
         "stopped_by": finished.reason if finished else None,
         "repeat": _repeat(request, plan, finished),
     }

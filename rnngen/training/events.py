@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rnngen.checkpoint import Weights
+    from rnngen.training.losses import NatsSum
     from rnngen.training.run_state import RunState
 
 
@@ -18,6 +19,7 @@ class Stepped:
         step: its number, counted from 1.
         steps: of the whole run; None while a time budget leaves it open.
         train_loss_nats: a token, smoothed over about 50 steps.
+        known_train_loss_nats: the same without the unknown symbols; None where nothing is left.
         seconds: since the start.
         n_tokens: trained on since the start.
     """
@@ -25,6 +27,7 @@ class Stepped:
     step: int
     steps: int | None
     train_loss_nats: float
+    known_train_loss_nats: float | None
     learning_rate: float
     seconds: float
     n_tokens: int
@@ -35,12 +38,15 @@ class Validated:
     """The loss over the whole validation text, within 0.0001 of one exact pass (`validate.py`).
 
     Attributes:
+        known_train_loss_nats, known_valid_loss_nats: without the unknown symbols; None where nothing is left.
         weights: a copy, if this is the best so far; else None.
     """
 
     step: int
     train_loss_nats: float
+    known_train_loss_nats: float | None
     valid_loss_nats: float
+    known_valid_loss_nats: float | None
     seconds: float
     n_tokens: int
     weights: Weights | None
@@ -70,13 +76,13 @@ class Finished:
     Attributes:
         reason: "budget", "patience", "stopped", or "overdue": the machine slowed down and the time was far exceeded.
         steps: the length of the schedule: `--steps` with this number repeats a run that ended by budget or patience.
-        valid_loss_nats: of the best weights, in one exact pass; None for a run that was stopped or has no best weights.
+        valid: of the best weights, in one exact pass; None for a run that was stopped or has no best weights.
     """
 
     step: int
     steps: int
     reason: str
-    valid_loss_nats: float | None
+    valid: NatsSum | None
     seconds: float
     n_tokens: int
 

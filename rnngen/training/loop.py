@@ -14,8 +14,9 @@ from rnngen import work
 from rnngen.checkpoint import Weights
 from rnngen.errors import CheckpointError, DivergenceError, TrainingError
 from rnngen.text.dataset import Dataset
-from rnngen.training.bptt import Window, line_windows, text_windows
+from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
 from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
+from rnngen.training.losses import NatsSum
 from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.ngram_rows import RowAdagrad
@@ -41,7 +42,6 @@ GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
 FIRST_VALIDATION = 6  # the first validation comes after this part of the steps between two, where these are many
 LEARNT_AFTER = 2  # validations without a lower loss: then the level phase of a time budget ends early
 NGRAM_LEARNING_RATE = 0.15  # peak; the schedule is the network's without its warm-up
-SMOOTHING = 0.98  # of the training loss that events carry
 
 
 def train(
@@ -109,7 +109,9 @@ class _Run:
         self._peak = plan.learning_rate
         self._state = self._network.initial_state(plan.batch_size)
         self._step = self._n_tokens = self._retries = self._worse = 0
-        self._smooth: list[float] = [0.0, 0.0]  # weighted sum of losses, sum of weights
+        self._smooth = NatsSum()
+        # Where no token is unknown, none is looked for.
+        self._unk_id = data.tokenizer.unk_id if data.train.n_unknown else None
         self._best = math.inf
         self._kept: Weights | None = None
         self._good = self._copy()
@@ -149,11 +151,10 @@ class _Run:
             if self._step and self._budget is not None and self._budget.is_overdue():
                 reason = "overdue"
                 break
-            loss = self._make_step(schedule)
-            if loss is None:
+            if not self._make_step(schedule):
                 yield self._go_back()
                 continue
-            yield self._stepped(loss, schedule)
+            yield self._stepped(schedule)
             if self._is_time_to_validate():
                 yield self._validate()
                 if self._budget is not None and self._worse >= LEARNT_AFTER:
@@ -194,21 +195,20 @@ class _Run:
         assert self._plan.steps is not None
         return Schedule.of_steps(self._peak, self._plan.steps)
 
-    def _make_step(self, schedule: Schedule) -> float | None:
-        """One optimizer step. Returns its loss, or None and no change if that or a gradient is not finite."""
+    def _make_step(self, schedule: Schedule) -> bool:
+        """One optimizer step. Returns False, and changes nothing, if its loss or a gradient is not finite."""
         network, window = self._network, next(self._windows)
         self._n_windows += 1
         network.train()
         inputs = torch.from_numpy(window.inputs).to(self._device)
         targets = torch.from_numpy(window.targets).to(self._device)
-        loss, state = network.loss(inputs, targets, self._fresh(window))
+        loss, losses, state = network.loss(inputs, targets, self._fresh(window))
         network.zero_grad(set_to_none=True)
         loss.backward()
         # Only gradients that go back through time can explode. Those of n-grams do not.
         norm = torch.nn.utils.clip_grad_norm_(self._dense, self._plan.grad_clip)
-        value = loss.item()
-        if not math.isfinite(value) or not math.isfinite(norm.item()):
-            return None
+        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+            return False
         if self._step % GOOD_STATE_EVERY == 0:
             self._keep_as_good()
         self._dense_optimizer.step(schedule.rate(self._step) / self._plan.learning_rate)
@@ -218,7 +218,10 @@ class _Run:
         self._state = state
         self._step += 1
         self._n_tokens += window.n_tokens
-        return value
+        counted = window.targets != IGNORED
+        found = NatsSum.of(losses.cpu().numpy()[counted], window.targets[counted], self._unk_id)
+        self._smooth = self._smooth.followed_by(found)
+        return True
 
     def _fresh(self, window: Window) -> tuple[torch.Tensor, ...]:
         if len(window.fresh) != self._state[0].shape[1]:
@@ -229,34 +232,33 @@ class _Run:
             self._state = tuple(part * kept.view(1, -1, *[1] * (part.dim() - 2)) for part in self._state)
         return self._state
 
-    def _stepped(self, loss: float, schedule: Schedule) -> Stepped:
-        self._smooth = [
-            SMOOTHING * old + (1 - SMOOTHING) * new for old, new in zip(self._smooth, (loss, 1.0), strict=True)
-        ]
-        known = self._budget is None or self._budget.is_fixed
+    def _stepped(self, schedule: Schedule) -> Stepped:
         return Stepped(
-            self._step,
-            schedule.steps if known else None,
-            self._smooth[0] / self._smooth[1],
-            schedule.rate(self._step - 1),
-            self._seconds(),
-            self._n_tokens,
+            step=self._step,
+            steps=schedule.steps if self._budget is None or self._budget.is_fixed else None,
+            train_loss_nats=self._smooth.loss,
+            known_train_loss_nats=self._smooth.known_loss,
+            learning_rate=schedule.rate(self._step - 1),
+            seconds=self._seconds(),
+            n_tokens=self._n_tokens,
         )
 
     def _validate(self) -> Validated:
-        loss = validation_loss(TorchModel(self._network), self._data)
-        better = loss < self._best
+        found = validation_loss(TorchModel(self._network), self._data)
+        better = found.loss < self._best
         weights = to_weights(self._network) if better else None
         if better:
-            self._best, self._kept = loss, weights
+            self._best, self._kept = found.loss, weights
         self._worse = 0 if better else self._worse + 1
         return Validated(
-            self._step,
-            self._smooth[0] / self._smooth[1],
-            loss,
-            self._seconds(),
-            self._n_tokens,
-            weights,
+            step=self._step,
+            train_loss_nats=self._smooth.loss,
+            known_train_loss_nats=self._smooth.known_loss,
+            valid_loss_nats=found.loss,
+            known_valid_loss_nats=found.known_loss,
+            seconds=self._seconds(),
+            n_tokens=self._n_tokens,
+            weights=weights,
         )
 
     def _tensors(self) -> dict[str, torch.Tensor]:
@@ -269,7 +271,7 @@ class _Run:
         return tensors
 
     def _counters(self) -> dict[str, Any]:
-        return {"step": self._step, "n_tokens": self._n_tokens, "smooth": self._smooth}
+        return {"step": self._step, "n_tokens": self._n_tokens, "smooth": self._smooth.numbers()}
 
     def _copy(self) -> RunState:
         """The state to go back to when a loss is not finite."""
@@ -283,7 +285,8 @@ class _Run:
 
     def _set(self, state: RunState) -> None:
         copy_into(self._tensors(), state.arrays)
-        self._step, self._n_tokens, self._smooth = state.count("step"), state.count("n_tokens"), state.pair("smooth")
+        self._step, self._n_tokens = state.count("step"), state.count("n_tokens")
+        self._smooth = NatsSum(*state.several("smooth", len(self._smooth.numbers())))
 
     def _go_back(self) -> Diverged:
         """Go back, and go on with half the learning rate. Raises TrainingError after too many attempts."""

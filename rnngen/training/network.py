@@ -31,6 +31,8 @@ LOOKED_UP_VOCABULARY = 1024
 # From this vocabulary on, rounding the softmax's product to bfloat16 saves time.
 LARGE_VOCABULARY = 1024
 
+Loss = tuple[Tensor, Tensor, tuple[Tensor, ...]]
+
 
 class RNNLM(nn.Module):
     """Embedding, recurrent layers, softmax over the vocabulary.
@@ -105,7 +107,7 @@ class RNNLM(nn.Module):
         direct, history = self.ngram(ids, state[-1])
         return logits + direct, (*after, history)
 
-    def loss(self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def loss(self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...]) -> Loss:
         """The loss of a training step.
 
         Args:
@@ -114,15 +116,19 @@ class RNNLM(nn.Module):
             state: as `initial_state` has it.
 
         Returns:
-            The mean cross-entropy in nats over the targets that count, [], NaN where none does; and the state after
-            the window, detached.
+            The mean cross-entropy in nats over the targets that count, [], NaN where none does; that of each target,
+            [T, B], without gradients, 0 where it does not count; and the state after the window, detached.
         """
-        if not self.in_chunks:
-            logits, after = self(ids, state)
-            return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED), after
-        outputs, after = self._outputs(ids, state)
-        output, low = self.output, self._softmax_low()
-        return softmax_loss(outputs.flatten(0, 1), output.weight, output.bias, targets.flatten(), low), after
+        flat = targets.flatten()
+        if self.in_chunks:
+            outputs, after = self._outputs(ids, state)
+            output, low = self.output, self._softmax_low()
+            loss, losses = softmax_loss(outputs.flatten(0, 1), output.weight, output.bias, flat, low)
+            return loss, losses.view_as(targets), after
+        logits, after = self(ids, state)
+        logprobs = functional.log_softmax(logits.flatten(0, 1), -1)
+        losses = functional.nll_loss(logprobs.detach(), flat, ignore_index=IGNORED, reduction="none")
+        return functional.nll_loss(logprobs, flat, ignore_index=IGNORED), losses.view_as(targets), after
 
     @property
     def in_chunks(self) -> bool:

@@ -49,10 +49,10 @@ class RunState:
             raise _broken(name, value)
         return float(value)
 
-    def pair(self, name: str) -> list[float]:
-        """Two numbers."""
+    def several(self, name: str, count: int) -> list[float]:
+        """As many numbers."""
         value = self.numbers.get(name)
-        if not isinstance(value, list) or len(value) != 2:
+        if not isinstance(value, list) or len(value) != count:
             raise _broken(name, value)
         return [RunState({name: part}, {}).number(name) for part in value]
 

@@ -22,7 +22,7 @@ from rnngen.training.products import add_sum_of_products, product
 LOGITS_AT_A_TIME = 1 << 23
 
 
-def softmax_loss(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: torch.dtype) -> Tensor:
+def softmax_loss(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: torch.dtype) -> tuple[Tensor, Tensor]:
     """The mean cross-entropy in nats of softmax(x W^T + b) over the targets that count; NaN where none does.
 
     Args:
@@ -33,13 +33,14 @@ def softmax_loss(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: 
         low: type of the operands of the products, forward and backward.
 
     Returns:
-        [], float32. Its gradients can be asked for once.
+        The mean cross-entropy, [], float32, whose gradients can be asked for once; and that of each target, [N],
+        float32, without gradients, 0 where it does not count.
     """
     counted = targets != IGNORED
-    if not counted.all():
-        x, targets = x[counted], targets[counted]
-    loss: Tensor = _SoftmaxLoss.apply(x, weight, bias, targets, low)  # type: ignore[no-untyped-call]
-    return loss
+    if counted.all():
+        return _SoftmaxLoss.apply(x, weight, bias, targets, low)  # type: ignore[no-untyped-call, no-any-return]
+    loss, losses = _SoftmaxLoss.apply(x[counted], weight, bias, targets[counted], low)  # type: ignore[no-untyped-call]
+    return loss, losses.new_zeros(len(targets)).masked_scatter_(counted, losses)
 
 
 @torch.no_grad()
@@ -55,7 +56,7 @@ def target_logprobs(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) ->
 
 
 class _SoftmaxLoss(torch.autograd.Function):
-    """[N, H], [V, H], [V] and [N] -> []; the gradient of a row's logits is its softmax less 1 at the target."""
+    """[N, H], [V, H], [V] and [N] -> [] and [N]; the gradient of a row's logits is its softmax less 1 at the target."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: torch.dtype) -> Any:
@@ -76,7 +77,9 @@ class _SoftmaxLoss(torch.autograd.Function):
             d_x[part] = back(d_low)
             add_sum_of_products(d_weight, d_low, rows)
         ctx.gradients = d_x, d_weight, d_bias
-        return losses.mean()
+        losses = losses.flatten()
+        ctx.mark_non_differentiable(losses)
+        return losses.mean(), losses
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from rnngen.config import ModelConfig
 from rnngen.engine.language_model import Engine, LanguageModel
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.text.dataset import Dataset
+from rnngen.training.losses import NatsSum
 from rnngen.training.network import TorchModel
 
 SEGMENTS = 32
@@ -22,17 +24,32 @@ SHORTEST_SEGMENT = 2 * RUN_UP
 PROBE_TOKENS = 256
 PIECE_TOKENS = 1 << 18  # of the text in memory at a time
 
+Scored = tuple[npt.NDArray[np.floating], npt.NDArray[Any]]  # natural log-probabilities, and the ids that they are of
 
-def validation_loss(model: LanguageModel, data: Dataset) -> float:
-    """Nats a token over the whole validation text: with carried state, or each line by itself."""
-    ids, newline_id = data.valid.ids, data.tokenizer.newline_id
+
+def validation_loss(model: LanguageModel, data: Dataset) -> NatsSum:
+    """The sums over the whole validation text: with carried state, or each line by itself."""
+    ids = data.valid.ids
     if data.lines:
-        scored = (part for lines in _lines(ids, newline_id) for part in score_lines(model, lines, newline_id))
-        return _mean(scored, len(ids))
+        return _sum(_by_lines(model, data), data)
     segments = min(SEGMENTS, len(ids) // SHORTEST_SEGMENT)
     if segments < 2:
-        return _mean(score_text(model, ids, newline_id), len(ids))
-    return _mean(_side_by_side(model, ids, newline_id, segments), len(ids))
+        return _sum(_in_one_pass(model, data), data)
+    return _sum(_side_by_side(model, ids, data.tokenizer.newline_id, segments), data)
+
+
+def _in_one_pass(model: LanguageModel, data: Dataset) -> Iterator[Scored]:
+    ids, place = data.valid.ids, 0
+    for logprobs in score_text(model, ids, data.tokenizer.newline_id):
+        yield logprobs, ids[place : place + len(logprobs)]
+        place += len(logprobs)
+
+
+def _by_lines(model: LanguageModel, data: Dataset) -> Iterator[Scored]:
+    newline_id = data.tokenizer.newline_id
+    for lines in _lines(data.valid.ids, newline_id):
+        for line, logprobs in zip(lines, score_lines(model, lines, newline_id), strict=True):
+            yield logprobs, np.append(line, newline_id)
 
 
 def _lines(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[list[npt.NDArray[np.integer]]]:
@@ -47,7 +64,7 @@ def _lines(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[list[npt.N
 
 def _side_by_side(
     model: LanguageModel, ids: npt.NDArray[np.integer], newline_id: int, segments: int
-) -> Iterator[npt.NDArray[np.float32]]:
+) -> Iterator[Scored]:
     """Log-probabilities of segments that run in one batch, each after a run-up over the end of the one before it.
 
     One pass over a text of n tokens must take n steps one after another; this one takes n / segments. Some
@@ -67,11 +84,11 @@ def _side_by_side(
         window = np.asarray(targets[:, start : start + columns], np.int64)
         logprobs, state = model.logprobs(_inputs(before, window), window, state)
         before = window[:, -1]
-        yield logprobs
+        yield logprobs, window
     rest = np.asarray(ids[segments * length :], np.int64)[None]
     if rest.size:
         ending, _ = model.logprobs(_inputs(before[-1:], rest), rest, tuple(part[:, -1:] for part in state))
-        yield ending
+        yield ending, rest
 
 
 def _inputs(before: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -79,12 +96,10 @@ def _inputs(before: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> np
     return np.concatenate([before[:, None], targets[:, :-1]], axis=1)
 
 
-def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> float:
-    """Nats a token over the whole validation text, in one pass with carried state; or each line by itself."""
+def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> NatsSum:
+    """The sums over the whole validation text, in one pass with carried state; or each line by itself."""
     engine = Engine(config, weights)
-    if data.lines:
-        return validation_loss(engine, data)
-    return _mean(score_text(engine, data.valid.ids, data.tokenizer.newline_id), len(data.valid.ids))
+    return _sum(_by_lines(engine, data) if data.lines else _in_one_pass(engine, data), data)
 
 
 def exact_seconds(network: TorchModel, data: Dataset) -> float:
@@ -98,9 +113,10 @@ def exact_seconds(network: TorchModel, data: Dataset) -> float:
     return (time.perf_counter() - start) * len(data.valid.ids) / ids.size
 
 
-def _mean(parts: Iterable[npt.NDArray[np.float32]], expected: int) -> float:
-    total, n_tokens = 0.0, 0
-    for part in work.follow(parts, "validation", expected, "tokens", lambda part: part.size):
-        total += float(part.sum(dtype=np.float64))
-        n_tokens += part.size
-    return -total / n_tokens
+def _sum(scored: Iterable[Scored], data: Dataset) -> NatsSum:
+    # Where no token is unknown, none is looked for.
+    unk_id = data.tokenizer.unk_id if data.valid.n_unknown else None
+    found = NatsSum()
+    for logprobs, ids in work.follow(scored, "validation", len(data.valid.ids), "tokens", lambda part: part[0].size):
+        found = found.plus(NatsSum.of(-logprobs, ids, unk_id))
+    return found

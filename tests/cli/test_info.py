@@ -57,7 +57,7 @@ def test_a_person_sees_sections_and_a_drawing_of_the_losses(rnngen, models):
         assert section in lines
         for name in found[section]:
             assert any(line.split()[:1] == [name] for line in lines)
-    assert f"  n_parameters        {found['checkpoint']['n_parameters']:,}" in lines
+    assert f"  n_parameters           {found['checkpoint']['n_parameters']:,}" in lines
     drawing = result.out[result.out.index("loss in nats") :]
     assert "150" in drawing.splitlines()[-1]
     assert drawing.count("o") > 2

@@ -28,13 +28,15 @@ def three(models, tmp_path):
 def test_checkpoints_are_listed_by_name_level_size_loss_and_age_the_newest_first(rnngen, three):
     result = rnngen("models")
     header, word, char = result.rows
-    assert header == ["name", "level", "n_parameters", "valid_loss_nats", "valid_bits_per_char", "modified"]
+    losses = ["valid_loss_nats", "known_valid_loss_nats", "valid_bits_per_char"]
+    assert header == ["name", "level", "n_parameters", *losses, "modified"]
     assert (word[:2], word[-1]) == (["word", "word"], "2001-09-10T01:46:40Z")
     assert (char[:2], char[-1]) == (["char", "char"], "2001-09-09T01:46:40Z")
     [found] = rnngen("info", "char", "--json").records
     assert char[2] == str(found["checkpoint"]["n_parameters"])
     assert char[3] == f"{found['training']['valid_loss_nats']:.4f}"
-    assert char[4] == f"{found['training']['valid_bits_per_char']:.4f}"
+    assert char[4] == f"{found['training']['known_valid_loss_nats']:.4f}"
+    assert char[5] == f"{found['training']['valid_bits_per_char']:.4f}"
     assert "broken.safetensors" in result.err
     assert result.err.count("\n") == 1
     assert rnngen("models", "-q").err == ""
@@ -43,7 +45,7 @@ def test_checkpoints_are_listed_by_name_level_size_loss_and_age_the_newest_first
 def test_the_list_as_json_has_the_path_and_the_bytes_too(rnngen, three):
     word, char = rnngen("models", three, "--json", "-q").records
     assert list(char) == ["name", "path", "level", "n_parameters", "n_bytes", "valid_loss_nats",
-                          "valid_bits_per_char", "modified"]  # fmt: skip
+                          "known_valid_loss_nats", "valid_bits_per_char", "modified"]  # fmt: skip
     assert char["path"] == char["name"] == str(three / "char.safetensors")
     assert char["n_bytes"] == (three / "char.safetensors").stat().st_size
     assert word["level"] == "word"

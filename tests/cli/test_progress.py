@@ -84,3 +84,18 @@ def test_a_quiet_run_shows_nothing_of_its_work(display, clock, capsys):
         clock[0] += 5
         progress.hear(Work(what="the exact pass", done=1, total=10, unit="tokens"))
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_loss_without_the_unknown_symbol_stands_beside_the_other(display):
+    progress, shown = display()
+    weights: dict[str, Any] = {"weights": {}}
+    losses = {"train_loss_nats": 2.0, "known_train_loss_nats": 2.5, "valid_loss_nats": 3.0}
+    progress._last = SimpleNamespace(**{**vars(STEP), **losses})
+    progress._valid = SimpleNamespace(**losses, known_valid_loss_nats=3.25, **weights)
+    progress._best = 3.0
+    progress._refresh()
+    assert shown.rows["train loss"].startswith("2.0000 nats a token, without unknown 2.5000  ")
+    assert shown.rows["validation"] == "3.0000, without unknown 3.2500 (best 3.0000)"
+    progress._valid.known_valid_loss_nats = None
+    progress._refresh()
+    assert shown.rows["validation"] == "3.0000, without unknown - (best 3.0000)"

@@ -51,6 +51,38 @@ def test_the_path_goes_to_stdout_and_a_summary_to_stderr(rnngen, tmp_path):
     assert training["valid_bits_per_char"] == pytest.approx(training["valid_loss_nats"] / math.log(2))
 
 
+def test_the_losses_without_the_unknown_symbol_are_those_that_perplexity_finds(rnngen, tmp_path):
+    (tmp_path / "valid.txt").write_text("the bell is new,\nand king and tide\nare odd to all the slow.\n" * 9)
+    words = ("--level", "word", "--vocab-size", 16, "--steps", 30, "--log", "run.jsonl")
+    result = rnngen("train", "verse.txt", "--valid", "valid.txt", *SMALL, *words)
+    training = checkpoint.load(tmp_path / result.out.strip()).training
+    assert training["n_unknown_train_tokens"] > 50
+    [measured] = rnngen("perplexity", "valid.txt", "--json").records
+    assert training["n_unknown_valid_tokens"] == measured["n_unknown"] > 30
+    for name, of_all in (("valid_loss_nats", "loss_nats"), ("valid_perplexity", "perplexity")):
+        assert training[name] == pytest.approx(measured[of_all], rel=1e-5)
+        assert training[f"known_{name}"] == pytest.approx(measured[f"known_{of_all}"], rel=1e-5)
+    assert abs(training["known_valid_loss_nats"] - training["valid_loss_nats"]) > 0.05
+    share = measured["n_unknown"] / measured["n_tokens"]
+    assert (
+        f"without the unknown symbol ({share:.2%} of the validation tokens): "
+        f"train loss {training['known_train_loss_nats']:.4f}, "
+        f"validation loss {training['known_valid_loss_nats']:.4f} nats a token, "
+        f"perplexity {training['known_valid_perplexity']:.3f}\n"
+    ) in result.err
+    *_, last = map(json.loads, (tmp_path / "run.jsonl").read_text().splitlines())
+    valid, known = (last[f"{part}valid_loss_nats"] for part in ("", "known_"))
+    assert f"validation loss {valid:.4f} nats a token, without unknown {known:.4f}, kept\n" in result.err
+
+
+def test_where_nothing_is_unknown_there_is_one_loss(rnngen, tmp_path):
+    result = rnngen("train", "verse.txt", *SMALL)
+    assert "without" not in result.err
+    training = checkpoint.load(tmp_path / result.out.strip()).training
+    for name in ("train_loss_nats", "valid_loss_nats", "valid_perplexity"):
+        assert training[f"known_{name}"] == training[name]
+
+
 @pytest.mark.parametrize(
     ("arguments", "path"),
     [
@@ -87,9 +119,9 @@ def test_the_log_has_a_record_for_every_step_and_validation(rnngen, tmp_path):
     steps = [record for record in records if record["event"] == "step"]
     validations = [record for record in records if record["event"] == "validation"]
     assert [record["step"] for record in steps] == list(range(1, 31))
-    assert all(
-        set(record) == {"event", "step", "seconds", "n_tokens", "train_loss_nats", "learning_rate"} for record in steps
-    )
+    names = {"event", "step", "seconds", "n_tokens", "train_loss_nats", "known_train_loss_nats"}
+    assert all(set(record) == names | {"learning_rate"} for record in steps)
+    assert all(set(record) == names | {"valid_loss_nats", "known_valid_loss_nats"} for record in validations)
     assert validations[-1]["step"] == 30
     assert all(record["valid_loss_nats"] > 0 for record in validations)
 

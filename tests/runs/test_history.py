@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rnngen.runs import history
 from rnngen.runs.history import History, is_measurement
 from rnngen.training.events import Stepped, Validated
 
 
 def step(number: int) -> Stepped:
-    return Stepped(number, None, 1.5, 0.1, 0.12345, 10 * number)
+    return Stepped(number, None, 1.5, 1.75, 0.1, 0.12345, 10 * number)
 
 
 def validation(number: int) -> Validated:
-    return Validated(number, 1.5, 2.5, 0.12345, 10 * number, None)
+    return Validated(number, 1.5, 1.75, 2.5, None, 0.12345, 10 * number, None)
 
 
 def steps_of(kept: History) -> list[int]:
@@ -25,7 +27,8 @@ def test_some_training_losses_are_kept_between_two_validations():
         kept.add_step(step(number))
     assert steps_of(kept) == [4, 8, 12, 16, 20, 24, 28, 32]
     assert kept.records[0] == {
-        "step": 4, "seconds": 0.123, "n_tokens": 40, "train_loss_nats": 1.5, "valid_loss_nats": None,
+        "step": 4, "seconds": 0.123, "n_tokens": 40, "train_loss_nats": 1.5, "known_train_loss_nats": 1.75,
+        "valid_loss_nats": None, "known_valid_loss_nats": None,
     }  # fmt: skip
 
 
@@ -35,6 +38,8 @@ def test_a_validation_takes_the_place_of_the_training_loss_of_its_step():
         kept.add_step(step(number))
     kept.add_validation(validation(2))
     assert [(record["step"], record["valid_loss_nats"]) for record in kept.records] == [(1, None), (2, 2.5)]
+    kept.add_validation(replace(validation(3), known_valid_loss_nats=2.75))
+    assert kept.records[-1]["known_valid_loss_nats"] == 2.75
 
 
 def test_the_steps_that_a_run_went_back_over_are_forgotten():

@@ -55,7 +55,16 @@ def test_what_goes_on_ends_as_the_run_that_was_not_stopped(run_of, output, resum
     assert weights_of(output) == weights_of(whole.output)
     before, after = (checkpoint.load(path) for path in (whole.output, output))
     assert [point["step"] for point in after.history] == [point["step"] for point in before.history]
-    same = ("valid_loss_nats", "train_loss_nats", "best_step", "steps", "n_tokens", "text_sha256", "stopped_by")
+    same = (
+        "valid_loss_nats",
+        "train_loss_nats",
+        "known_train_loss_nats",
+        "best_step",
+        "steps",
+        "n_tokens",
+        "text_sha256",
+        "stopped_by",
+    )
     assert {name: ended.training[name] for name in same} == {name: whole.training[name] for name in same}
     assert not resume_path.exists()
 

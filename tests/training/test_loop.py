@@ -20,6 +20,7 @@ from rnngen.text.dataset import Dataset
 from rnngen.training import loop, optimize
 from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
 from rnngen.training.loop import train
+from rnngen.training.losses import NatsSum
 from rnngen.training.network import RNNLM
 from rnngen.training.optimize import HOLD, Schedule
 from rnngen.training.plan import Plan, make_plan
@@ -136,7 +137,7 @@ def test_events_come_in_order_and_tell_what_was_done(make_dataset):
     assert {event.steps for event in steps} == {50}
     assert [event.step for event in only(Validated, events)] == [20, 40, 50]
     assert [event.seconds for event in steps] == sorted(event.seconds for event in steps)
-    assert events[-1] == Finished(50, 50, "budget", events[-1].valid_loss_nats, events[-1].seconds, 1600)
+    assert events[-1] == Finished(50, 50, "budget", events[-1].valid, events[-1].seconds, 1600)
 
 
 def test_the_end_of_a_run_is_validated_once(make_dataset):
@@ -236,9 +237,9 @@ def poison(monkeypatch, calls: set[int], value: float = math.nan) -> None:
     """Make the losses of these steps, counted from 1 as they are tried, not finite."""
     tried = iter(range(1, 10**9))
 
-    def poisoned(network: RNNLM, *args: Any) -> tuple[torch.Tensor, Any]:
-        loss, state = LOSS(network, *args)
-        return (loss * value if next(tried) in calls else loss), state
+    def poisoned(network: RNNLM, *args: Any) -> tuple[Any, ...]:
+        loss, *others = LOSS(network, *args)
+        return (loss * value if next(tried) in calls else loss), *others
 
     monkeypatch.setattr(RNNLM, "loss", poisoned)
 
@@ -319,7 +320,7 @@ def test_a_state_that_already_gives_a_loss_that_is_not_finite_is_not_one_to_go_b
 
 def test_one_validation_that_is_not_a_number_does_not_hide_the_better_ones_after_it(make_dataset, monkeypatch):
     losses = iter([3.0, math.nan, 2.0, 2.5])
-    monkeypatch.setattr(loop, "validation_loss", lambda model, data: next(losses))
+    monkeypatch.setattr(loop, "validation_loss", lambda model, data: NatsSum(next(losses), 1))
     events = run_of(make_dataset(NAMES), steps=80)
     assert [event.weights is not None for event in only(Validated, events)] == [True, False, True, False]
 

@@ -143,7 +143,10 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(
     targets = ids.roll(-1, 0)
     targets[3:, 1] = IGNORED
     wanted, wanted_state = loss_through_logits(network, ids, targets, network.initial_state(B))
-    found, state = network.loss(ids, targets, network.initial_state(B))
+    found, losses, state = network.loss(ids, targets, network.initial_state(B))
+    assert losses.shape == targets.shape
+    assert not losses[targets == IGNORED].any()
+    torch.testing.assert_close(losses[targets != IGNORED].mean(), found.detach())
     for part, twin in zip(state, wanted_state, strict=True):
         assert torch.equal(part, twin)
     wanted_gradients, found_gradients = gradients_of(network, wanted), gradients_of(network, found)

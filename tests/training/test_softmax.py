@@ -35,8 +35,8 @@ def targets_of(N: int, ignored: slice = slice(0)) -> torch.Tensor:
     return targets
 
 
-def plain_loss(x, weight, bias, targets):
-    return functional.cross_entropy(x @ weight.t() + bias, targets, ignore_index=IGNORED)
+def plain_loss(x, weight, bias, targets, reduction="mean"):
+    return functional.cross_entropy(x @ weight.t() + bias, targets, ignore_index=IGNORED, reduction=reduction)
 
 
 ROWS = {
@@ -60,9 +60,12 @@ def test_loss_and_gradients_are_those_of_torch_in_float64(low, rows):
     targets = targets_of(N, ignored)
     found, wanted = operands(N), operands(N)
     exact = [part.detach().double().requires_grad_() for part in wanted]
-    loss, exact_loss = softmax_loss(*found, targets, low), plain_loss(*exact, targets)
+    (loss, losses), exact_loss = softmax_loss(*found, targets, low), plain_loss(*exact, targets)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(exact_loss.item(), rel=TOLERANCE[low])
+    exact_losses = plain_loss(*exact, targets, "none").float()
+    torch.testing.assert_close(losses, exact_losses, rtol=TOLERANCE[low], atol=TOLERANCE[low])
+    assert not losses[targets == IGNORED].any()
     (3 * loss).backward()
     (3 * exact_loss).backward()
     for part, twin in zip(found, exact, strict=True):
@@ -72,13 +75,13 @@ def test_loss_and_gradients_are_those_of_torch_in_float64(low, rows):
 
 def test_the_gradient_of_a_row_that_is_ignored_is_zero():
     found = operands(9)
-    softmax_loss(*found, targets_of(9, slice(4, 6)), torch.float32).backward()
+    softmax_loss(*found, targets_of(9, slice(4, 6)), torch.float32)[0].backward()
     assert (found[0].grad.abs().sum(1) == 0).tolist() == [False] * 4 + [True] * 2 + [False] * 3
 
 
 def test_without_a_target_that_counts_the_loss_is_not_a_number_and_the_gradients_are_zero():
     found = operands(5)
-    loss = softmax_loss(*found, targets_of(5, slice(None)), torch.bfloat16)
+    loss, _ = softmax_loss(*found, targets_of(5, slice(None)), torch.bfloat16)
     loss.backward()
     assert loss.isnan()
     assert not any(part.grad.any() for part in found)
@@ -87,7 +90,7 @@ def test_without_a_target_that_counts_the_loss_is_not_a_number_and_the_gradients
 def test_logits_of_a_thousand_overflow_nothing():
     x, weight, bias = operands(6)
     wanted = plain_loss(10_000 * x, weight, bias, targets_of(6))
-    found = softmax_loss(10_000 * x, weight, bias, targets_of(6), torch.float32)
+    found, _ = softmax_loss(10_000 * x, weight, bias, targets_of(6), torch.float32)
     assert found.item() > 500
     assert found.item() == pytest.approx(wanted.item())
 
@@ -122,6 +125,6 @@ def test_no_array_of_all_logits_is_made(monkeypatch, low):
         plain_loss(*found, targets_of(N)).backward()
     assert largest.numbers == N * V
     with LargestArray() as largest:
-        softmax_loss(*found, targets_of(N), low).backward()
+        softmax_loss(*found, targets_of(N), low)[0].backward()
         target_logprobs(found[0].detach(), *found[1:], targets_of(N))
     assert V * H < largest.numbers <= 1 << 16
