@@ -7,7 +7,7 @@
     ├── CheckpointError     a checkpoint that is missing, broken, or cannot be written
     ├── OutputError         an output file that exists already, or cannot be written
     └── TrainingError       training that cannot go on
-        └── DivergenceError     the loss is not finite, whatever is tried
+        └── DivergenceError     the loss is not finite, or worse than a guess
 
 A message is one line: what is wrong, which value, what to do. `cli/app.py` prints it and exits.
 """

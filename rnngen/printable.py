@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+MOST_IN_FULL = 1e9
 SPACE_MARK = "▁"  # U+2581, as SentencePiece shows a space
 
 _ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", " ": SPACE_MARK}
@@ -15,6 +16,15 @@ _MARKED = re.compile(rf"(\\*)([{''.join(_SIGNS)}{''.join(_SIGNS.values())}])")
 def plural(count: int, noun: str) -> str:
     """`1 token`, `2,000 tokens`."""
     return f"{count:,} {noun}" + "s" * (count != 1)
+
+
+def decimal(value: float, digits: int = 4) -> str:
+    """A loss or a perplexity with as many digits after the point; a huge one as `2.02e+30`.
+
+    >>> decimal(1.39818), decimal(2.0190792e30)
+    ('1.3982', '2.019e+30')
+    """
+    return f"{value:.{digits}f}" if abs(value) < MOST_IN_FULL else f"{value:.4g}"
 
 
 def codepoint(character: str) -> str:

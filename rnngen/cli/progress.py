@@ -16,7 +16,7 @@ from rnngen.cli.output import Console
 from rnngen.cli.terminal import guarded, harmless_message, unguarded
 from rnngen.cli.work_bar import SILENCE, bar_line
 from rnngen.config import SampleConfig
-from rnngen.printable import escaped
+from rnngen.printable import decimal, escaped
 from rnngen.runs.events import Diverged, Event, NotSaved, Started, Stepped, Validated
 from rnngen.work import Progress as Work
 
@@ -113,18 +113,18 @@ class Progress:
                 self._sample = _sample_line(self._started, event)
             self._refresh()
         else:
-            kept = "kept" if event.weights is not None else f"the best is {self._best:.4f}"
+            kept = "kept" if event.weights is not None else f"the best is {decimal(self._best)}"
             known = without_unknown(event.valid_loss_nats, event.known_valid_loss_nats)
             self._console.note(
-                f"step {event.step:,}: validation loss {event.valid_loss_nats:.4f} nats a token{known}, {kept}"
+                f"step {event.step:,}: validation loss {decimal(event.valid_loss_nats)} nats a token{known}, {kept}"
             )
 
     def _validated(self) -> str:
         """The last validation; before the first one what is known, as a run that goes on has had some."""
         if event := self._valid:
             known = without_unknown(event.valid_loss_nats, event.known_valid_loss_nats)
-            return f"{event.valid_loss_nats:.4f}{known} (best {self._best:.4f})"
-        best = f" (best {self._best:.4f})" if math.isfinite(self._best) else ""
+            return f"{decimal(event.valid_loss_nats)}{known} (best {decimal(self._best)})"
+        best = f" (best {decimal(self._best)})" if math.isfinite(self._best) else ""
         after = self._started.resumed_after
         return "not yet" if after is None else f"none since step {after:,}{best}"
 
@@ -146,9 +146,10 @@ class Progress:
         if event is None:
             return ""
         of = f"/{event.steps:,}" if event.steps else ""
+        known = without_unknown(event.train_loss_nats, event.known_train_loss_nats)
         return (
             f"{self._fraction():4.0%}  step {event.step:,}{of}  {_clock(event.seconds)}  "
-            f"train {event.train_loss_nats:.4f}{without_unknown(event.train_loss_nats, event.known_train_loss_nats)}  "
+            f"train {decimal(event.train_loss_nats)}{known}  "
             f"{event.n_tokens / max(event.seconds, 1e-9):,.0f} tokens/s"
         )
 
@@ -164,7 +165,7 @@ class Progress:
                 ("time", f"{_clock(event.seconds)}, {_clock(left)} left"),
                 ("step", f"{event.step:,}" + (f" of {event.steps:,}" if event.steps else "")),
                 ("speed", f"{event.n_tokens / max(event.seconds, 1e-9):,.0f} tokens/s"),
-                ("train loss", f"{event.train_loss_nats:.4f} nats a token{known}  {sparkline(self._losses, 32)}"),
+                ("train loss", f"{decimal(event.train_loss_nats)} nats a token{known}  {sparkline(self._losses, 32)}"),
                 ("validation", self._validated()),
                 ("sample", self._sample),
                 *self._work_row(),
@@ -176,7 +177,7 @@ def without_unknown(loss: float, known: float | None) -> str:
     """The loss without the unknown symbol, where it is another number."""
     if known is None:
         return ", without unknown -"
-    return "" if known == loss else f", without unknown {known:.4f}"
+    return "" if known == loss else f", without unknown {decimal(known)}"
 
 
 def _sample_line(started: Started, event: Validated) -> str:

@@ -13,7 +13,7 @@ from rnngen.cli.output import Console, drop_stdout
 from rnngen.cli.progress import Progress
 from rnngen.cli.signals import Stop, stop_at_signals
 from rnngen.errors import OutputError
-from rnngen.printable import plural
+from rnngen.printable import decimal, plural
 from rnngen.runs.events import Ended, Event, ResumeSaved, Started
 from rnngen.runs.repeat import show_orders
 from rnngen.tokenizers.unknowns import note as unknowns_note
@@ -109,10 +109,12 @@ def _report(ended: Ended, started: Started, console: Console) -> None:
         f"({record['n_tokens'] / record['n_train_tokens']:.1f} epochs) in {record['seconds']:.1f} s, "
         f"{record['tokens_per_second']:,} tokens/s{why}"
     )
+    losses = ("train_loss_nats", "valid_loss_nats", "valid_bits_per_char")
+    train, valid, bits = (decimal(record[name]) for name in losses)
     console.note(
-        f"kept: step {record['best_step']:,}, {started.plan.model.n_parameters:,} parameters; "
-        f"train loss {record['train_loss_nats']:.4f}, validation loss {record['valid_loss_nats']:.4f} nats a token, "
-        f"{record['valid_bits_per_char']:.4f} bits a character, perplexity {record['valid_perplexity']:.3f}"
+        f"kept: step {record['best_step']:,}, {started.plan.model.n_parameters:,} parameters; train loss {train}, "
+        f"validation loss {valid} nats a token, {bits} bits a character, "
+        f"perplexity {decimal(record['valid_perplexity'], 3)}"
     )
     if record["n_unknown_train_tokens"] or record["n_unknown_valid_tokens"]:
         console.note(_without_unknown(record))
@@ -126,7 +128,7 @@ def _without_unknown(record: dict[str, Any]) -> str:
     share = _share(record["n_unknown_valid_tokens"], record["n_valid_tokens"])
     names = {"known_train_loss_nats": 4, "known_valid_loss_nats": 4, "known_valid_perplexity": 3}
     train, valid, perplexity = (
-        "-" if record[name] is None else f"{record[name]:.{digits}f}" for name, digits in names.items()
+        "-" if record[name] is None else decimal(record[name], digits) for name, digits in names.items()
     )
     return (
         f"without the unknown symbol ({share} of the validation tokens): train loss {train}, "

@@ -75,6 +75,7 @@ class Engine:
         weights: as in a checkpoint.
     """
 
+    @_quietly
     def __init__(self, config: ModelConfig, weights: dict[str, npt.NDArray[Any]]) -> None:
         self._config = config
         self._embedding = weights["embedding.weight"]
@@ -104,11 +105,11 @@ class Engine:
             return recurrent
         return (*recurrent, np.zeros((self._config.ngram_history, batch_size), np.int64))
 
-    @_quietly
     def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
         outputs, after = self.outputs(ids, state)
         return self.logits(outputs, ids, state), after
 
+    @_quietly
     def outputs(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Outputs of the last layer at each of `ids`: the first half of `forward`, before the softmax's product.
 
@@ -123,6 +124,7 @@ class Engine:
             after = (*after, np.concatenate([state[-1], ids.T])[ids.shape[1] :])
         return outputs.transpose(1, 0, 2), after
 
+    @_quietly
     def logits(self, outputs: Array, ids: Ids, state: State) -> Array:
         """The other half of `forward`: logits [B, T, V] from the outputs for the same `ids` and `state`."""
         B, T, H = outputs.shape

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnngen import checkpoint
 from rnngen.errors import CheckpointError, OutputError
+from rnngen.printable import decimal
 from rnngen.runs.event_log import is_log_of
 from rnngen.runs.request import Request
 from rnngen.runs.resume_file import StoppedAt, stopped_at
@@ -63,5 +64,5 @@ def _model(path: Path) -> str | None:
         loss = checkpoint.load_training(path).get("valid_loss_nats")
     except CheckpointError:
         return _file(path)
-    shown = f" (validation loss {loss:.4f} nats a token)" if isinstance(loss, float) else ""
+    shown = f" (validation loss {decimal(loss)} nats a token)" if isinstance(loss, float) else ""
     return f"the model {path}{shown}"

@@ -154,13 +154,15 @@ def _keep(event: TrainingEvent, keeper: Keeper, log: EventLog) -> Iterator[Event
 
 def _save_after_error(keeper: Keeper) -> str:
     """Save the best model, if there is one, and say where it is."""
-    if keeper.best is None:
+    best = keeper.best
+    if best is None:
         return ""
     try:
         keeper.save_at_the_end()
     except OutputError as error:
         return f"; {error}"
-    return f"; the best model so far is in {keeper.request.output}"
+    loss = f"of step {best.step:,} with validation loss {best.valid_loss_nats:.5g}"
+    return f"; the best model so far, {loss}, is in {keeper.request.output}"
 
 
 def write_first_line(log: EventLog, keeper: Keeper) -> None:

@@ -16,7 +16,7 @@ from rnngen.errors import CheckpointError, DivergenceError, TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
 from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
-from rnngen.training.losses import NatsSum
+from rnngen.training.losses import NatsSum, RunningLoss
 from rnngen.training.memory import keep_freed_memory
 from rnngen.training.network import RNNLM, TorchModel, to_weights
 from rnngen.training.ngram_rows import RowAdagrad
@@ -67,7 +67,7 @@ def train(
         What happens. The weights worth keeping are in the Validated events.
 
     Raises:
-        TrainingError: the loss is still not finite after several attempts, or there is not enough memory.
+        TrainingError: the loss is not finite after several attempts, or ends worse than a guess; no memory is left.
         CheckpointError: `start` is not the state of such a run.
     """
     try:
@@ -109,7 +109,7 @@ class _Run:
         self._peak = plan.learning_rate
         self._state = self._network.initial_state(plan.batch_size)
         self._step = self._n_tokens = self._retries = self._worse = 0
-        self._smooth = NatsSum()
+        self._train_loss = RunningLoss()
         # Where no token is unknown, none is looked for.
         self._unk_id = data.tokenizer.unk_id if data.train.n_unknown else None
         self._best = math.inf
@@ -169,6 +169,8 @@ class _Run:
             yield self._validate()
         if reason != "stopped" and self._should_stop():
             reason = "stopped"
+        if reason != "stopped":
+            self._train_loss.check_that_it_learnt(self._plan)
         exact = None
         if self._kept is not None and reason != "stopped":
             with work.named("the exact pass"):
@@ -176,9 +178,8 @@ class _Run:
         yield Finished(self._step, schedule.steps, reason, exact, self._seconds(), self._n_tokens)
 
     def _is_time_to_save(self, asked_to_stop: bool) -> bool:
-        if math.isinf(self._save_every):
-            return False
-        return asked_to_stop or time.monotonic() - self._saved_at >= self._save_every
+        due = time.monotonic() - self._saved_at >= self._save_every
+        return (due or asked_to_stop) and math.isfinite(self._save_every)
 
     def _is_time_to_validate(self) -> bool:
         every = self._plan.validate_every
@@ -219,8 +220,7 @@ class _Run:
         self._step += 1
         self._n_tokens += window.n_tokens
         counted = window.targets != IGNORED
-        found = NatsSum.of(losses.cpu().numpy()[counted], window.targets[counted], self._unk_id)
-        self._smooth = self._smooth.followed_by(found)
+        self._train_loss.add(NatsSum.of(losses.cpu().numpy()[counted], window.targets[counted], self._unk_id))
         return True
 
     def _fresh(self, window: Window) -> tuple[torch.Tensor, ...]:
@@ -236,8 +236,8 @@ class _Run:
         return Stepped(
             step=self._step,
             steps=schedule.steps if self._budget is None or self._budget.is_fixed else None,
-            train_loss_nats=self._smooth.loss,
-            known_train_loss_nats=self._smooth.known_loss,
+            train_loss_nats=self._train_loss.smooth.loss,
+            known_train_loss_nats=self._train_loss.smooth.known_loss,
             learning_rate=schedule.rate(self._step - 1),
             seconds=self._seconds(),
             n_tokens=self._n_tokens,
@@ -252,8 +252,8 @@ class _Run:
         self._worse = 0 if better else self._worse + 1
         return Validated(
             step=self._step,
-            train_loss_nats=self._smooth.loss,
-            known_train_loss_nats=self._smooth.known_loss,
+            train_loss_nats=self._train_loss.smooth.loss,
+            known_train_loss_nats=self._train_loss.smooth.known_loss,
             valid_loss_nats=found.loss,
             known_valid_loss_nats=found.known_loss,
             seconds=self._seconds(),
@@ -271,7 +271,7 @@ class _Run:
         return tensors
 
     def _counters(self) -> dict[str, Any]:
-        return {"step": self._step, "n_tokens": self._n_tokens, "smooth": self._smooth.numbers()}
+        return {"step": self._step, "n_tokens": self._n_tokens, "smooth": self._train_loss.smooth.numbers()}
 
     def _copy(self) -> RunState:
         """The state to go back to when a loss is not finite."""
@@ -286,7 +286,7 @@ class _Run:
     def _set(self, state: RunState) -> None:
         copy_into(self._tensors(), state.arrays)
         self._step, self._n_tokens = state.count("step"), state.count("n_tokens")
-        self._smooth = NatsSum(*state.several("smooth", len(self._smooth.numbers())))
+        self._train_loss = RunningLoss(NatsSum(*state.several("smooth", 4)))
 
     def _go_back(self) -> Diverged:
         """Go back, and go on with half the learning rate. Raises TrainingError after too many attempts."""
@@ -342,8 +342,7 @@ class _Run:
         self._saved_at = time.monotonic()
 
     def _checked_state(self, arrays: Arrays) -> tuple[torch.Tensor, ...]:
-        # A batch of lines at the end of a pool may be smaller.
-        rows = {array.shape[1] for array in arrays.values() if array.ndim > 1}
+        rows = {array.shape[1] for array in arrays.values() if array.ndim > 1}  # a last batch of lines may be smaller
         n_rows = rows.pop() if len(rows) == 1 else 0
         state = self._network.initial_state(n_rows if 0 < n_rows <= self._plan.batch_size else self._plan.batch_size)
         copy_into({str(turn): part for turn, part in enumerate(state)}, arrays)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from rnngen.errors import DivergenceError
+
+if TYPE_CHECKING:
+    from rnngen.training.plan import Plan
+
 SMOOTHING = 0.98  # of the training loss that events carry
+RECENT_STEPS = 9  # that tell how a run ends
+WORSE_THAN_A_GUESS = 0.5  # nats a token; before its first step a model is as good as a guess
 
 
 @dataclass(frozen=True)
@@ -38,10 +49,6 @@ class NatsSum:
         """These sums and `weight` times the others."""
         return NatsSum(*(one + weight * two for one, two in zip(self.numbers(), other.numbers(), strict=True)))
 
-    def followed_by(self, step: NatsSum) -> NatsSum:
-        """The sums whose losses are those of all steps so far, each weighted `SMOOTHING` times the next one."""
-        return NatsSum().plus(self, SMOOTHING).plus(step, (1 - SMOOTHING) / step.n_tokens)
-
     def numbers(self) -> list[float]:
         """All four, in order."""
         return [self.nats, self.n_tokens, self.unknown_nats, self.n_unknown]
@@ -63,3 +70,38 @@ class NatsSum:
             return self.loss
         n_known = self.n_tokens - self.n_unknown
         return (self.nats - self.unknown_nats) / n_known if n_known > 0 else None
+
+
+class RunningLoss:
+    """The training loss over the steps.
+
+    Args:
+        smooth: where a stopped run goes on.
+
+    Attributes:
+        smooth: the sums whose losses are those of all steps so far, each weighted `SMOOTHING` times the next one.
+    """
+
+    def __init__(self, smooth: NatsSum | None = None) -> None:
+        self.smooth = smooth or NatsSum()
+        self._recent: deque[float] = deque(maxlen=RECENT_STEPS)
+
+    def add(self, step: NatsSum) -> None:
+        """Take the loss of a step in."""
+        self.smooth = NatsSum().plus(self.smooth, SMOOTHING).plus(step, (1 - SMOOTHING) / step.n_tokens)
+        self._recent.append(step.loss)
+
+    def check_that_it_learnt(self, plan: Plan) -> None:
+        """Refuse a run that ends worse than it began. Raises DivergenceError.
+
+        One huge loss, as a ReLU network may have at its start, stays long in `smooth`. So the median of the last steps
+        decides.
+        """
+        loss, size = statistics.median(self._recent or [0.0]), plan.model.vocab_size
+        guess = math.log(size)
+        if loss > guess + WORSE_THAN_A_GUESS:
+            raise DivergenceError(
+                f"the run diverged: its training loss ends at {loss:.5g} nats a token, and a guess among {size:,} "
+                f"tokens has {guess:.5g}: train with a lower --lr than {plan.learning_rate:g}, or a lower "
+                f"--grad-clip than {plan.grad_clip:g}"
+            )

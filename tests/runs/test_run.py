@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,6 +177,35 @@ def test_a_run_that_diverges_says_so_and_leaves_nothing(request_of, tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
+def test_a_run_whose_loss_ends_above_a_guess_is_an_error_that_names_the_remedy(request_of, tmp_path):
+    path = tmp_path / "checkpoints" / "play.safetensors"
+    request = replace(request_of(steps=60, learning_rate=30.0), save_every=1e-30)
+    with pytest.raises(TrainingError) as error:
+        list(run(request))
+    training = checkpoint.load(path).training
+    size = checkpoint.load(path).config.vocab_size
+    found = re.fullmatch(
+        r"the run diverged: its training loss ends at ([\d.e+]+) nats a token, and a guess among (\d+) tokens has "
+        r"([\d.]+): train with a lower --lr than 30, or a lower --grad-clip than 1; the best model so far, of step "
+        r"(\d+) with validation loss ([\d.e+]+), is in (.*)",
+        str(error.value),
+    )
+    assert found
+    assert float(found[1]) > math.log(size) + 0.5
+    assert (int(found[2]), float(found[3])) == (size, pytest.approx(math.log(size), abs=1e-3))
+    assert (int(found[4]), found[6]) == (training["best_step"], str(path))
+    assert float(found[5]) == pytest.approx(training["valid_loss_nats"], rel=1e-4)
+    assert files(tmp_path) == ["play.safetensors"]  # to resume would diverge again
+
+
+def test_an_untrained_model_and_an_unlike_validation_text_are_no_divergence(run_of, tmp_path):
+    assert run_of(steps=1)[-1].training["steps"] == 1
+    (tmp_path / "valid").write_text("gfedc" * 20)
+    started, *_, ended = run_of("abab\n" * 99 + "cdefg", output="other", steps=80, valid=tmp_path / "valid")
+    training = ended.training
+    assert training["valid_loss_nats"] > math.log(started.plan.model.vocab_size) > training["train_loss_nats"]
+
+
 def test_an_error_says_where_the_best_model_so_far_is(run_of, monkeypatch, tmp_path):
     loss, tried = RNNLM.loss, iter(range(1, 1000))
 
@@ -183,7 +215,7 @@ def test_an_error_says_where_the_best_model_so_far_is(run_of, monkeypatch, tmp_p
 
     monkeypatch.setattr(RNNLM, "loss", poisoned)
     path = tmp_path / "checkpoints" / "play.safetensors"
-    with pytest.raises(TrainingError, match=f"; the best model so far is in {path}$"):
+    with pytest.raises(TrainingError, match=rf"; the best model so far, of step \d+ with validation .*, is in {path}$"):
         run_of(steps=100)
     assert 0 < checkpoint.load(path).training["best_step"] <= 40
     assert files(tmp_path) == ["play.safetensors"]
