@@ -89,17 +89,28 @@ class BlockSplit:
     every: int
 
     def pieces(self) -> Iterator[tuple[int, str]]:
-        """The chunks of the text; a chunk with cuts in it is divided. A cut stays in the chunk where it is due."""
+        """What each chunk of the text holds of each part.
+
+        Its pieces are joined, because of word level: a single space is implied inside a text, and a token at its start.
+        """
+        for cut_chunk in self.cut_chunks():
+            for part in (TRAIN, VALID):
+                if joined := "".join(piece for number, piece in cut_chunk if number == part):
+                    yield part, joined
+
+    def cut_chunks(self) -> Iterator[list[tuple[int, str]]]:
+        """The pieces of each chunk of the text in their order, none empty. A cut stays in the chunk where it is due."""
         part, cut, due = TRAIN, 0, self.first
         position = n_valid = 0
         for chunk in self.text.chunks():
+            pieces: list[tuple[int, str]] = []
             start, end = 0, position + len(chunk)
             while due < end:
                 # The first cut leaves something to validate on: more than blank lines at the end of the text.
                 last = len(chunk) if cut or end < self.n_chars else len(chunk.rstrip()) - 1
                 place = self._cut(chunk, due - position, max(cut + 1 - position, 0), last)
                 if piece := chunk[start:place]:
-                    yield part, piece
+                    pieces.append((part, piece))
                 start, before, cut = place, cut, position + place
                 if part == TRAIN:
                     part, due = VALID, cut + self.length
@@ -107,7 +118,8 @@ class BlockSplit:
                     n_valid += cut - before
                     part, due = TRAIN, self._next(n_valid, cut)
             if piece := chunk[start:]:
-                yield part, piece
+                pieces.append((part, piece))
+            yield pieces
             position = end
 
     def _next(self, n_valid: int, cut: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,7 +90,7 @@ def blocks_of(text: str, fraction: float = 0.1, part: ValidPart = "spread") -> l
     """The blocks of a text as the splits give them, with the number of their part."""
     whole = StringText(text)
     found: list[tuple[int, str]] = []
-    for number, piece in split_in_blocks(whole, survey(whole), fraction, part).pieces():
+    for number, piece in chain.from_iterable(split_in_blocks(whole, survey(whole), fraction, part).cut_chunks()):
         if found and found[-1][0] == number:
             found[-1] = (number, found[-1][1] + piece)
         else:
@@ -186,14 +187,19 @@ def test_no_part_of_a_tiny_text_is_empty(text: str, fraction: float, part: Valid
     st.integers(1, 20),
     st.integers(0, 100),
 )
-def test_blocks_are_the_text_in_its_order_without_empty_pieces(
+def test_blocks_are_the_text_in_its_order_and_pieces_are_never_empty(
     chunks: list[str], first: int, length: int, more: int
 ) -> None:
     text = "".join(chunks)
-    pieces = list(BlockSplit(text_of(*chunks), len(text), first, length, length + more).pieces())
-    assert "".join(piece for _, piece in pieces) == text
+    split = BlockSplit(text_of(*chunks), len(text), first, length, length + more)
+    cut_chunks = list(split.cut_chunks())
+    assert ["".join(piece for _, piece in cut_chunk) for cut_chunk in cut_chunks] == chunks
+    assert cut_chunks[0][0][0] == TRAIN
+    pieces = list(split.pieces())
     assert all(piece for _, piece in pieces)
-    assert pieces[0][0] == TRAIN
+    for part in (TRAIN, VALID):
+        in_order = "".join(piece for number, piece in chain.from_iterable(cut_chunks) if number == part)
+        assert "".join(piece for number, piece in pieces if number == part) == in_order
 
 
 @pytest.mark.parametrize(
