@@ -37,7 +37,7 @@ from rnngen.tokenizers.base import Text, Tokenizer
 from rnngen.tokenizers.symbols import Unknown
 
 FORMAT = "rnngen-cache"
-VERSION = 4  # raise it with every change to how a text is split or encoded, or a tokenizer built
+VERSION = 5  # raise it with every change to how a text is split or encoded, or a tokenizer built
 HEADER_BYTES = 4096
 LEFT_OVER_SECONDS = 3600  # a temporary file this old was left by a killed process
 

@@ -30,8 +30,9 @@ MOST_SENTENCES = 500_000  # of these, at most
 LONGEST_SENTENCE = 2_000  # characters; longer lines are cut for training only
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # of an argument that is not UTF-8; SentencePiece refuses it
 _FIXED_PIECES = 258  # the bytes, the line break and the unknown piece
-# Of a vocabulary whose size nobody chose: beside the fixed pieces and an alphabet there is room for some subwords.
-_FEWEST_PIECES, _MOST_PIECES = 600, 8_000
+# Of a vocabulary whose size nobody chose. Beside the fixed pieces and an alphabet there is room for some subwords, and
+# not for so many that a small text has each of them a few times only.
+_FEWEST_PIECES, _MOST_PIECES = 450, 8_000
 
 
 class SubwordTokenizer:
