@@ -70,7 +70,7 @@ def _shown(value: Any, plain: bool = False) -> str:
     if isinstance(value, int):
         return str(value) if plain else f"{value:,}"
     if isinstance(value, list):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_shown, value)) or "-"
     text = str(value)
     # A line break in a name would make a line that looks like another value's.
     return text if text.isprintable() else brief(text)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rnngen.cli.layout import aligned, terminal_width, wrapped
-from rnngen.cli.output import path_field
-from rnngen.printable import plural
+from rnngen.cli.output import for_stdout, path_field
+from rnngen.printable import MOST_IN_FULL, plural
 from rnngen.storage.json_lines import json_line
 from rnngen.text.unpacking import shown
 
@@ -61,7 +61,7 @@ def _columns(records: Sequence[dict[str, Any]]) -> str:
 
 def _cell(name: str, value: Any) -> str:
     if name == "file":
-        return "total" if value is None else path_field(value)
+        return "total" if value is None else for_stdout(path_field)(value)
     return _shown(value)
 
 
@@ -79,7 +79,7 @@ def _rounded(value: float) -> str:
     """For a person: four digits after the point, fewer of large numbers."""
     if not math.isfinite(value) or value < 100:
         return _shown(value)
-    return f"{value:,.{1 if value < 1000 else 0}f}"
+    return f"{value:,.{1 if value < 1000 else 0}f}" if value < MOST_IN_FULL else f"{value:.4g}"
 
 
 def _conventions(measured: Measured) -> str:
@@ -123,7 +123,7 @@ def _files(by_predictor: Sequence[Sequence[dict[str, Any]]], letters: Sequence[s
         return ""
     cells = [[LABELS["perplexity"], "lines", *(letters if len(letters) > 1 else ["all tokens"])]]
     for found in zip(*by_predictor, strict=True):
-        name, n_lines = shown(path_field(found[0]["file"] or "total")), f"{found[0]['n_lines']:,}"
+        name, n_lines = shown(_cell("file", found[0]["file"])), f"{found[0]['n_lines']:,}"
         cells.append([name, n_lines, *(_with_error(one, "perplexity") for one in found)])
     return "\n" + aligned(cells, terminal_width())
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rnngen import work
-from rnngen.cli.output import Console, drop_stdout
+from rnngen.cli.output import Console, drop_stdout, for_stdout
 from rnngen.cli.progress import Progress
 from rnngen.cli.signals import Stop, stop_at_signals
 from rnngen.errors import OutputError
@@ -61,7 +61,7 @@ def show(events: Iterator[Event], stop: Stop, console: Console) -> int:
 
 def _print_path(ended: Ended) -> None:
     try:
-        print(ended.output, flush=True)
+        print(for_stdout(str)(str(ended.output)), flush=True)
     except OSError as error:
         # The pipe or the terminal is closed: nobody reads the path any more.
         if error.errno not in (errno.EPIPE, errno.EIO):

@@ -8,6 +8,7 @@ import sys
 import pytest
 from chunks import Chunks
 
+from rnngen.cli import perplexity_report as module
 from rnngen.cli.perplexity_report import write_report
 from rnngen.evaluate.measures import MEASURES
 from rnngen.evaluate.predictors import measure_text
@@ -83,3 +84,8 @@ def test_the_report_on_several_models_compares_them_in_words(on_a_terminal):
     assert "\nB - A: 0.0000 nats per token, 0.0000 to 0.0000: no difference shown\n" in shown
     assert shown.endswith("nats per token: both have the same tokenizer\n")
     assert f"{records[0]['loss_nats']:.4f} ± " in shown
+
+
+def test_a_huge_perplexity_is_short_on_a_terminal():
+    assert module._rounded(3.8e25) == "3.8e+25"
+    assert module._rounded(123_456_789.4) == "123,456,789"

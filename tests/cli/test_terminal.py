@@ -170,7 +170,7 @@ def test_only_a_terminal_gets_signs_for_format_characters(hostile, on_terminal, 
     assert "\\\\" not in shown
 
 
-@pytest.mark.parametrize("arguments", [["score"], ["score", "--words"], ["score", "--color"]])
+@pytest.mark.parametrize("arguments", [["score"], ["score", "--words"], ["score", "--color"], ["perplexity"]])
 def test_the_name_of_a_file_in_a_column_is_escaped_on_a_terminal(hostile, on_terminal, arguments):
     for name in ("a\u202eb", "c"):
         (hostile / name).write_text("bell\n", "utf-8")
@@ -178,6 +178,15 @@ def test_the_name_of_a_file_in_a_column_is_escaped_on_a_terminal(hostile, on_ter
     assert code == 0
     assert "\u202e" not in shown
     assert "a\\u202eb" in shown
+
+
+def test_the_path_of_a_new_checkpoint_is_escaped_on_a_terminal_alone(hostile, on_terminal, rnngen):
+    (hostile / "a\u202eb").write_text("bell\n" * 50, "utf-8")
+    small = ("a\u202eb", "--steps", "2", "--hidden-size", "8", "--threads", "1", "-q")
+    code, shown = on_terminal("train", *small)
+    assert code == 0
+    assert "checkpoints/a\\u202eb.safetensors" in shown
+    assert rnngen("train", *small, "--force").out == "checkpoints/a\u202eb.safetensors\n"
 
 
 def test_what_a_process_prints_cannot_take_over_the_terminal(hostile):
