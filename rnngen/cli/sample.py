@@ -191,11 +191,15 @@ def sample(
 
 def _encode_prompt(loaded: models.Model, text: str, on_unknown: OnUnknown, console: Console) -> Prompt:
     from rnngen.tokenizers.prompts import encode_prompt
-    from rnngen.tokenizers.unknowns import Unknowns
+    from rnngen.tokenizers.unknowns import Unknowns, better_form, conversion
 
     encoded, unknowns = encode_prompt(loaded.tokenizer, text, on_unknown), Unknowns()
     unknowns.add(encoded.read)
     console.note(unknowns.note("the prompt", on_unknown))
+    if not unknowns.count and (form := better_form(loaded.tokenizer, text)):
+        console.note(
+            f"the prompt is read byte by byte in part; in Unicode form {form} less of it is: {conversion(form)}"
+        )
     return encoded
 
 

@@ -11,11 +11,14 @@ from rnngen.errors import DataError
 from rnngen.text.corpus import Survey, survey
 from rnngen.text.ids_cache import IdsCache, KeyedText, default_folder
 from rnngen.text.ids_on_disk import IdsOnDisk
-from rnngen.text.likeness import are_unlike
+from rnngen.text.likeness import are_unlike, sample
+from rnngen.text.remarks import WithStart, remarks, words_are_apart
 from rnngen.text.splits import TRAIN, LineSplit, Unchanged, split_by_lines, split_in_blocks
 from rnngen.tokenizers.base import Text, Tokenizer
+from rnngen.tokenizers.unknowns import unknown_share
 
 VALID_FRACTION = 0.1
+MOST_UNKNOWN = 0.5  # of the words that a model of words learns from
 MOST_VALID_CHARS = 250_000  # of the default fraction: more would take time from the training and add little
 
 
@@ -70,7 +73,8 @@ def prepare(
     """
     cache = IdsCache(folder or default_folder())
     with work.named("reading the text"):
-        found = survey(text)
+        read = WithStart(text)
+        found = survey(read)
         valid_found = None if valid is None else survey(valid, "the validation text")
     if valid is None or valid_found is None:
         texts = [_split(text, found, config)]
@@ -94,11 +98,28 @@ def prepare(
         survey=found,
         valid_chars=valid_ids.n_chars,
         valid_sha256=valid_found.sha256 if valid_found else None,
-        notes=_notes(tokenizer, train, valid_ids, config, has_own=valid is not None),
+        notes=(
+            *remarks(read.start),
+            *_words(tokenizer, train, valid_ids, read.start),
+            *_likeness(tokenizer, train, valid_ids, config, has_own=valid is not None),
+        ),
     )
 
 
-def _notes(
+def _words(tokenizer: Tokenizer, train: IdsOnDisk, valid: IdsOnDisk, start: str) -> tuple[str, ...]:
+    """What to do about a text that is not made of words that the vocabulary knows."""
+    if tokenizer.level != "word":
+        return ()
+    remedy = "a model of --level char or --level subword suits such a text"
+    for name, tokens in (("to train on", train), ("to validate on", valid)):
+        if tokens.n_unknown and unknown_share(tokenizer, sample(tokens)) > MOST_UNKNOWN:
+            return (f"most words of the text {name} are unknown: {remedy}",)
+    if words_are_apart(start):
+        return ()
+    return (f"the text has hardly any white space, so its words are whole phrases at word level: {remedy}",)
+
+
+def _likeness(
     tokenizer: Tokenizer, train: IdsOnDisk, valid: IdsOnDisk, config: TrainConfig, *, has_own: bool
 ) -> tuple[str, ...]:
     """What to do about a validation text of another kind; spread blocks and drawn lines are of the same kind."""

@@ -6,6 +6,8 @@ last letters of a sorted list), it is the wrong step.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -39,15 +41,21 @@ def distance(train: str, valid: str) -> float:
 
 def are_unlike(tokenizer: Tokenizer, train: IdsOnDisk, valid: IdsOnDisk) -> bool:
     """Whether a validation text is farther from the text to train on than parts of one text are."""
-    return distance(_sample(tokenizer, train), _sample(tokenizer, valid)) > UNLIKE
+    return distance(_known(tokenizer, train), _known(tokenizer, valid)) > UNLIKE
 
 
-def _sample(tokenizer: Tokenizer, tokens: IdsOnDisk) -> str:
-    """What is known of pieces from all of a text, or of all of it, without white space."""
+def sample(tokens: IdsOnDisk) -> npt.NDArray[Any]:
+    """The ids of pieces from all of a text, or of all of it."""
     ids = tokens.ids
-    if len(ids) > _PIECES * _PIECE:
-        starts = np.linspace(0, len(ids) - _PIECE, _PIECES).astype(np.int64)
-        ids = np.concatenate([ids[start : start + _PIECE] for start in starts])
+    if len(ids) <= _PIECES * _PIECE:
+        return ids
+    starts = np.linspace(0, len(ids) - _PIECE, _PIECES).astype(np.int64)
+    return np.concatenate([ids[start : start + _PIECE] for start in starts])
+
+
+def _known(tokenizer: Tokenizer, tokens: IdsOnDisk) -> str:
+    """What is known of a sample, without white space."""
+    ids = sample(tokens)
     known = ids if tokenizer.unk_id is None else ids[ids != tokenizer.unk_id]
     return "".join(tokenizer.decode(known).split())
 
