@@ -99,7 +99,7 @@ def prepare(
         valid_chars=valid_ids.n_chars,
         valid_sha256=valid_found.sha256 if valid_found else None,
         notes=(
-            *remarks(read.start),
+            *remarks(read.start, config.lines),
             *_words(tokenizer, train, valid_ids, read.start),
             *_likeness(tokenizer, train, valid_ids, config, has_own=valid is not None),
         ),

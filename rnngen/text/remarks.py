@@ -6,6 +6,7 @@ Each remark is a sentence with what to do. Only the start is looked at, so that 
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -18,11 +19,12 @@ FEWEST_ROWS, MOST_ROWS = 10, 1_000  # by which a table is known
 FEWEST_COLUMNS = 3  # two are pairs
 FEWEST_LINES = 100  # of which nearly all can be copies
 NEARLY_ALL = 0.9
+LONG_ENOUGH = 40  # characters that two places of a text do not share by chance
 OF_LINES = 0.01  # of the lines have a mark, or it is the subject of the text
 LONGEST_WORD = 25  # characters between white space, on average; German prose has 7, a log 15, Chinese 40 and more
 
 _SENTENCE_MARK = re.compile(r"(?<!\S)</?s>(?!\S)")
-_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
 class WithStart:
@@ -45,10 +47,14 @@ class WithStart:
             yield chunk
 
 
-def remarks(start: str) -> tuple[str, ...]:
-    """What is to be said of a text that starts so."""
+def remarks(start: str, by_lines: bool) -> tuple[str, ...]:
+    """What is to be said of a text that starts so.
+
+    Args:
+        by_lines: each line is learnt by itself.
+    """
     lines = [line for line in start.split("\n") if line.strip()]
-    found = (sentence_marks(start, len(lines)), table(lines), copies(lines))
+    found = (sentence_marks(start, len(lines)), table(lines), copies(lines, by_lines))
     return tuple(remark for remark in found if remark)
 
 
@@ -69,6 +75,8 @@ def sentence_marks(start: str, n_lines: int) -> str:
 
 def table(lines: list[str]) -> str:
     """Whether a text is a table, as a spreadsheet writes it: rows of the same number of columns."""
+    if lines and lines[0][0] in "{[":  # JSON lines
+        return ""
     for delimiter, name in _DELIMITERS.items():
         try:
             rows = [len(row) for row in csv.reader(islice(lines, MOST_ROWS), delimiter=delimiter)]
@@ -83,14 +91,22 @@ def table(lines: list[str]) -> str:
     return ""
 
 
-def copies(lines: list[str]) -> str:
-    """Whether nearly all lines of a text are copies of earlier ones."""
-    n_copies = len(lines) - len(set(lines))
-    if len(lines) < FEWEST_LINES or n_copies < NEARLY_ALL * len(lines):
+def copies(lines: list[str], by_lines: bool) -> str:
+    """Whether nearly all lines of a text stand in it more than once.
+
+    In running text a short line means nothing without those after it: a word of a column, a move of a game. There the
+    lines are taken together that have `LONG_ENOUGH` characters on average.
+    """
+    if len(lines) < FEWEST_LINES:
+        return ""
+    together = 1 if by_lines else math.ceil(LONG_ENOUGH * len(lines) / sum(map(len, lines)))
+    counts = Counter(zip(*(lines[first:] for first in range(together)), strict=False))
+    share = sum(count for count in counts.values() if count > 1) / counts.total()
+    if share < NEARLY_ALL:
         return ""
     return (
-        f"{n_copies:,} of the first {_lines(len(lines))} are copies of earlier ones: the validation part has lines "
-        "that are trained on, so its loss says little: remove copies, as sort -u does"
+        f"{share:.0%} of the first {_lines(len(lines))} stand there more than once: lines to validate on are "
+        "trained on, so their loss says little: awk '!NF || !seen[$0]++' removes copies"
     )
 
 
