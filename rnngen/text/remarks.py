@@ -106,7 +106,7 @@ def copies(lines: list[str], by_lines: bool) -> str:
         return ""
     return (
         f"{share:.0%} of the first {_lines(len(lines))} stand there more than once: lines to validate on are "
-        "trained on, so their loss says little: awk '!NF || !seen[$0]++' removes copies"
+        "trained on, so their loss says little: " + ("sort -u removes copies" if by_lines else "remove the copies")
     )
 
 
