@@ -157,7 +157,9 @@ def read_or_explain(texts: list[str] | None, explanation: str, command: str) -> 
         if sys.stdin is None or sys.stdin.isatty():
             raise ConfigError(explanation)
         return ["-"]
-    if texts.count("-") > 1:
+    from rnngen.text.sources import is_standard_input
+
+    if sum(map(is_standard_input, texts)) > 1:
         raise ConfigError("- is given twice: standard input can be read once")
     for text in texts:
         if (" " in text or "." not in text) and text != "-" and not os.path.exists(text):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -144,4 +143,4 @@ def _share(count: int, of: int) -> str:
 def _say_how_to_go_on(can_go_on: bool, started: Started, console: Console) -> None:
     with contextlib.suppress(OSError):
         if can_go_on and started.resume_path.exists():
-            console.note(f"go on: rnngen train --resume {shlex.quote(str(started.output))}")
+            console.note(f"go on: {started.go_on}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import shlex
-import sys
 from collections.abc import Generator
 from importlib import resources
 from pathlib import Path
@@ -241,8 +239,9 @@ def _paths(texts: list[str] | None) -> list[str]:
         return options.read_or_explain(texts, "", "train")
     explanation = _no_text()
     paths = options.read_or_explain(None, explanation, "train")
-    # Nothing is taken from the pipe: the text is read from its start later.
-    if not sys.stdin.buffer.peek(1).removeprefix(codecs.BOM_UTF8):  # type: ignore[union-attr]
+    from rnngen.text.sources import has_standard_input
+
+    if not has_standard_input():
         raise DataError(explanation)
     return paths
 
@@ -250,7 +249,9 @@ def _paths(texts: list[str] | None) -> list[str]:
 def _output_path(output: str | None, paths: list[str]) -> Path:
     if output:
         return checkpoint_paths.path_of(output)
-    name = "model" if paths[0] == "-" else Path(paths[0].removesuffix(".gz")).stem
+    from rnngen.text.sources import is_descriptor
+
+    name = "model" if is_descriptor(paths[0]) else Path(paths[0].removesuffix(".gz")).stem
     return checkpoint_paths.FOLDER / (name + checkpoint_paths.SUFFIX)
 
 

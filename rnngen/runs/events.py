@@ -24,6 +24,7 @@ class Started:
         output: the checkpoint to write.
         resume_path: the file that a stopped run goes on from.
         resumed_after: the last step of the run before it was stopped; None for a new run.
+        go_on: the command that continues the run, should it be stopped.
         best_valid_loss_nats: of the run before it was stopped; infinite for a new run.
         notes: what a person should know, as sentences.
     """
@@ -33,6 +34,7 @@ class Started:
     output: Path
     resume_path: Path
     resumed_after: int | None
+    go_on: str
     best_valid_loss_nats: float
     notes: tuple[str, ...]
 

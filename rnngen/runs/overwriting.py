@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
+import contextlib
 from pathlib import Path
 
 from rnngen import checkpoint
-from rnngen.errors import CheckpointError, OutputError
+from rnngen.errors import CheckpointError, ConfigError, DataError, OutputError
 from rnngen.printable import decimal
 from rnngen.runs.event_log import is_log_of
+from rnngen.runs.repeat import resume_line
 from rnngen.runs.request import Request
 from rnngen.runs.resume_file import StoppedAt, stopped_at
 from rnngen.storage.atomic import check_writable
@@ -43,10 +44,13 @@ def check_nothing_is_lost(request: Request) -> str:
 
 
 def _go_on(request: Request, stopped: StoppedAt) -> str:
-    words = ["rnngen", "train", "--resume", str(request.output)]
-    if request.log and is_log_of(request.log, stopped.run_id):
-        words += ["--log", str(request.log)]
-    return shlex.join(words)
+    paths: tuple[str, ...] = ()
+    valid = None
+    with contextlib.suppress(ConfigError, DataError):  # a string in Python, which is no part of a command
+        before = Request.from_dict(stopped.job, output=request.output)
+        paths, valid = before.paths, before.valid
+    is_own_log = request.log is not None and is_log_of(request.log, stopped.run_id)
+    return resume_line(request.output, paths, valid, request.log if is_own_log else None)
 
 
 def _run(stopped: StoppedAt, path: Path) -> str:

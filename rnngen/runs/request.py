@@ -15,6 +15,7 @@ from rnngen.storage import checkpoint_paths
 from rnngen.storage.untrusted_json import MOST_CHARS
 from rnngen.text.corpus import FileText, StringText
 from rnngen.text.decoding import Say
+from rnngen.text.sources import is_standard_input
 from rnngen.tokenizers.base import Text
 
 SAVE_EVERY = 60.0
@@ -87,7 +88,7 @@ class Request:
                 "join some of the files"
             )
         named = (*self.paths, self.valid, self.tokenizer_file, self.init_from)
-        read = {Path(path).resolve() for path in named if path and path != "-"}
+        read = {Path(path).resolve() for path in named if path and not is_standard_input(str(path))}
         for flag, path in (("--output", self.output), ("--log", self.log)):
             if path and path.resolve() in read:
                 raise ConfigError(f"{flag} is {path}, which this run reads: name another file")
@@ -95,7 +96,7 @@ class Request:
             raise ConfigError(f"--log is {self.log}, which the run writes itself: name another file")
         if self.output.name.endswith(checkpoint_paths.RESUME_SUFFIX):
             raise ConfigError(f"{self.output} has the name of a resume file: name another with --output")
-        if self.paths.count("-") + (str(self.valid) == "-") > 1:
+        if sum(is_standard_input(str(path)) for path in named if path) > 1:
             raise ConfigError("- is given twice: standard input can be read once")
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,5 +160,5 @@ def _has_form(values: dict[str, Any]) -> bool:
 
 
 def _absolute(path: str) -> str:
-    """A path that holds in any folder; `-` (standard input) stays as it is."""
-    return path if path == "-" else os.path.abspath(path)
+    """A path that holds in any folder; standard input is `-`."""
+    return "-" if is_standard_input(path) else os.path.abspath(path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -19,13 +18,14 @@ from rnngen.errors import CheckpointError, ConfigError, DataError
 from rnngen.runs.event_log import EventLog
 from rnngen.runs.events import Event
 from rnngen.runs.keeper import Keeper
+from rnngen.runs.repeat import resume_line
 from rnngen.runs.request import Request
 from rnngen.runs.run import follow, read_texts, started, unlocked_note, write_first_line
 from rnngen.storage import checkpoint_paths
 from rnngen.storage.atomic import check_writable
 from rnngen.storage.locks import hold
 from rnngen.text.dataset import Dataset
-from rnngen.text.sources import Paths, path_names
+from rnngen.text.sources import Paths, has_standard_input, is_stream, path_names
 
 if TYPE_CHECKING:
     from rnngen.runs.resume_file import StoppedRun
@@ -76,7 +76,7 @@ def resume(
         if valid and not request.valid:
             raise ConfigError("the run has no validation text of its own: leave out --valid")
         _check_same_split(request, stopped.record, resume_path)
-        _check_files(() if names else request.paths, request.valid if valid is None else None)
+        _check_files(request, () if names else request.paths, request.valid if valid is None else None)
         check_device(stopped.plan.device)
         request = replace(
             request, valid=valid or request.valid, log=log, cache_dir=cache_dir or request.cache_dir,
@@ -105,11 +105,13 @@ def _go_on(
         yield from follow(keeper, log, should_stop=should_stop, start=stopped.state)
 
 
-def _check_files(paths: Sequence[str], valid: Path | None) -> None:
-    """See that what a resume file says to read are files. Raises DataError."""
+def _check_files(request: Request, paths: Sequence[str], valid: Path | None) -> None:
+    """See that what a resume file says to read, and nobody has named anew, is there. Raises DataError."""
     for path in [*paths, str(valid)] if valid else paths:
-        if path == "-" and (sys.stdin is None or sys.stdin.isatty()):
-            raise DataError("the run's text came from standard input: pipe it in again")
+        if is_stream(path) and not (path == "-" and has_standard_input()):
+            origin = "standard input, and nothing comes from there" if path == "-" else f"a pipe, {path}"
+            again = resume_line(request.output, request.paths, request.valid)
+            raise DataError(f"the run read its text from {origin}: give it the same text again: {again}")
         if path != "-" and not os.path.isfile(path):
             which = "its validation text with --valid" if path == str(valid) else "its text"
             raise DataError(f"{path} is not there, or no file any more: name {which} beside --resume")
@@ -136,7 +138,7 @@ def _check_same(request: Request, record: dict[str, Any], dataset: Dataset) -> N
     }
     for name, (where, now, before) in hashes.items():
         if now != before:
-            named = f" ({where})" if where else ""
+            named = f" ({'standard input' if where == '-' else where})" if where else ""
             raise DataError(
                 f"the {name}{named} is not the one that the run started with: give that one{_or_anew(request)}"
             )

@@ -47,11 +47,13 @@ class StoppedAt:
     Attributes:
         step: the last one that was made.
         steps: of the whole run; None for a budget of time.
+        job: what `Request.to_dict` gave.
     """
 
     run_id: str
     step: int
     steps: int | None
+    job: dict[str, Any]
 
 
 def save(path: Path, run: StoppedRun) -> None:
@@ -90,8 +92,8 @@ def stopped_at(path: Path) -> StoppedAt | None:
     except CheckpointError:
         return None
     match records:
-        case {"run": str(run_id)}, {"step": int(step)}, {"steps": None | int() as steps}:
-            return StoppedAt(run_id, step, steps)
+        case {"run": str(run_id), "job": dict(job)}, {"step": int(step)}, {"steps": None | int() as steps}:
+            return StoppedAt(run_id, step, steps, job)
     return None
 
 

@@ -18,6 +18,7 @@ from rnngen.runs.events import Diverged, Ended, Event, NotSaved, ResumeSaved, St
 from rnngen.runs.history import measurement, validation
 from rnngen.runs.keeper import Keeper
 from rnngen.runs.overwriting import check_nothing_is_lost
+from rnngen.runs.repeat import resume_line
 from rnngen.runs.request import Request
 from rnngen.runs.warm_start import WarmStart
 from rnngen.storage.locks import hold
@@ -77,12 +78,14 @@ def run(request: Request, *, should_stop: Callable[[], bool] = lambda: False) ->
 
 def started(keeper: Keeper, notes: tuple[str, ...]) -> Started:
     """The first event of a run."""
+    request = keeper.request
     return Started(
         dataset=keeper.dataset,
         plan=keeper.plan,
-        output=keeper.request.output,
-        resume_path=keeper.request.resume_path,
+        output=request.output,
+        resume_path=request.resume_path,
         resumed_after=keeper.resumable_step,
+        go_on=resume_line(request.output, request.paths, request.valid, request.log),
         best_valid_loss_nats=keeper.best.valid_loss_nats if keeper.best else math.inf,
         notes=(*keeper.dataset.notes, *notes),
     )

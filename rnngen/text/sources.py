@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -13,6 +16,9 @@ from rnngen.text.decoding import nul_error
 from rnngen.tokenizers.base import Text
 
 LINES_AT_A_TIME = 2048
+# What `<(command)` of a shell and /dev/stdin are: open files of this process alone.
+_DESCRIPTOR = re.compile(r"/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+_STANDARD_INPUT = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -24,6 +30,28 @@ def path_names(paths: Paths | None) -> tuple[str, ...]:
     if isinstance(paths, str | os.PathLike):
         return (os.fspath(paths),)
     return tuple(os.fspath(path) for path in paths)
+
+
+def is_standard_input(path: str) -> bool:
+    """Whether a path is `-` or another name of standard input."""
+    return path in _STANDARD_INPUT
+
+
+def has_standard_input() -> bool:
+    """Whether a text comes through standard input; a terminal does not count. Nothing is taken from it."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return False
+    return bool(sys.stdin.buffer.peek(1).removeprefix(codecs.BOM_UTF8))  # type: ignore[union-attr]
+
+
+def is_descriptor(path: str) -> bool:
+    """Whether a path is an open file of this process, whose name means nothing to another: `-`, /dev/fd/63."""
+    return path == "-" or _DESCRIPTOR.fullmatch(path) is not None
+
+
+def is_stream(path: str) -> bool:
+    """Whether a text is gone once it is read: it came through a pipe, a terminal or an open file."""
+    return is_descriptor(path) or (os.path.exists(path) and not os.path.isfile(path))
 
 
 def open_text(paths: Paths | None = None, text: str | None = None, encoding: str = ENCODING) -> Text:

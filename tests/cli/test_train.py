@@ -4,8 +4,10 @@ import gzip
 import hashlib
 import json
 import math
+import os
 import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +99,36 @@ def test_the_checkpoint_is_named_by_option_or_after_the_text(rnngen, tmp_path, a
     result = rnngen("train", *arguments, *SMALL, "-q", stdin=TEXT.encode())
     assert (result.code, result.out, result.err) == (0, path + "\n", "")
     assert checkpoint.load(tmp_path / path).training["text_sha256"] == hashlib.sha256(TEXT.encode()).hexdigest()
+
+
+@pytest.fixture
+def piped():
+    """A function: text to a path that reads it once, which is what `<(command)` of a shell gives."""
+    opened = []
+
+    def make(text):
+        read, write = os.pipe()
+        opened.append(read)
+        with os.fdopen(write, "wb") as file:
+            file.write(text.encode())
+        return f"/dev/fd/{read}"
+
+    yield make
+    for number in opened:
+        os.close(number)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="there is no /dev/fd here")
+def test_a_text_from_a_process_substitution_has_no_name_and_its_repeat_line_says_what_to_keep(rnngen, piped):
+    result = rnngen("train", piped(TEXT), *SMALL, "--valid", piped(TEXT))
+    assert (result.code, result.out) == (0, "checkpoints/model.safetensors\n")
+    [repeat] = [line for line in result.err.splitlines() if line.startswith("repeat: ")]
+    assert repeat.startswith("repeat: rnngen train FILE1 --valid FILE2 ")
+    assert repeat.endswith("  # FILE1 and FILE2: what came through a pipe, kept in a file")
+    for name in ("FILE1", "FILE2"):
+        Path(name).write_text(TEXT, "utf-8")
+    again = rnngen(*shlex.split(repeat.removeprefix("repeat: rnngen "), comments=True), "-q")
+    assert weights_of("checkpoints/model.safetensors") == weights_of(again.out[:-1])
 
 
 def test_an_existing_checkpoint_is_overwritten_with_force_only(rnngen, contents):

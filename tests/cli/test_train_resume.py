@@ -136,6 +136,20 @@ def test_a_text_from_standard_input_is_piped_in_again(rnngen, stopped):
     assert weights() == weights("checkpoints/whole.safetensors")
 
 
+def test_a_run_of_standard_input_that_gets_an_empty_one_says_that_it_needs_the_same_text_again(rnngen, stopped):
+    first = stopped(lambda *arguments: rnngen(*arguments, stdin=PLAY.encode()), *SMALL, "-o", "play")
+    command = f"rnngen train FILE --resume {SAVED}, where FILE is the text that came through a pipe"
+    assert f"go on: {command}\n" in first.err
+    result = rnngen("train", "--resume", "play")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == (
+        "rnngen: the run read its text from standard input, and nothing comes from there: "
+        f"give it the same text again: {command}\n"
+    )
+    assert f"can go on: {command};" in rnngen("train", *SMALL, "-o", "play", stdin=PLAY.encode()).err
+    assert rnngen("train", "play.txt", "--resume", "play").code == 0
+
+
 @pytest.mark.parametrize(
     "option", ["--lr 0.1", "--steps 5", "--hidden-size 8", "--force", "--lines", "--seed 1", "--level char", "-o x"]
 )

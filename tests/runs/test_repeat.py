@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
-from rnngen.runs.repeat import command_line
+from rnngen.runs.repeat import command_line, resume_line
 from rnngen.runs.request import Request
 
 PLAN: Any = SimpleNamespace(model=SimpleNamespace(hidden_size=96, dropout=0.1), threads=2)
@@ -47,6 +47,22 @@ def test_the_line_names_what_was_asked_for_and_what_was_chosen_by_time(options, 
 
 def test_a_text_that_was_a_string_cannot_be_named():
     assert line_of(paths=(), text="abc") is None
+
+
+@pytest.mark.parametrize("path", ["-", "/dev/stdin", "/dev/fd/63", "/proc/self/fd/3"])
+def test_what_came_through_a_pipe_is_to_be_kept_in_a_file(path):
+    comment = "  # FILE: what came through a pipe, kept in a file"
+    assert line_of(paths=(path,)) == f"rnngen train FILE {CHOSEN} -o checkpoints/out-again.safetensors{comment}"
+    assert resume_line(Path("a b"), ("x", path), None) == (
+        "rnngen train x FILE --resume 'a b', where FILE is the text that came through a pipe"
+    )
+    assert resume_line(Path("a"), ("x",), Path(path), Path("log")) == (
+        "rnngen train --resume a --valid FILE --log log, where FILE is the text that came through a pipe"
+    )
+
+
+def test_a_run_of_files_finds_them_by_itself():
+    assert resume_line(Path("a"), ("x",), Path("v")) == "rnngen train --resume a"
 
 
 def test_the_line_can_be_read_by_a_shell():

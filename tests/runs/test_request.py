@@ -34,6 +34,11 @@ def test_a_request_is_the_same_after_a_resume_file_but_for_where_it_writes(tmp_p
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_standard_input_has_one_name_in_a_resume_file(name):
+    assert Request(output=OUT, paths=(name,)).to_dict()["paths"] == ["-"]
+
+
 def test_texts_can_be_named_anew():
     kept = Request(output=OUT, paths=("a",)).to_dict()
     assert Request.from_dict(kept, output=OUT, paths=("b",)).paths == ("b",)
@@ -82,6 +87,7 @@ def test_what_contradicts_itself_is_refused(options: dict[str, Any], message: st
         ({"paths": ("a",), "log": OUT}, "--log is .*, which the run writes itself"),
         ({"paths": ("a",), "output": Path("x.resume.safetensors")}, "has the name of a resume file"),
         ({"paths": ("-", "-")}, "- is given twice"),
+        ({"paths": ("-", "/dev/stdin")}, "- is given twice"),
         ({"paths": ("-",), "valid": Path("-")}, "- is given twice"),
     ],
 )
