@@ -104,7 +104,7 @@ def _report(ended: Ended, started: Started, console: Console) -> None:
         "overdue": f", ended {finished.steps - finished.step:,} steps early: the machine slowed down",
     }[finished.reason]
     console.note(
-        f"trained: {record['steps']:,} steps, {record['n_tokens']:,} tokens "
+        f"trained: {plural(record['steps'], 'step')}, {plural(record['n_tokens'], 'token')} "
         f"({record['n_tokens'] / record['n_train_tokens']:.1f} epochs) in {record['seconds']:.1f} s, "
         f"{record['tokens_per_second']:,} tokens/s{why}"
     )
