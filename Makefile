@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-C := $(wildcard rnngen/engine/c/*)
+C := $(wildcard rnngen/engine/c/* rnngen/counts/c/*)
 DEMO := checkpoints/marrowmere.safetensors
 
 .PHONY: demo test lint bench faults clean

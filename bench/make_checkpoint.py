@@ -8,32 +8,44 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data import VOCAB_SIZE
+from bench.data import VOCAB_SIZE, token_ids
 from rnngen import checkpoint
 from rnngen.checkpoint import Checkpoint, Weights
-from rnngen.config import ModelConfig, TokenizerConfig, weight_dtype
+from rnngen.config import MIX, ModelConfig, TokenizerConfig
+from rnngen.counts.estimate import estimate
+from rnngen.counts.storage import to_arrays
 from rnngen.text.corpus import FileText
 from rnngen.tokenizers import levels
 
 HIDDEN_SIZE = 512
 EMBEDDING_DIM = 128
+NGRAM_BYTES = 4_000_000
 
 
-def model_config(vocab_size: int = VOCAB_SIZE, cell: str = "gru", ngram_orders: tuple[int, ...] = ()) -> ModelConfig:
+def model_config(vocab_size: int = VOCAB_SIZE, cell: str = "gru", ngram_order: int = 0) -> ModelConfig:
     """One layer of 512."""
     return ModelConfig.from_dict(
         {"vocab_size": vocab_size, "embedding_dim": EMBEDDING_DIM, "hidden_size": HIDDEN_SIZE, "cell": cell,
-         "ngram_orders": ngram_orders}
+         "ngram_order": ngram_order}
     )  # fmt: skip
 
 
-def random_weights(config: ModelConfig) -> Weights:
-    """Such that a signal neither fades nor grows."""
+def random_weights(config: ModelConfig, counted: str | None = None) -> Weights:
+    """Such that a signal neither fades nor grows.
+
+    Args:
+        counted: the text whose characters are counted, for a model with n-grams.
+    """
     generator = np.random.default_rng(1)
     weights: Weights = {}
     for name, shape in config.weight_shapes().items():
-        values = generator.normal(0, 1 / math.sqrt(shape[-1]), shape)
-        weights[name] = values.astype(weight_dtype(name))
+        weights[name] = generator.normal(0, 1 / math.sqrt(shape[-1]), shape).astype(np.float32)
+    if counted:
+        data = token_ids(counted)
+        trie = estimate(
+            data.train.ids, data.tokenizer.newline_id, config.vocab_size, config.ngram_order, most_bytes=NGRAM_BYTES
+        )
+        weights |= to_arrays(trie) | {MIX: np.array([0.8, 0.6], np.float32)}
     return weights
 
 

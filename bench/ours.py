@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from rnngen.text.dataset import Dataset
     from rnngen.training.plan import Plan
 
+NGRAM_ORDER = 10
 LONGEST_SAMPLE = 10**6  # more than is drawn in a round
 MOST_STEPS = 10**6
 
 
-def drawing(seconds: float, cell: str = "gru", streams: int = 1, ngram_orders: Sequence[int] = ()) -> Round:
-    """Draw from one layer of 512; seconds a token of all streams."""
+def drawing(seconds: float, cell: str = "gru", streams: int = 1, counted: str | None = None) -> Round:
+    """Draw from one layer of 512; seconds a token of all streams.
+
+    Args:
+        counted: the text whose n-grams stand beside it; None for a network alone.
+    """
     from rnngen.engine.language_model import Engine
     from rnngen.engine.sampling import generate
 
-    config = model_config(cell=cell, ngram_orders=tuple(ngram_orders))
-    model = Engine(config, random_weights(config))
+    config = model_config(cell=cell, ngram_order=NGRAM_ORDER if counted else 0)
+    model = Engine(config, random_weights(config, counted))
     sampling = SampleConfig(length=LONGEST_SAMPLE, seed=1)
     context = np.array([1])
 
@@ -62,7 +67,7 @@ def make_plan(
     )
     options = ModelOptions.from_dict(
         {"cell": cell, "hidden_size": hidden_size, "embedding_dim": 128, "num_layers": num_layers}
-        | ({"dropout": 0.0, "ngram_orders": ()} if bare else {})
+        | ({"dropout": 0.0, "ngram_order": 0} if bare else {})
     )  # fmt: skip
     return plan.make_plan(config, options, data), data
 

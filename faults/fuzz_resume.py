@@ -23,7 +23,7 @@ _TEXT = "anna\nbob\nclaire\ndora\nemil\nfrida\ngustav\nhelena the second\nida\n"
 _STEPS = 30
 _SAVED_AT = (0, 20)  # before and after the first validation
 _RUNS: tuple[dict[str, Any], ...] = (
-    {"cell": "gru", "ngram_orders": (2,), "ngram_bits": 6, "seconds": 60.0},
+    {"cell": "gru", "ngram_order": 3, "seconds": 60.0},
     {"cell": "lstm", "num_layers": 2, "level": "word"},
     {"cell": "rnn", "tie_weights": True, "embedding_dim": 8, "optimizer": "rmsprop", "lines": True},
     {"cell": "gru", "optimizer": "sgd", "level": "byte"},
@@ -65,7 +65,7 @@ def read_resume_file(seed: Path, path: Path, random: Random) -> str:
 
 
 def _settings(options: dict[str, Any]) -> tuple[TrainConfig, ModelOptions, TokenizerConfig]:
-    model = {"hidden_size": 8, "embedding_dim": 6, "ngram_orders": ()}
+    model = {"hidden_size": 8, "embedding_dim": 6, "ngram_order": 0}
     config: dict[str, Any] = {"batch_size": 3, "bptt": 5, "learning_rate": 0.02, "threads": 1, "precision": "float32"}
     config["steps"], config["seconds"] = (None if "seconds" in options else _STEPS), None
     for name, value in options.items():

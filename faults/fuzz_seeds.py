@@ -10,7 +10,9 @@ import numpy as np
 
 from rnngen import checkpoint as checkpoints
 from rnngen.checkpoint import Checkpoint
-from rnngen.config import ModelConfig, TokenizerConfig, weight_dtype
+from rnngen.config import MIX, ModelConfig, TokenizerConfig
+from rnngen.counts.estimate import estimate
+from rnngen.counts.storage import to_arrays
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 
@@ -24,10 +26,11 @@ _WANTED = (
     TokenizerConfig("subword", subword_model="bpe"),
 )
 _MODELS: tuple[dict[str, Any], ...] = (
-    {"cell": "gru", "ngram_orders": (1, 2), "ngram_bits": 5},
+    {"cell": "gru", "ngram_order": 3},
     {"cell": "lstm", "tie_weights": True},
     {"cell": "rnn", "nonlinearity": "relu", "num_layers": 2},
     {"cell": "gru", "dropout": 0.1},
+    {"cell": "none", "embedding_dim": 0, "hidden_size": 0, "num_layers": 0, "ngram_order": 5},
 )
 
 NBEST_LISTS = {
@@ -105,10 +108,14 @@ def _tokenizers() -> list[Tokenizer]:
 
 def _checkpoint(tokenizer: Tokenizer, options: dict[str, Any]) -> Checkpoint:
     random = np.random.default_rng(1)
-    config = ModelConfig(vocab_size=tokenizer.vocab_size, embedding_dim=4, hidden_size=4, **options)
+    config = ModelConfig(**{"vocab_size": tokenizer.vocab_size, "embedding_dim": 4, "hidden_size": 4, **options})
     weights: Any = {
-        name: random.standard_normal(shape).astype(weight_dtype(name)) for name, shape in config.weight_shapes().items()
+        name: random.standard_normal(shape).astype(np.float32) for name, shape in config.weight_shapes().items()
     }
+    if config.ngram_order:
+        weights[MIX] = np.array([0.7, 0.6], np.float32)
+        tokens = random.integers(min(8, config.vocab_size), size=400)
+        weights |= to_arrays(estimate(tokens, 0, config.vocab_size, config.ngram_order))
     training = {"corpus": {"sha256": "0f", "n_chars": 10}, "seed": 1, "lines": False, "texts": ["a.txt"], "time": 1.5}
     history: Any = [
         {"step": 10, "train_loss_nats": 1.5, "valid_loss_nats": None},

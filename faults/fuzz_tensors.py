@@ -15,6 +15,7 @@ _METADATA = "__metadata__"
 _SENTENCEPIECE = "tokenizer.sentencepiece"
 _VOCABULARIES = (_SENTENCEPIECE, "tokenizer.characters", "tokenizer.words")
 _ODD_FLOATS = tuple(map(float, ("nan", "inf", "-inf", "3e38", "-3e38", "1e-45", "-0.0")))
+_ODD_WHOLE = (0, 1, -1, 2, 254, 255, 256, 1 << 31, 1 << 62, -(1 << 63))
 _DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I8", "U8", "BOOL", "F8_E4M3", "X", "")
 
 Parts = tuple[dict[str, Any], bytearray]
@@ -106,12 +107,12 @@ def _odd_header(random: Random, header: dict[str, Any], data: bytearray) -> byte
 def _odd_numbers(random: Random, header: dict[str, Any], data: bytearray) -> bytes:
     entry = header[random.choice(_arrays(header))]
     start, end = entry["data_offsets"]
-    size, form = {"F32": (4, "<f"), "F16": (2, "<e"), "F64": (8, "<d")}.get(entry["dtype"], (1, "<B"))
+    size, form = {"F32": (4, "<f"), "F64": (8, "<d"), "I64": (8, "<q")}.get(entry["dtype"], (1, "<B"))
     for _ in range(random.choice((1, 1, 5, 100))):
         place = start + size * random.randrange(max((end - start) // size, 1))
         if place + size <= end:
-            value = random.choice(_ODD_FLOATS) if size > 1 else random.randrange(256)
-            data[place : place + size] = struct.pack(form, max(min(value, 6e4), -6e4) if size == 2 else value)
+            odd = {1: range(256), 4: _ODD_FLOATS, 8: _ODD_WHOLE if form == "<q" else _ODD_FLOATS}[size]
+            data[place : place + size] = struct.pack(form, random.choice(odd))
     return _joined(header, data)
 
 

@@ -30,10 +30,10 @@ TEXT, MODEL, LOG = "text.txt", "model.safetensors", "log.jsonl"
 SMALL = ("--hidden-size", "16", "--embedding-dim", "8", "--batch-size", "4", "--bptt", "16", "--threads", "1")
 # Kinds of runs whose states hold different things.
 RUNS = {
-    "characters": ("--ngram-bits", "6"),
-    "lines": ("--lines", "--ngram-bits", "6"),
-    "words": ("--level", "word", "--cell", "lstm", "--num-layers", "2", "--dropout", "0.2", "--ngram-orders", "none"),
-    "subwords": ("--level", "subword", "--vocab-size", "300", "--ngram-orders", "2", "--ngram-bits", "5"),
+    "characters": (),
+    "lines": ("--lines", "--ngram-order", "4"),
+    "words": ("--level", "word", "--cell", "lstm", "--num-layers", "2", "--dropout", "0.2", "--ngram-order", "none"),
+    "subwords": ("--level", "subword", "--vocab-size", "300", "--ngram-order", "2"),
 }
 
 

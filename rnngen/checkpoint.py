@@ -1,8 +1,9 @@
 """One .safetensors file <-> Checkpoint. Numpy only; nothing is pickled or evaluated.
 
-The weights have the names that torch.nn gives them, float32; `ngram.weight` (`ngrams.py`) is float16. The metadata
-hold JSON strings of at most 1 MB: `format_version`, `model` (a ModelConfig), `tokenizer`, `training` (how it was made)
-and `history` (the losses on the way). The vocabulary is a uint8 tensor: UTF-8 `tokenizer.characters`, UTF-8
+The weights have the names that torch.nn gives them, float32. The arrays `counts.*` (`counts/storage.py`) are the trie
+of a model with n-grams, and `mix` (float32) the weights of network and counts. The metadata hold JSON strings of at
+most 1 MB: `format_version`, `model` (a ModelConfig), `tokenizer`, `training` (how it was made) and `history` (the
+losses on the way). The vocabulary is a uint8 tensor: UTF-8 `tokenizer.characters`, UTF-8
 `tokenizer.words` with a line break after each word, or the SentencePiece model `tokenizer.sentencepiece`. Before, the
 first two were in the record `tokenizer`, where they are still read. The version did not change with that: an rnngen
 from before refuses the new files, as their record describes no tokenizer that it knows.
@@ -20,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.checks import is_number
-from rnngen.config import ModelConfig, weight_dtype
+from rnngen.config import ModelConfig
+from rnngen.counts import storage as counts_storage
 from rnngen.errors import CheckpointError, ConfigError, TokenizerError
 from rnngen.printable import visible
 from rnngen.storage import tensor_file
@@ -32,11 +34,11 @@ from rnngen.tokenizers.base import Tokenizer
 __all__ = ["SUFFIX", "TOKENIZER_ARRAYS", "Checkpoint", "Weights", "load", "read_tokenizer", "save", "tokenizer_parts"]
 
 FORMAT = "rnngen"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _PREFIX = "tokenizer."
 TOKENIZER_ARRAYS = frozenset(_PREFIX + name for name in levels.VOCABULARIES)
 
-Weights = dict[str, npt.NDArray[np.floating]]
+Weights = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Checkpoint:
     """A trained model and all that is needed to use it.
 
     Attributes:
-        weights: every name and shape of `config.weight_shapes()`, finite.
+        weights: every name and shape of `config.weight_shapes()`, float32, finite; and the arrays of the counts.
         training: how it was made: corpus, settings, results.
         history: one record for every measurement of the loss.
     """
@@ -65,8 +67,7 @@ def save(checkpoint: Checkpoint, path: Path, *, replace: bool = True) -> None:
         "training": checkpoint.training,
         "history": checkpoint.history,
     }
-    weights = {name: np.asarray(weight, weight_dtype(name)) for name, weight in checkpoint.weights.items()}
-    tensor_file.write(path, FORMAT, FORMAT_VERSION, records, {**weights, **arrays}, replace=replace)
+    tensor_file.write(path, FORMAT, FORMAT_VERSION, records, {**checkpoint.weights, **arrays}, replace=replace)
 
 
 def tokenizer_parts(tokenizer: Tokenizer) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -187,9 +188,17 @@ def _read_config(file: TensorFile) -> ModelConfig:
 
 
 def _read_weights(file: TensorFile, config: ModelConfig) -> Weights:
-    names = file.names - TOKENIZER_ARRAYS
     shapes = config.weight_shapes()
-    for name in sorted(names ^ set(shapes)):
-        what = "lacks the weight" if name in shapes else "has the unknown weight"
+    counts = counts_storage.DTYPES if config.ngram_order else {}
+    wanted = {*shapes, *counts}
+    for name in sorted((file.names - TOKENIZER_ARRAYS) ^ wanted):
+        what = "lacks the weight" if name in wanted else "has the unknown weight"
         raise file.broken(f"it {what} {visible(name[:SHOWN_CHARS])}")
-    return {name: file.array(name, shape, weight_dtype(name)) for name, shape in shapes.items()}
+    weights: Weights = {name: file.array(name, shape, "float32") for name, shape in shapes.items()}
+    weights |= {name: file.array(name, None, dtype) for name, dtype in counts.items()}
+    if counts:
+        try:
+            counts_storage.from_arrays(weights, config.vocab_size)
+        except CheckpointError as error:
+            raise file.broken(str(error)) from None
+    return weights

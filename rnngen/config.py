@@ -16,7 +16,7 @@ from rnngen.errors import ConfigError
 Level = Literal["char", "byte", "word", "subword"]
 Split = Literal["punctuation", "whitespace"]
 SubwordModel = Literal["unigram", "bpe"]
-Cell = Literal["lstm", "gru", "rnn"]
+Cell = Literal["lstm", "gru", "rnn", "none"]
 Nonlinearity = Literal["tanh", "relu"]
 Optimizer = Literal["adamw", "rmsprop", "sgd"]
 OnUnknown = Literal["error", "unk", "skip"]
@@ -29,12 +29,11 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 ValidPart = Literal["spread", "last"]
 
-NGRAM_WEIGHT = "ngram.weight"
+MIX = "mix"
 MOST_LAYERS = 1024
 MOST_UNITS = 1 << 24
 MOST_SYMBOLS = 1 << 31  # ids are int32
 MOST_ORDER = 16
-MOST_NGRAM_BITS = 24
 MOST_THREADS = 1024
 MOST_EPOCHS = 1e9
 NBEST_FEATURE = "RNNLM"  # the name of a score in a list of Moses
@@ -79,14 +78,14 @@ class TokenizerConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Settings):
-    """The network: embedding (V x E), `num_layers` recurrent layers of H units, a softmax over V.
+    """The network: embedding (V x E), `num_layers` recurrent layers of H units, a softmax over V; and beside it counts.
 
     Attributes:
+        cell: none is a model of counts alone; then all sizes of the network are 0.
         nonlinearity: of the `rnn` cell; the other cells do not use it.
         dropout: probability, applied after every recurrent layer, while training only.
         tie_weights: the softmax uses the embedding matrix; needs embedding_dim == hidden_size.
-        ngram_orders: lengths of the contexts that have logits of their own (`engine/ngrams.py`); empty for none.
-        ngram_bits: an order has at most 2^bits rows of logits.
+        ngram_order: the length of the longest n-grams that are counted (`rnngen/counts`); 0 counts none.
     """
 
     vocab_size: int
@@ -97,16 +96,19 @@ class ModelConfig(Settings):
     nonlinearity: Nonlinearity = "tanh"
     dropout: float = 0.0
     tie_weights: bool = False
-    ngram_orders: tuple[int, ...] = ()
-    ngram_bits: int = 14
+    ngram_order: int = 0
 
     def __post_init__(self) -> None:
         self._make_plain()
         check_whole("vocab_size", self.vocab_size, 1, MOST_SYMBOLS - 1)
-        check_whole("embedding_dim", self.embedding_dim, 1, MOST_UNITS)
-        check_whole("hidden_size", self.hidden_size, 1, MOST_UNITS)
-        check_whole("num_layers", self.num_layers, 1, MOST_LAYERS)
         check_choice("cell", self.cell, Cell)
+        check_whole("ngram_order", self.ngram_order, 0, MOST_ORDER)
+        least, units, layers = (1, MOST_UNITS, MOST_LAYERS) if self.has_network else (0, 0, 0)
+        check_whole("embedding_dim", self.embedding_dim, least, units)
+        check_whole("hidden_size", self.hidden_size, least, units)
+        check_whole("num_layers", self.num_layers, least, layers)
+        if not self.has_network and not self.ngram_order:
+            raise ConfigError("a model needs a network or counts: leave out --cell none, or --ngram-order none")
         check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
         _check_dropout(self.dropout)
         check(isinstance(self.tie_weights, bool), "tie_weights", self.tie_weights, "true or false")
@@ -115,17 +117,24 @@ class ModelConfig(Settings):
                 f"tie_weights needs equal sizes: embedding_dim is {self.embedding_dim}, "
                 f"hidden_size is {self.hidden_size}; set both alike"
             )
-        _check_ngrams(self.ngram_orders, self.ngram_bits)
+
+    @property
+    def has_network(self) -> bool:
+        """Whether there is more than counts."""
+        return self.cell != "none"
 
     @property
     def num_gates(self) -> int:
         """Number of blocks of H rows in a layer's weight matrices."""
-        return {"rnn": 1, "gru": 3, "lstm": 4}[self.cell]
+        return {"none": 0, "rnn": 1, "gru": 3, "lstm": 4}[self.cell]
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every weight, under the names that torch.nn gives them."""
+        """Name and shape of every weight, under the names that torch.nn gives them; those of the counts are others."""
         V, E, H, G = self.vocab_size, self.embedding_dim, self.hidden_size, self.num_gates
-        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
+        shapes: dict[str, tuple[int, ...]] = {MIX: (2,)} if self.ngram_order else {}
+        if not self.has_network:
+            return shapes
+        shapes["embedding.weight"] = (V, E)
         for layer in range(self.num_layers):
             shapes[f"rnn.weight_ih_l{layer}"] = (G * H, E if layer == 0 else H)
             shapes[f"rnn.weight_hh_l{layer}"] = (G * H, H)
@@ -134,67 +143,47 @@ class ModelConfig(Settings):
         if not self.tie_weights:
             shapes["output.weight"] = (V, H)
         shapes["output.bias"] = (V,)
-        if self.ngram_orders:
-            shapes[NGRAM_WEIGHT] = (sum(self.ngram_rows), V)
         return shapes
-
-    @property
-    def ngram_rows(self) -> tuple[int, ...]:
-        """Number of rows of logits of each order."""
-        return tuple(min(self.vocab_size**order, 1 << self.ngram_bits) for order in self.ngram_orders)
-
-    @property
-    def ngram_history(self) -> int:
-        """Number of ids before the present one in the longest context."""
-        return max(self.ngram_orders, default=1) - 1
 
     @property
     def n_parameters(self) -> int:
         return sum(math.prod(shape) for shape in self.weight_shapes().values())
 
 
-def weight_dtype(name: str) -> Literal["float32", "float16"]:
-    """The type of a weight in a checkpoint. The weights of n-grams are many, and small numbers."""
-    return "float16" if name == NGRAM_WEIGHT else "float32"
-
-
 def _check_dropout(value: object) -> None:
     check(is_number(value) and 0 <= value < 1, "dropout", value, "at least 0 and below 1")  # type: ignore[operator]
 
 
-def _check_ngrams(orders: object, bits: object) -> None:
-    lengths = orders if isinstance(orders, tuple) else ()
-    ascending = all(type(order) is int and 1 <= order <= MOST_ORDER for order in lengths) and lengths == tuple(
-        sorted(set(lengths))
-    )
-    check(isinstance(orders, tuple) and ascending, "ngram_orders", orders,
-           f"different whole numbers from 1 to {MOST_ORDER}, ascending")  # fmt: skip
-    check_whole("ngram_bits", bits, 1, MOST_NGRAM_BITS)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(Settings):
-    """The sizes that a person may ask for. `training/plan.py` chooses those that are None."""
+    """The sizes that a person may ask for. `training/plan.py` chooses those that are None.
+
+    Attributes:
+        ngram_size: what the counts may take in a checkpoint, in millions of bytes.
+    """
 
     cell: Cell = "gru"
     hidden_size: int | None = None
     embedding_dim: int | None = None
-    num_layers: int = 1
+    num_layers: int | None = None
     dropout: float | None = None
     tie_weights: bool = False
     nonlinearity: Nonlinearity = "tanh"
-    ngram_orders: tuple[int, ...] | None = None
-    ngram_bits: int | None = None
+    ngram_order: int | None = None
+    ngram_size: float | None = None
 
     def __post_init__(self) -> None:
         self._make_plain()
-        if self.ngram_bits and self.ngram_orders == ():
-            raise ConfigError("--ngram-bits is for n-grams: leave it out, or give --ngram-orders")
+        if self.ngram_size is not None:
+            check_number("ngram_size", self.ngram_size, SMALL, LARGE)
+            if self.ngram_order == 0:
+                raise ConfigError("--ngram-size is for counts: leave it out, or give --ngram-order")
         if self.nonlinearity == "relu" and self.cell != "rnn":
             raise ConfigError(f"--nonlinearity is for the rnn cell: add --cell rnn (cell is {self.cell!r})")
         # A ModelConfig with the open sizes at 1 checks the rest by its own rules.
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        sizes = {"vocab_size": 1, "embedding_dim": 1, "hidden_size": 1}
+        given = {name: value for name, value in asdict(self).items() if value is not None and name != "ngram_size"}
+        least = 0 if self.cell == "none" else 1
+        sizes = {"vocab_size": 1, "embedding_dim": least, "hidden_size": least, "num_layers": least, "ngram_order": 1}
         open_sizes = {"embedding_dim", "hidden_size"} - set(given)
         ModelConfig(**{**sizes, **given, "tie_weights": self.tie_weights and not open_sizes})
 

@@ -345,6 +345,6 @@ def load(
         from rnngen.engine.language_model import Engine
 
         return Model(path, checkpoint, Engine(checkpoint.config, checkpoint.weights))
-    from rnngen.training.network import load_torch_model
+    from rnngen.training.torch_model import load_torch_model
 
     return Model(path, checkpoint, load_torch_model(checkpoint.config, checkpoint.weights, device))

@@ -13,8 +13,8 @@ CELLS: dict[str, dict[str, Any]] = {
 }
 MODELS: dict[str, dict[str, Any]] = {
     **CELLS,
-    "gru and hashed n-grams": {"cell": "gru", "ngram_orders": (1, 2, 4), "ngram_bits": 5},
-    "lstm and exact n-grams": {"cell": "lstm", "ngram_orders": (2,), "ngram_bits": 14},
+    "gru and counts": {"cell": "gru", "ngram_order": 4},
+    "lstm and counts of single symbols": {"cell": "lstm", "ngram_order": 1},
 }
 # Floats in one.
 VECTORS = {"vectors of 4": 4, "vectors of 8": 8, "vectors of 16": 16}

@@ -20,9 +20,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import pytest
 from cells import CELLS, MODELS
+from random_models import random_weights as make_random_weights
 
 import rnngen
-from rnngen.config import ModelConfig, ModelOptions, TokenizerConfig, TrainConfig, weight_dtype
+from rnngen.config import ModelConfig, ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.engine.language_model import Engine
 from rnngen.models import Model
 from rnngen.text.corpus import FileText
@@ -68,7 +69,7 @@ def hello_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rnngen.train(
         text="hello\n" * 100,
         output=tmp_path_factory.mktemp("hello") / "hello",
-        model=ModelOptions(hidden_size=24, ngram_orders=()),
+        model=ModelOptions(hidden_size=24, ngram_order=0),
         training=TrainConfig(steps=80, learning_rate=0.02, threads=1),
     ).path
 
@@ -121,23 +122,14 @@ def cell_options(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture(params=MODELS.values(), ids=MODELS.keys())
 def model_options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The options of a ModelConfig for every cell and nonlinearity, and with n-grams of both kinds."""
+    """The options of a ModelConfig for every cell and nonlinearity, and with counts."""
     return dict(request.param)
 
 
 @pytest.fixture
 def random_weights():
-    """A function: config to weights that are random, biases too, and let a signal neither fade nor grow."""
-
-    def make(config: ModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
-        generator = np.random.default_rng(seed)
-        shapes = config.weight_shapes()
-        return {
-            name: generator.normal(0, 0.8 / np.sqrt(shape[-1]), shape).astype(weight_dtype(name))
-            for name, shape in shapes.items()
-        }
-
-    return make
+    """A function: config to random weights."""
+    return make_random_weights
 
 
 @pytest.fixture

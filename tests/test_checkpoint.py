@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_models import random_weights
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from rnngen import checkpoint as checkpoints
 from rnngen.checkpoint import Checkpoint
-from rnngen.config import ModelConfig, weight_dtype
+from rnngen.config import ModelConfig
 from rnngen.errors import CheckpointError, OutputError
 from rnngen.runs.history import MOST_RECORDS
 from rnngen.tokenizers.base import Tokenizer
@@ -40,10 +41,7 @@ def make(tokenizer: Tokenizer | None = None, **options: Any) -> Checkpoint:
     """A small checkpoint with random weights."""
     tokenizer = tokenizer or TOKENIZERS["char"]
     config = ModelConfig(vocab_size=tokenizer.vocab_size, embedding_dim=3, hidden_size=3, **options)
-    random = np.random.default_rng(1)
-    weights = {
-        name: random.standard_normal(shape).astype(weight_dtype(name)) for name, shape in config.weight_shapes().items()
-    }
+    weights = random_weights(config, seed=1)
     weights["output.bias"][:4] = [-0.0, 1e-45, 3.4028235e38, 1 / 3]
     training = {"corpus": {"sha256": "0f", "n_chars": 10}, "seed": 1, "note": "é\n"}
     return Checkpoint(config, tokenizer, weights, training, [{"step": 10, "loss_nats": 1 / 3}])
@@ -86,7 +84,7 @@ def refusal(path: Path) -> str:
         {"cell": "rnn", "nonlinearity": "relu"},
         {"cell": "gru", "num_layers": 2, "dropout": 0.1},
         {"cell": "lstm", "num_layers": 3, "tie_weights": True},
-        {"cell": "lstm", "ngram_orders": (1, 2), "ngram_bits": 6},
+        {"cell": "lstm", "ngram_order": 3},
     ],
     ids=lambda options: options["cell"],
 )
@@ -102,7 +100,7 @@ def test_a_loaded_checkpoint_is_the_saved_one_to_the_bit(
     assert (loaded.training, loaded.history) == (saved.training, saved.history)
     assert loaded.weights.keys() == saved.weights.keys()
     for name, weight in saved.weights.items():
-        assert loaded.weights[name].dtype == weight.dtype == weight_dtype(name)
+        assert loaded.weights[name].dtype == weight.dtype
         assert loaded.weights[name].shape == weight.shape
         assert loaded.weights[name].tobytes() == weight.tobytes(), name
 
@@ -121,7 +119,7 @@ def test_the_file_holds_the_weights_under_torchs_names_and_json_beside_them(path
     assert shapes == {**saved.config.weight_shapes(), "tokenizer.characters": (11,)}
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
-    assert (metadata["format"], metadata["format_version"]) == ("rnngen", "1")
+    assert (metadata["format"], metadata["format_version"]) == ("rnngen", "2")
     assert json.loads(metadata["model"]) == saved.config.to_dict()
     assert json.loads(metadata["tokenizer"]) == {"level": "char"}
 
@@ -129,7 +127,7 @@ def test_the_file_holds_the_weights_under_torchs_names_and_json_beside_them(path
 def test_a_checkpoint_from_before_ngrams_has_none(path: Path) -> None:
     with safe_open(path, framework="np") as file:
         model = json.loads(file.metadata()["model"])
-    del model["ngram_orders"], model["ngram_bits"]
+    del model["ngram_order"]
     rewrite(path, {"model": json.dumps(model)})
     assert checkpoints.load(path).config == make().config
 
@@ -248,11 +246,11 @@ def test_a_safetensors_file_of_another_program_is_refused(tmp_path: Path) -> Non
 # Checkpoints that are broken
 
 
-@pytest.mark.parametrize("version", ["2", None])
+@pytest.mark.parametrize("version", ["1", "3", None])
 def test_another_format_version_is_refused_with_a_remedy(path: Path, version: str | None) -> None:
     rewrite(path, {"format_version": version})
     assert refusal(path) == (
-        f"{path} has checkpoint format {version}; this rnngen reads format 1: "
+        f"{path} has checkpoint format {version}; this rnngen reads format 2: "
         "use the rnngen that made it, or train again"
     )
 
@@ -295,7 +293,7 @@ def test_a_record_that_is_missing_or_not_json_is_named(path: Path, key: str, val
     ("key", "value", "message"),
     [
         ("model", [], "ModelConfig is list: it must be a JSON object"),
-        ("model", MODEL | {"cell": "mlp"}, "cell is 'mlp': it must be one of lstm, gru, rnn"),
+        ("model", MODEL | {"cell": "mlp"}, "cell is 'mlp': it must be one of lstm, gru, rnn, none"),
         ("model", MODEL | {"hidden_size": -3}, "hidden_size is -3: it must be a whole number from 1 to 16777216"),
         ("model", MODEL | {"colour": 1}, "ModelConfig field is 'colour': it must be a known one"),
         ("model", MODEL | {"dropout": 10**30}, "it must be at least 0 and below 1"),
@@ -382,9 +380,11 @@ def test_a_save_that_fails_keeps_the_old_checkpoint(path: Path) -> None:
         ({"vocab_size": 10**15}, "vocab_size is 1000000000000000: it must be a whole number from 1 to 2147483647"),
         ({"hidden_size": 10**7}, "its model needs (30000000, 3)"),
         ({"num_layers": 1000}, "it lacks the weight rnn.bias_hh_l1"),
-        ({"cell": "x" * 100_000}, "it must be one of lstm, gru, rnn"),
+        ({"cell": "x" * 100_000}, "it must be one of lstm, gru, rnn, none"),
         ({"\x1b[2J" * 1000: 1}, "ModelConfig field is '\\x1b[2J"),
-        ({"ngram_orders": [2] * 100_000}, "different whole numbers from 1 to 16, ascending"),
+        ({"ngram_order": 17}, "ngram_order is 17: it must be a whole number from 0 to 16"),
+        ({"ngram_order": 3}, "it lacks the weight counts.children"),
+        ({"cell": "none"}, "embedding_dim is 3: it must be a whole number from 0 to 0"),
         ({"tie_weights": 1}, "tie_weights is 1: it must be true or false"),
     ],
 )

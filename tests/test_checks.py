@@ -46,7 +46,7 @@ def test_the_ends_of_a_range_and_numbers_of_numpy_are_in_it(value: object) -> No
     [
         (SampleConfig(seed=np.int64(7), temperature=np.float32(0.5)), SampleConfig(seed=7, temperature=0.5)),
         (TrainConfig(steps=np.uint16(3), seed=np.int64(2)), TrainConfig(steps=3, seed=2)),
-        (ModelOptions(ngram_orders=(np.int64(2), np.int64(3))), ModelOptions(ngram_orders=(2, 3))),
+        (ModelOptions(ngram_order=np.int64(3)), ModelOptions(ngram_order=3)),
         (ModelOptions(hidden_size=np.int64(5)), ModelOptions(hidden_size=5)),
         (TokenizerConfig(vocab_size=np.int64(9)), TokenizerConfig(vocab_size=9)),
         (

@@ -59,9 +59,9 @@ def test_tied_weights_are_counted_once() -> None:
             dropout=0.25,
             tie_weights=True,
         ),
-        ModelConfig(vocab_size=7, embedding_dim=3, hidden_size=3, ngram_orders=(2, 3), ngram_bits=5),
+        ModelConfig(vocab_size=7, embedding_dim=3, hidden_size=3, ngram_order=3),
         ModelOptions(cell="rnn", hidden_size=5, dropout=0.5),
-        ModelOptions(ngram_orders=(2, 4)),
+        ModelOptions(ngram_order=4),
         SampleConfig(stop=("a", "bc")),
         TokenizerConfig("word", vocab_size=100, min_count=2, split="whitespace"),
         TokenizerConfig("subword", vocab_size=300, subword_model="bpe"),
@@ -96,7 +96,7 @@ COUNT = "a whole number from 1 to 9223372036854775807"
 NATURAL = "a whole number from 0 to 9223372036854775807"
 UNITS = "a whole number from 1 to 16777216"
 ABOVE_0 = "a number from 1e-30 to 1e+30"
-CELLS = "one of lstm, gru, rnn"
+CELLS = "one of lstm, gru, rnn, none"
 BELOW_1 = "at least 0 and below 1"
 
 

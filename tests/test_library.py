@@ -55,7 +55,7 @@ print("".join(model.sample("h", temperature=0, length=4)))
 print(next(iter(model.samples(rnngen.SampleConfig(temperature=0, length=2), "h"))).text)
 print(next(iter(model.score(["hello"]))).totals.n_tokens)
 print(round(model.measure(text="hello\\n").estimate("perplexity").value))
-print(model.decode(model.encode("hello")), model.start().step("h").most_likely(1)[0][0], model.layers().ngrams)
+print(model.decode(model.encode("hello")), model.start().step("h").most_likely(1)[0][0], model.layers().counts)
 print(sorted({name.split(".")[1] for name in sys.modules if name.startswith("rnngen.")} & {"cli", "training"}))
 """
 
@@ -79,7 +79,7 @@ from rnngen.text.corpus import StringText
 
 hello = rnngen.load(PATH)
 text, steps = "hello\\n" * 50, []
-options = rnngen.ModelOptions(hidden_size=4, ngram_orders=())
+options = rnngen.ModelOptions(hidden_size=4, ngram_order=0)
 training = rnngen.TrainConfig(steps=4, threads=1)
 for event in rnngen.training_events(
     text=text, output="stopped", model=options, training=training, should_stop=lambda: len(steps) > 1

@@ -55,15 +55,17 @@ def test_the_source_distribution_has_the_c_headers_the_corpora_and_no_half_of_th
     assert not [name for name in names if name.startswith(("tests", "bench", "faults"))]
 
 
-def test_the_wheel_of_the_source_distribution_has_all_modules_the_corpora_and_the_compiled_recurrence(
+def test_the_wheel_of_the_source_distribution_has_all_modules_the_corpora_and_what_was_compiled(
     sdist: Path, tmp_path: Path
 ):
     shutil.unpack_archive(sdist, tmp_path)
     (source,) = tmp_path.iterdir()
     with zipfile.ZipFile(run_backend("build_wheel", source, tmp_path / "wheel")) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    compiled = {name for name in names if name.startswith("rnngen/engine/_recurrence.")}
+    compiled = {name for name in names if name.startswith(("rnngen/engine/_recurrence.", "rnngen/counts/_counts."))}
     installed = {name.replace("corpora/", "rnngen_corpora/") for name in SOURCES if not name.endswith((".c", ".h"))}
     assert names - compiled == installed
     # What was compiled when this program was installed can be compiled from the source distribution too.
-    assert bool(compiled) == bool(importlib.util.find_spec("rnngen.engine._recurrence"))
+    assert len(compiled) == sum(
+        bool(importlib.util.find_spec(name)) for name in ("rnngen.engine._recurrence", "rnngen.counts._counts")
+    )

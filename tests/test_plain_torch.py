@@ -36,9 +36,11 @@ def plain_logprobs(path: str, module: type[torch.nn.RNNBase], ids: list[int]) ->
     with torch.no_grad():
         outputs, _ = rnn(weights["embedding.weight"][ids[:-1]])  # [T, H]
         logits = outputs @ weights.get("output.weight", weights["embedding.weight"]).T + weights["output.bias"]
-        if "ngram.weight" in weights:
-            ngram_logits = run_document("def ngram_logits", path, torch=torch, weights=weights)["ngram_logits"]
-            logits += torch.stack([ngram_logits([*reversed(ids[: t + 1]), *[0] * 8]) for t in range(len(ids) - 1)])
+        if "mix" in weights:
+            logprobs = run_document("def count_logprobs", path)["count_logprobs"]
+            network, counts = weights["mix"].tolist()
+            by_counts = [torch.from_numpy(logprobs(ids[: t + 1])).float() for t in range(len(ids) - 1)]
+            logits = network * logits + counts * torch.stack(by_counts)
         return logits.log_softmax(-1)[range(len(ids) - 1), ids[1:]]  # [T]
 
 
@@ -50,9 +52,9 @@ def plain_logprobs(path: str, module: type[torch.nn.RNNBase], ids: list[int]) ->
         (torch.nn.LSTM, ["--cell", "lstm", "--num-layers", "2"]),
         (torch.nn.LSTM, ["--cell", "lstm", "--tie-weights", "--level", "word"]),
         (torch.nn.RNN, ["--cell", "rnn", "--level", "subword", "--vocab-size", "320"]),
-        (torch.nn.GRU, ["--ngram-orders", "1,3", "--ngram-bits", "9"]),
-        (torch.nn.LSTM, ["--cell", "lstm", "--ngram-orders", "none"]),
-        (torch.nn.GRU, ["--level", "byte", "--ngram-orders", "2,3,4,5"]),
+        (torch.nn.GRU, ["--ngram-order", "3", "--ngram-size", "0.01"]),
+        (torch.nn.LSTM, ["--cell", "lstm", "--ngram-order", "none"]),
+        (torch.nn.GRU, ["--lines", "--ngram-order", "1"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value.__name__,
 )

@@ -130,7 +130,7 @@ def test_a_subword_vocabulary_says_that_it_is_being_learnt(heard, tmp_path: Path
 
 
 def test_the_validation_and_the_exact_pass_of_a_training_tell_how_far_they_are(heard):
-    sizes, training = ModelOptions(hidden_size=8, ngram_orders=()), TrainConfig(steps=2, threads=1)
+    sizes, training = ModelOptions(hidden_size=8, ngram_order=0), TrainConfig(steps=2, threads=1)
     rnngen.train(text="hello\n" * 2000, model=sizes, training=training)
     for what in ("validation", "the exact pass"):
         furthest = max((one for one in heard if one and one.what == what), key=lambda one: one.done)

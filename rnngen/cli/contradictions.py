@@ -149,6 +149,11 @@ DRAWING = (
 # Options of `train` and `tokenize`.
 NEW_VOCABULARY = ("--level", "--min-count", "--split", "--subword-model", "--vocab-size")
 SIZES = ("--cell", "--embedding-dim", "--hidden-size", "--nonlinearity", "--num-layers", "--tie-weights")
+OF_NETWORKS = (
+    *SIZES[1:], "--batch-size", "--bptt", "--device", "--dropout", "--epochs", "--grad-clip", "--init-from", "--lr",
+    "--optimizer", "--patience", "--precision", "--save-every", "--seed", "--steps", "--threads", "--time",
+    "--weight-decay", "--ngram-order none",
+)  # fmt: skip
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "train": (
@@ -158,6 +163,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "{option} goes on with the settings that the run has: leave out {others}",
         ),
         Excludes("--tokenizer", NEW_VOCABULARY, "{option} brings its own vocabulary: leave out {others}"),
+        Excludes("--cell none", OF_NETWORKS, "{option} trains no network, it counts: leave out {others}"),
         Excludes("--init-from", SIZES, "{option} brings the sizes of its model: leave out {others}"),
         *(
             Needs(option, ("--level",), "{option} is for a new vocabulary: add --level to --init-from", "--init-from")

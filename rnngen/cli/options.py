@@ -13,9 +13,9 @@ import typer
 
 from rnngen import config
 from rnngen.checks import LARGE, SMALL
-from rnngen.config import Device, Level, OnUnknown, Split, SubwordModel, TrainConfig
+from rnngen.config import MOST_ORDER, Device, Level, OnUnknown, Split, SubwordModel, TrainConfig
 from rnngen.errors import ConfigError, DataError, brief
-from rnngen.runs.repeat import NO_ORDERS
+from rnngen.runs.repeat import NO_ORDER
 from rnngen.storage import checkpoint_paths
 
 
@@ -124,14 +124,15 @@ def parse_duration(text: str) -> float:
     return total
 
 
-def parse_orders(text: str) -> tuple[int, ...]:
-    """The orders in `2,3,4`; no orders for `none`. Raises ConfigError."""
-    if text == NO_ORDERS:
-        return ()
-    try:
-        return tuple(sorted({int(order) for order in text.split(",")}))
-    except ValueError:
-        raise ConfigError(f"ngram_orders is {brief(text)}: write it like 2,3,4, or {NO_ORDERS}") from None
+def parse_order(text: str) -> int:
+    """The order of n-grams in `5`; 0 for `none`. Raises ConfigError."""
+    if text == NO_ORDER:
+        return 0
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ORDER:
+        raise ConfigError(
+            f"ngram_order is {brief(text)}: it must be a whole number from 1 to {MOST_ORDER}, or {NO_ORDER}"
+        )
+    return int(text)
 
 
 def asked_for(context: typer.Context) -> set[str]:

@@ -115,9 +115,8 @@ class Progress:
         else:
             kept = "kept" if event.weights is not None else f"the best is {decimal(self._best)}"
             known = without_unknown(event.valid_loss_nats, event.known_valid_loss_nats)
-            self._console.note(
-                f"step {event.step:,}: validation loss {decimal(event.valid_loss_nats)} nats a token{known}, {kept}"
-            )
+            what = f"step {event.step:,}" if event.step else "counts alone"
+            self._console.note(f"{what}: validation loss {decimal(event.valid_loss_nats)} nats a token{known}, {kept}")
 
     def _validated(self) -> str:
         """The last validation; before the first one what is known, as a run that goes on has had some."""

@@ -14,7 +14,6 @@ from rnngen.cli.signals import Stop, stop_at_signals
 from rnngen.errors import OutputError
 from rnngen.printable import decimal, plural
 from rnngen.runs.events import Ended, Event, ResumeSaved, Started
-from rnngen.runs.repeat import show_orders
 from rnngen.tokenizers.unknowns import note as unknowns_note
 
 
@@ -71,7 +70,6 @@ def _print_path(ended: Ended) -> None:
 def _announce(started: Started, console: Console) -> None:
     dataset, plan = started.dataset, started.plan
     model = plan.model
-    layers = f"{plural(model.num_layers, 'layer')} of {model.hidden_size}"
     console.note(
         f"text: {dataset.survey.n_chars:,} characters; {len(dataset.train.ids):,} {dataset.tokenizer.level} tokens "
         f"to train on, {len(dataset.valid.ids):,} to validate on; vocabulary {model.vocab_size:,}"
@@ -82,11 +80,15 @@ def _announce(started: Started, console: Console) -> None:
     if dataset.reused:
         console.note("tokens: reused from the cache (rnngen tokenize --clear-cache removes them)")
     budget = f"{plan.seconds:g} s" if plan.seconds else plural(plan.steps or 0, "step")
-    ngrams = f", n-grams of {show_orders(model.ngram_orders)}" if model.ngram_orders else ""
-    console.note(
-        f"model: {model.cell}, {layers}{ngrams}, {model.n_parameters:,} parameters; {budget}, seed {plan.seed}, "
-        f"{plural(plan.threads, 'thread')}, {plan.precision}"
-    )
+    parts = [f"n-grams up to {model.ngram_order}"] if model.ngram_order else []
+    if model.has_network:
+        layers = f"{plural(model.num_layers, 'layer')} of {model.hidden_size}"
+        parts = [model.cell, layers, *parts, f"{model.n_parameters:,} parameters; {budget}"]
+        parts += [f"seed {plan.seed}", plural(plan.threads, "thread"), plan.precision]
+    console.note(f"model: {', '.join(parts)}")
+    n_counted = min(len(dataset.train.ids), plan.ngram_tokens)
+    if model.ngram_order and n_counted < len(dataset.train.ids):
+        console.note(f"n-grams: those of {n_counted:,} tokens, in pieces from all of the text, are counted")
     for reason in plan.slower:
         console.note(f"slower: {reason}")
     for note in started.notes:
@@ -103,24 +105,34 @@ def _report(ended: Ended, started: Started, console: Console) -> None:
         "stopped": ", interrupted",
         "overdue": f", ended {finished.steps - finished.step:,} steps early: the machine slowed down",
     }[finished.reason]
-    console.note(
-        f"trained: {plural(record['steps'], 'step')}, {plural(record['n_tokens'], 'token')} "
-        f"({record['n_tokens'] / record['n_train_tokens']:.1f} epochs) in {record['seconds']:.1f} s, "
-        f"{record['tokens_per_second']:,} tokens/s{why}"
-    )
-    losses = ("train_loss_nats", "valid_loss_nats", "valid_bits_per_char")
-    train, valid, bits = (decimal(record[name]) for name in losses)
-    console.note(
-        f"kept: step {record['best_step']:,}, {started.plan.model.n_parameters:,} parameters; train loss {train}, "
-        f"validation loss {valid} nats a token, {bits} bits a character, "
-        f"perplexity {decimal(record['valid_perplexity'], 3)}"
-    )
-    if record["n_unknown_train_tokens"] or record["n_unknown_valid_tokens"]:
-        console.note(_without_unknown(record))
+    n_tokens = plural(record["n_tokens"], "token")
+    if started.plan.model.has_network:
+        console.note(
+            f"trained: {plural(record['steps'], 'step')}, {n_tokens} "
+            f"({record['n_tokens'] / record['n_train_tokens']:.1f} epochs) in {record['seconds']:.1f} s, "
+            f"{record['tokens_per_second']:,} tokens/s{why}"
+        )
+        kept = f"step {record['best_step']:,}" if record["best_step"] else "the counts alone"
+        kept = f"{kept}, {started.plan.model.n_parameters:,} parameters"
+    else:
+        console.note(f"counted: {n_tokens} in {record['seconds']:.1f} s")
+        kept = "the counts"
+    _report_losses(f"kept: {kept}", record, console)
     for reason in started.plan.slower:
         console.note(f"slower: {reason}")
     if record["repeat"]:
         console.note(f"repeat: {record['repeat']}")
+
+
+def _report_losses(kept: str, record: dict[str, Any], console: Console) -> None:
+    losses = ("train_loss_nats", "valid_loss_nats", "valid_bits_per_char")
+    train, valid, bits = (None if record[name] is None else decimal(record[name]) for name in losses)
+    console.note(
+        f"{kept}; {'' if train is None else f'train loss {train}, '}validation loss {valid} nats a token, "
+        f"{bits} bits a character, perplexity {decimal(record['valid_perplexity'], 3)}"
+    )
+    if record["n_unknown_train_tokens"] or record["n_unknown_valid_tokens"]:
+        console.note(_without_unknown(record))
 
 
 def _without_unknown(record: dict[str, Any]) -> str:

@@ -98,7 +98,9 @@ def train(
     patience: Annotated[
         int | None, typer.Option("--patience", metavar="N", help="Stop after N validations without a lower loss.")
     ] = None,
-    cell: Annotated[Cell, typer.Option("--cell", help="Type of the recurrent layers.")] = ModelOptions.cell,
+    cell: Annotated[
+        Cell, typer.Option("--cell", help="Type of the recurrent layers; none counts alone.")
+    ] = ModelOptions.cell,
     hidden_size: Annotated[
         int | None, typer.Option("--hidden-size", metavar="H", help="Units in a recurrent layer.", show_default="auto")
     ] = None,
@@ -106,8 +108,8 @@ def train(
         int | None, typer.Option("--embedding-dim", metavar="E", help="Size of an embedding.", show_default="auto")
     ] = None,
     num_layers: Annotated[
-        int, typer.Option("--num-layers", metavar="L", help="Number of recurrent layers.")
-    ] = ModelOptions.num_layers,
+        int | None, typer.Option("--num-layers", metavar="L", help="Number of recurrent layers.", show_default="1")
+    ] = None,
     dropout: Annotated[
         float | None,
         typer.Option("--dropout", metavar="P", help="Dropout probability after every layer.", show_default="auto"),
@@ -118,19 +120,19 @@ def train(
     nonlinearity: Annotated[
         Nonlinearity, typer.Option("--nonlinearity", help="Nonlinearity of the rnn cell.")
     ] = ModelOptions.nonlinearity,
-    ngram_orders: Annotated[
+    ngram_order: Annotated[
         str | None,
         typer.Option(
-            "--ngram-orders",
-            metavar="N,N|none",
-            help="Lengths of contexts that have logits of their own, which are added to the network's.",
-            show_default="2,3,4 for vocabularies up to 1,024",
+            "--ngram-order",
+            metavar="N|none",
+            help="Length of the longest n-grams that are counted beside the network.",
+            show_default="auto",
         ),
     ] = None,
-    ngram_bits: Annotated[
-        int | None,
+    ngram_size: Annotated[
+        float | None,
         typer.Option(
-            "--ngram-bits", metavar="N", help="At most 2^N contexts of each length.", show_default="14 or less"
+            "--ngram-size", metavar="MB", help="What the counts take in the checkpoint at most.", show_default="auto"
         ),
     ] = None,
     batch_size: Annotated[
@@ -205,8 +207,8 @@ def train(
     )  # fmt: skip
     sizes = ModelOptions(
         cell=cell, hidden_size=hidden_size, embedding_dim=embedding_dim, num_layers=num_layers, dropout=dropout,
-        tie_weights=tie_weights, nonlinearity=nonlinearity, ngram_bits=ngram_bits,
-        ngram_orders=options.parse_orders(ngram_orders) if ngram_orders is not None else None,
+        tie_weights=tie_weights, nonlinearity=nonlinearity, ngram_size=ngram_size,
+        ngram_order=options.parse_order(ngram_order) if ngram_order is not None else None,
     )  # fmt: skip
     tokenizer = TokenizerConfig(
         level, vocab_size=vocab_size, min_count=min_count, split=split, subword_model=subword_model

@@ -68,6 +68,7 @@ def make_layer(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], layer:
             return _GRU(w_ih, w_hh, b_ih, b_hh)
         case "lstm":
             return _LSTM(w_ih, w_hh, b_ih, b_hh)
+    raise ValueError(f"a model of the cell {config.cell!r} has no layers")
 
 
 def _columns(weight: Array, scale: Array) -> Array:

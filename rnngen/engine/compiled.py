@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import numpy as np
 
 from rnngen.cores import n_threads
 from rnngen.engine.cells import Array, Layer
 from rnngen.engine.recurrence import Rows
-from rnngen.errors import ConfigError
+from rnngen.native import load_library
 
-SWITCH = "RNNGEN_COMPILED"  # the environment variable: 0 computes in numpy, 1 or nothing in C where it was compiled
 _VERSION = 3  # of the C code
 _LANES = 16  # floats in a vector, at most
 _FORMULAS = ("tanh", "relu", "gru", "lstm")  # in the order of `enum cell`
@@ -67,23 +64,7 @@ class Library:
         return packed
 
 
-def _load() -> tuple[Library | None, str]:
-    """The compiled code; or None, and why. Raises ConfigError: $RNNGEN_COMPILED is neither 0 nor 1."""
-    wanted = os.environ.get(SWITCH, "")
-    if wanted not in ("", "0", "1"):
-        raise ConfigError(f"${SWITCH} is {wanted!r}: it must be 1 (compiled) or 0 (numpy)")
-    if wanted == "0":
-        return None, f"${SWITCH} is 0"
-    found = find_spec("rnngen.engine._recurrence")
-    if found is None or found.origin is None:
-        return None, "nothing was compiled at installation"
-    try:
-        return Library(found.origin), ""
-    except (OSError, AttributeError) as error:
-        return None, str(error)
-
-
-LIBRARY, WHY_NOT = _load()
+LIBRARY, WHY_NOT = load_library("rnngen.engine._recurrence", Library)
 
 
 def description() -> dict[str, str | int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rnngen.checkpoint import Checkpoint
+from rnngen.counts.storage import n_ngrams
 from rnngen.engine import compiled
 
 
@@ -18,6 +19,7 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
             "path": str(path),
             "n_bytes": path.stat().st_size,
             "n_parameters": checkpoint.config.n_parameters,
+            "n_ngrams": n_ngrams(checkpoint.weights),
         },
         "model": checkpoint.config.to_dict(),
         "tokenizer": {"level": tokenizer.level, "vocab_size": tokenizer.vocab_size, **split},

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.config import NGRAM_WEIGHT, ModelConfig
+from rnngen.config import MIX, ModelConfig
+from rnngen.counts.corrections import CountModel
+from rnngen.counts.storage import from_arrays
 from rnngen.engine import compiled
 from rnngen.engine.cells import Array, Layer, make_layer
 from rnngen.engine.compiled import CompiledRecurrence
-from rnngen.engine.ngrams import Contexts
 from rnngen.engine.recurrence import NumpyRecurrence, Recurrence
 from rnngen.errors import CheckpointError
 
@@ -37,7 +38,7 @@ class LanguageModel(Protocol):
     def config(self) -> ModelConfig: ...
 
     def initial_state(self, batch_size: int) -> State:
-        """The state before any text: zeros."""
+        """The state before any text: zeros, and no ids."""
 
     def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
         """Logits of the token after each of `ids`.
@@ -69,30 +70,38 @@ class LanguageModel(Protocol):
 
 
 class Engine:
-    """The implementation of LanguageModel in numpy, its recurrence in C where that is compiled.
+    """The implementation of LanguageModel in numpy, its recurrence and its counts in C where that is compiled.
+
+    With counts the logits are a z + b log p: z those of the network, p the probabilities of the counts, and a and b the
+    weights `mix` of the checkpoint. a is a part of the matrix of the softmax here, and b log p of a symbol without
+    context is one of the bias.
 
     Args:
         weights: as in a checkpoint.
+        max_order: no counts of longer n-grams are used; None uses all.
     """
 
     @_quietly
-    def __init__(self, config: ModelConfig, weights: dict[str, npt.NDArray[Any]]) -> None:
+    def __init__(self, config: ModelConfig, weights: dict[str, npt.NDArray[Any]], max_order: int | None = None) -> None:
         self._config = config
-        self._embedding = weights["embedding.weight"]
-        output = weights["embedding.weight" if config.tie_weights else "output.weight"]
-        self._w_output = output.T  # [H, V]
-        self._b_output = weights["output.bias"][None]
-        # float32, because adding float16 would take as long as the rest of the softmax.
-        self._ngrams = weights[NGRAM_WEIGHT].astype(np.float32) if config.ngram_orders else None
-        self._contexts = Contexts(config)
+        self._counts: CountModel | None = None
+        share, self._counts_weight = 1.0, 0.0
+        if config.ngram_order:
+            self._counts = CountModel(from_arrays(weights, config.vocab_size), max_order)
+            share, self._counts_weight = map(float, weights[MIX])
+        self._w_output, self._b_output = _softmax_weights(config, weights, share)
+        if self._counts is not None:
+            self._b_output += np.float32(self._counts_weight) * self._counts.unigram_logprobs.astype(np.float32)
         layers = [make_layer(config, weights, layer) for layer in range(config.num_layers)]
-        self._n_states = layers[0].n_states
+        self._n_states = layers[0].n_states if layers else 0
         self._input_weights = [(layer.w_input, layer.b_input) for layer in layers]
         self._recurrences = [_recurrence(layer, None) for layer in layers[:-1]]
-        self._recurrences.append(_recurrence(layers[-1], self._w_output))
+        self._recurrences += [_recurrence(layer, self._w_output) for layer in layers[-1:]]
         self._table: Array | None = None
-        if config.vocab_size * len(layers[0].b_input) <= LARGEST_TABLE:
-            self._table = _gates(self._embedding, *self._input_weights[0])  # [V, G*H]
+        if layers:
+            self._embedding = weights["embedding.weight"]
+            if config.vocab_size * len(layers[0].b_input) <= LARGEST_TABLE:
+                self._table = _gates(self._embedding, *self._input_weights[0])  # [V, G*H]
 
     @property
     def config(self) -> ModelConfig:
@@ -101,9 +110,7 @@ class Engine:
     def initial_state(self, batch_size: int) -> State:
         shape = (self._config.num_layers, batch_size, self._config.hidden_size)
         recurrent = tuple(np.zeros(shape, np.float32) for _ in range(self._n_states))
-        if self._ngrams is None:
-            return recurrent
-        return (*recurrent, np.zeros((self._config.ngram_history, batch_size), np.int64))
+        return recurrent if self._counts is None else (*recurrent, self._counts.initial_history(batch_size))
 
     def forward(self, ids: Ids, state: State) -> tuple[Array, State]:
         outputs, after = self.outputs(ids, state)
@@ -120,7 +127,7 @@ class Engine:
             [B, T, H], float32, and the state after the last id.
         """
         outputs, after = self._run(ids, state)
-        if self._ngrams is not None:
+        if self._counts is not None:
             after = (*after, np.concatenate([state[-1], ids.T])[ids.shape[1] :])
         return outputs.transpose(1, 0, 2), after
 
@@ -131,16 +138,44 @@ class Engine:
         # One product with T*B rows: numpy would make T products with B rows.
         logits = outputs.transpose(1, 0, 2).reshape(T * B, H) @ self._w_output
         logits += self._b_output
+        if self._counts is not None:
+            nodes = self._counts.nodes(np.concatenate([state[-1], ids.T]))
+            self._counts.add(logits, nodes.reshape(T * B, -1), self._counts_weight)
         by_time: Array = logits.reshape(T, B, -1)
-        if self._ngrams is not None:
-            for row in self._contexts.rows_of_window(np.concatenate([state[-1], ids.T])):
-                by_time += self._ngrams.take(row, axis=0)
         return by_time.transpose(1, 0, 2)
 
     def stepper(self, state: State, in_place: bool = False) -> Callable[[Ids], Array]:
+        advance, product = self._network_stepper(state, in_place)
+        b_output = self._b_output
+        if self._counts is None:
+
+            def step(ids: Ids) -> Array:
+                advance(ids)
+                return product + b_output
+
+            return step
+        history, weight = state[-1], self._counts_weight
+        add = self._counts.stepper(history)
+
+        def step_with_counts(ids: Ids) -> Array:
+            advance(ids)
+            logits: Array = product + b_output
+            add(ids, logits, weight)
+            if in_place and len(history):
+                history[:-1] = history[1:]
+                history[-1] = ids
+            return logits
+
+        return step_with_counts
+
+    def _network_stepper(self, state: State, in_place: bool) -> tuple[Callable[[Ids], None], Array]:
+        """A function that takes the next ids [B], and the array [B, V] that then has the softmax's product."""
         # Arrays that `forward` would make for each token are made once: for one stream that is a third of the time.
-        parts_of_state = state[: self._n_states] if in_place else [part.copy() for part in state[: self._n_states]]
+        recurrent = state[: self._n_states]
+        parts_of_state = recurrent if in_place else [part.copy() for part in recurrent]
         own = [tuple(part[number] for part in parts_of_state) for number in range(self._config.num_layers)]
+        if not own:
+            return lambda ids: None, np.zeros((state[-1].shape[1], self._config.vocab_size), np.float32)
         B = len(own[0][0])
         in_order = np.arange(B)
         inputs = [np.empty((B, len(bias)), np.float32) for _, bias in self._input_weights]
@@ -154,14 +189,8 @@ class Engine:
         first = steps[0]
         below = (parts[0] for parts in own)
         above = list(zip(steps[1:], below, self._input_weights[1:], inputs[1:], strict=False))
-        b_output, ngrams = self._b_output, self._ngrams
-        history: list[Any] = [] if ngrams is None else list(state[-1][::-1])  # the latest first
-        alone = len(product) == 1
-        if alone:  # then rows are found with whole numbers, as arrays of one number are slower
-            history = [ids.item() for ids in history]
 
-        def step(ids: Ids) -> Array:
-            id = ids.item() if alone else ids
+        def advance(ids: Ids) -> None:
             if table is None:
                 _gates(self._embedding[ids], *self._input_weights[0], inputs[0])
                 first(in_order)
@@ -170,23 +199,15 @@ class Engine:
             for take, outputs, weights, share in above:
                 _gates(outputs, *weights, share)
                 take(in_order)
-            logits: Array = product + b_output
-            if ngrams is not None:
-                history.insert(0, id)
-                for row in self._contexts.rows(history):
-                    logits += ngrams[row : row + 1] if alone else ngrams[row]
-                history.pop()
-                if in_place:
-                    state[-1][:] = np.reshape(history[::-1], state[-1].shape)
-            return logits
 
-        return step
+        return advance, product
 
     @_quietly
     def logprobs(self, ids: Ids, targets: Ids, state: State) -> tuple[Array, State]:
         B, T = ids.shape
         result = np.empty((B, T), np.float32)
-        window = max(1, LOGITS_AT_A_TIME // (B * max(self._config.vocab_size, len(self._input_weights[0][1]))))
+        widest = max([self._config.vocab_size, *(len(bias) for _, bias in self._input_weights[:1])])
+        window = max(1, LOGITS_AT_A_TIME // (B * widest))
         rows = max(1, LOGITS_AT_A_TIME // (window * self._config.vocab_size))  # all, unless V is large
         for start in range(0, T, window):
             part = slice(start, start + window)
@@ -201,7 +222,7 @@ class Engine:
     def _run(self, ids: Ids, state: State) -> tuple[Array, State]:
         time_major = np.asarray(ids).T
         after: list[tuple[Array, ...]] = []
-        outputs = np.empty(0, np.float32)
+        outputs = np.empty((*time_major.shape, 0), np.float32)
         for number, recurrence in enumerate(self._recurrences):
             if number == 0 and self._table is not None:
                 share, rows = self._table, time_major
@@ -214,6 +235,15 @@ class Engine:
         if len(after) == 1:
             return outputs, tuple(array[None] for array in after[0])
         return outputs, tuple(np.stack(arrays) for arrays in zip(*after, strict=True))
+
+
+def _softmax_weights(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], share: float) -> tuple[Array, Array]:
+    """[H, V] and [1, V], both times `share`."""
+    if not config.has_network:
+        return np.empty((0, config.vocab_size), np.float32), np.zeros((1, config.vocab_size), np.float32)
+    output = weights["embedding.weight" if config.tie_weights else "output.weight"]
+    w_output = output if share == 1 else np.float32(share) * output
+    return w_output.T, np.float32(share) * weights["output.bias"][None]
 
 
 def _recurrence(layer: Layer, readout: Array | None) -> Recurrence:

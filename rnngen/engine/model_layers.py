@@ -9,37 +9,41 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.config import NGRAM_WEIGHT, ModelConfig
+from rnngen.config import MIX, ModelConfig
+from rnngen.counts.corrections import CountModel
+from rnngen.counts.storage import from_arrays
 from rnngen.engine.layers import Embedding, GRULayer, Linear, LSTMLayer, RNNLayer, Vector
-from rnngen.engine.ngrams import Contexts
+from rnngen.errors import CheckpointError
 
 RecurrentLayer = RNNLayer | GRULayer | LSTMLayer
 
 
-class NgramLogits:
-    """The logits that a model adds for the last few symbols (Mikolov et al. 2011, direct connections).
+class CountLogits:
+    """The log-probabilities of the counts, times their weight.
 
     Args:
-        config: of a model with `ngram_orders`.
-        weight: [rows, V].
+        weight: b of `Engine`.
     """
 
-    def __init__(self, config: ModelConfig, weight: npt.ArrayLike) -> None:
-        self.weight = np.asarray(weight, np.float32)
-        self._config, self._contexts = config, Contexts(config)
-        self._latest: tuple[int, ...]
+    def __init__(self, counts: CountModel, weight: float) -> None:
+        self.weight = weight
+        self._counts = counts
+        self._unigram = counts.unigram_logprobs.astype(np.float32)
+        self._history: npt.NDArray[np.int64]
         self.reset()
 
     def step(self, id: int) -> Vector:
-        """Take the next symbol. Returns the sum of the logits of all orders, [V]."""
-        self._latest = (id, *self._latest)
-        logits: Vector = self.weight[self._contexts.rows(self._latest)].sum(axis=0)
-        self._latest = self._latest[:-1]
-        return logits
+        """Take the next symbol. Returns `weight` times log p of each symbol after it, but for a constant: [V]."""
+        known = np.concatenate([self._history, [[id]]])
+        logits = np.float32(self.weight) * self._unigram[None]
+        self._counts.add(logits, self._counts.nodes(known)[0], self.weight)
+        self._history = known[1:]
+        only: Vector = logits[0]
+        return only
 
     def reset(self) -> None:
-        """Forget everything: as if all symbols before were number 0."""
-        self._latest = (0,) * self._config.ngram_history
+        """Forget everything: nothing stands before."""
+        self._history = self._counts.initial_history(1)
 
     def copy(self) -> Self:
         """The same, which goes on from the same symbols by itself."""
@@ -54,28 +58,35 @@ class Layers:
         for layer in layers.recurrent:
             x = layer.step(x)
         logits = layers.output.step(x)
-        if layers.ngrams:
-            logits = logits + layers.ngrams.step(id)
+        if layers.counts:
+            logits = logits + layers.counts.step(id)
         softmax(logits)
 
     Attributes:
-        ngrams: None for a model without n-grams.
+        output: of a model with counts its weights are times a, as in `Engine`.
+        counts: None for a model without counts.
     """
 
     embedding: Embedding
     recurrent: tuple[RecurrentLayer, ...]
     output: Linear
-    ngrams: NgramLogits | None
+    counts: CountLogits | None
 
     @classmethod
     def of(cls, config: ModelConfig, weights: dict[str, npt.NDArray[Any]]) -> Layers:
-        """The layers of a checkpoint's weights."""
+        """The layers of a checkpoint's weights. Raises CheckpointError for a model of counts alone."""
+        if not config.has_network:
+            raise CheckpointError("the model is one of counts alone: it has no layers")
         output = weights["embedding.weight" if config.tie_weights else "output.weight"]
+        counts, (share, weight) = None, (1.0, 0.0)
+        if config.ngram_order:
+            share, weight = map(float, weights[MIX])
+            counts = CountLogits(CountModel(from_arrays(weights, config.vocab_size)), weight)
         return cls(
             embedding=Embedding(weights["embedding.weight"]),
             recurrent=tuple(_recurrent_layer(config, weights, number) for number in range(config.num_layers)),
-            output=Linear(output, weights["output.bias"]),
-            ngrams=NgramLogits(config, weights[NGRAM_WEIGHT]) if config.ngram_orders else None,
+            output=Linear(np.float32(share) * output, np.float32(share) * weights["output.bias"]),
+            counts=counts,
         )
 
 
@@ -88,3 +99,4 @@ def _recurrent_layer(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], 
             return GRULayer(*parts)
         case "lstm":
             return LSTMLayer(*parts)
+    raise ValueError(f"a model of the cell {config.cell!r} has no layers")

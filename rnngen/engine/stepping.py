@@ -132,8 +132,8 @@ def _distribution(logits: Array, symbols: Symbols) -> Distribution:
 class Stepper:
     """A model in the middle of a text.
 
-    At the start it has read nothing and its state is zeros. The texts that a model is trained on start after a line
-    break: `step("\\n")` gives what a text may start with.
+    At the start it has read nothing and its hidden state is zeros. The texts that a model is trained on start after a
+    line break: `step("\\n")` gives what a text may start with.
 
     >>> import rnngen
     >>> stepper = rnngen.load("hello").start()
@@ -174,8 +174,8 @@ class Stepper:
 
     @property
     def hidden(self) -> list[Array]:
-        """A copy of the hidden state h of each recurrent layer: [H], float32."""
-        return list(self._state[0][:, 0].copy())
+        """A copy of the hidden state h of each recurrent layer: [H], float32. Empty for a model of counts alone."""
+        return list(self._state[0][:, 0].copy()) if self._network.config.has_network else []
 
     @property
     def cell_state(self) -> list[Array]:
@@ -183,7 +183,7 @@ class Stepper:
         return list(self._state[1][:, 0].copy()) if self._network.config.cell == "lstm" else []
 
     def reset(self) -> None:
-        """Forget everything that was read: the state becomes zeros."""
+        """Forget everything that was read: the hidden state becomes zeros."""
         self._go_on_from(self._network.initial_state(1))
 
     def copy(self) -> Stepper:

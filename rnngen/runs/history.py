@@ -17,8 +17,8 @@ class History:
     """Records of losses in the order of the run; every second one is dropped when there are too many.
 
     Attributes:
-        records: `step`, `seconds`, `n_tokens`, `train_loss_nats`, `known_train_loss_nats` without the unknown symbols,
-            and `valid_loss_nats` and `known_valid_loss_nats`, both None where there was no validation.
+        records: `step`, `seconds`, `n_tokens`, `train_loss_nats` (None at step 0), `known_train_loss_nats` without the
+            unknown symbols, and `valid_loss_nats` and `known_valid_loss_nats`, both None where there was no validation.
     """
 
     def __init__(self, validate_every: int, records: list[dict[str, Any]] | None = None) -> None:
@@ -66,7 +66,7 @@ def is_measurement(value: object) -> bool:
     """Whether a record of unknown origin has the names and types of `measurement`."""
     match value:
         case {
-            "step": int(), "train_loss_nats": float(), "known_train_loss_nats": float() | None,
+            "step": int(), "train_loss_nats": float() | None, "known_train_loss_nats": float() | None,
             "seconds": float(), "n_tokens": int(),
         }:  # fmt: skip
             return True

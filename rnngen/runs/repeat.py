@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rnngen.runs.request import Request
     from rnngen.training.plan import Plan
 
-NO_ORDERS = "none"
+NO_ORDER = "none"
 _FLAGS = {"learning_rate": "--lr", "seconds": "--time"}
 
 
@@ -39,9 +39,12 @@ def command_line(request: Request, plan: Plan, steps: int) -> str | None:
     words += ["--valid", str(request.valid)] if request.valid else []
     words += ["--encoding", request.encoding] if request.encoding != ENCODING else []
     words += ["--init-from", str(request.init_from)] if request.init_from else []
-    hidden_size = None if request.init_from else plan.model.hidden_size
-    words += _options(replace(request.model, hidden_size=hidden_size, dropout=plan.model.dropout), ModelOptions())
-    training = replace(request.training, seconds=None, epochs=None, steps=steps, threads=plan.threads)
+    sizes, training = request.model, request.training
+    if plan.model.has_network:
+        hidden_size = None if request.init_from else plan.model.hidden_size
+        sizes = replace(sizes, hidden_size=hidden_size, dropout=plan.model.dropout)
+        training = replace(training, seconds=None, epochs=None, steps=steps or None, threads=plan.threads)
+    words += _options(sizes, ModelOptions())
     words += _options(training, TrainConfig())
     words += ["-o", str(request.output.with_name(request.output.stem + "-again" + request.output.suffix))]
     line = _join(words, streams)
@@ -79,11 +82,6 @@ def _named(streams: dict[str, str]) -> str:
     return " and ".join(streams.values())
 
 
-def show_orders(orders: tuple[int, ...]) -> str:
-    """N-gram orders as the command line has them: `2,3,4`, or `none`."""
-    return ",".join(map(str, orders)) or NO_ORDERS
-
-
 def _options(settings: Any, defaults: Any) -> list[str]:
     """The options of the command line that give these settings."""
     words: list[str] = []
@@ -92,6 +90,6 @@ def _options(settings: Any, defaults: Any) -> list[str]:
         if value is None or value == getattr(defaults, field.name):
             continue
         flag = _FLAGS.get(field.name, "--" + field.name.replace("_", "-"))
-        shown = show_orders(value) if isinstance(value, tuple) else str(value)
+        shown = NO_ORDER if field.name == "ngram_order" and not value else str(value)
         words += [flag] if value is True else [flag, shown]
     return words

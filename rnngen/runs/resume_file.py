@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnngen import checkpoint
-from rnngen.config import ModelConfig, TrainConfig, weight_dtype
+from rnngen.checks import check_whole
+from rnngen.config import MIX, ModelConfig, TrainConfig
+from rnngen.counts import storage as counts_storage
 from rnngen.errors import CheckpointError, ConfigError
 from rnngen.storage import tensor_file
 from rnngen.storage.tensor_file import TensorFile
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from rnngen.training.run_state import RunState
 
 KIND = "rnngen-resume"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -104,28 +106,23 @@ def _state(file: TensorFile, model: ModelConfig) -> RunState:
     numbers = file.record("numbers")
     if not isinstance(numbers, dict):
         raise file.broken("its numbers have another form")
-    shapes = model.weight_shapes()
-    wanted: dict[str, tuple[tuple[int, ...], str]] = {}
-    for name, shape in shapes.items():
-        wanted[f"now/weights/{name}"] = wanted[f"good/weights/{name}"] = shape, "float32"
-        if numbers.get("best") is not None:
-            wanted[f"best/{name}"] = shape, weight_dtype(name)
-    for name in wanted:
+    has_best = numbers.get("best") is not None
+    wanted: dict[str, tuple[int, ...]] = {}
+    for name, shape in model.weight_shapes().items():
+        if name != MIX:
+            wanted[f"now/weights/{name}"] = wanted[f"good/weights/{name}"] = shape
+        if has_best:
+            wanted[f"best/{name}"] = shape
+    counts = counts_storage.DTYPES if has_best and model.ngram_order else {}
+    dtypes = {f"best/{name}": dtype for name, dtype in counts.items()}
+    for name in (*wanted, *dtypes):
         if name not in file.names:
             raise file.broken(f"it lacks {name}")
     arrays = {}
     for name in sorted(file.names - checkpoint.TOKENIZER_ARRAYS):
-        form, dtype = wanted.get(name, (None, _dtype(name, model)))
-        arrays[name] = file.array(name, form, dtype)
+        usual = "uint8" if name.startswith("random/") else "float32"
+        arrays[name] = file.array(name, wanted.get(name), dtypes.get(name, usual))
     return RunState(numbers, arrays)
-
-
-def _dtype(name: str, model: ModelConfig) -> str:
-    """The type of an array that holds no weight."""
-    if name.startswith("random/"):
-        return "uint8"
-    history = f"state/{2 if model.cell == 'lstm' else 1}"
-    return "int64" if name == history and model.ngram_orders else "float32"
 
 
 def _plan(values: object) -> Plan:
@@ -138,6 +135,7 @@ def _plan(values: object) -> Plan:
     checked = TrainConfig(**settings)
     model = ModelConfig.from_dict(values["model"])
     every, slower = values["validate_every"], values["slower"]
+    ngrams = {name: values[name] for name in ("ngram_bytes", "ngram_tokens")}
     open_still = [name for name in ("batch_size", "bptt", "learning_rate", "weight_decay", "threads")
                   if settings[name] is None]  # fmt: skip
     if open_still or checked.precision == "auto" or not isinstance(checked.lines, bool):
@@ -146,9 +144,11 @@ def _plan(values: object) -> Plan:
         raise ConfigError("its plan has no budget of seconds or steps")
     if not isinstance(every, int) or isinstance(every, bool) or not 1 <= every < 1 << 53:
         raise ConfigError("its plan has no valid number of steps between validations")
+    for name, value in ngrams.items():
+        check_whole(name, value, 1)
     if not isinstance(slower, list) or not all(isinstance(reason, str) for reason in slower):
         raise ConfigError("its plan has reasons that are not strings")
-    return Plan(model=model, validate_every=every, slower=tuple(slower), **settings)
+    return Plan(model=model, validate_every=every, slower=tuple(slower), **ngrams, **settings)
 
 
 def _fields_in_common() -> set[str]:

@@ -64,7 +64,7 @@ def run(request: Request, *, should_stop: Callable[[], bool] = lambda: False) ->
         notes: tuple[str, ...] = (thrown_away,) if thrown_away else ()
         notes += () if is_locked else (unlocked_note(request),)
         if warm_start:
-            notes += (warm_start.note(dataset.tokenizer, keeper.plan.model),)
+            notes += (warm_start.note(dataset.tokenizer),)
 
         def prepare_network(network: RNNLM) -> None:
             if warm_start:

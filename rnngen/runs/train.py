@@ -61,7 +61,7 @@ def train(
     >>> import rnngen
     >>> model = rnngen.train(
     ...     text="hello\\n" * 60,
-    ...     model=rnngen.ModelOptions(hidden_size=16, ngram_orders=()),
+    ...     model=rnngen.ModelOptions(hidden_size=16, ngram_order=0),
     ...     training=rnngen.TrainConfig(steps=60, learning_rate=0.05),
     ... )
     >>> "".join(model.sample("he", temperature=0, length=3))

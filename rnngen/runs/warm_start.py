@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnngen import checkpoint
-from rnngen.config import ModelConfig, ModelOptions
+from rnngen.config import ModelOptions
+from rnngen.errors import CheckpointError
 from rnngen.printable import plural
 from rnngen.tokenizers.base import Tokenizer, shared_ids
 
@@ -30,34 +31,28 @@ class WarmStart:
         return cls(path, checkpoint.load(path))
 
     def options(self, asked: ModelOptions, tokenizer: Tokenizer) -> ModelOptions:
-        """The sizes of the trained model; n-grams as asked for, or its own if the vocabulary is the same."""
+        """The sizes of the trained model; the counts are those of the new text, as asked for."""
         config = self.trained.config
-        orders, bits = asked.ngram_orders, asked.ngram_bits
-        if orders is None and bits is None and self._has_vocabulary_of(tokenizer):
-            orders, bits = config.ngram_orders, config.ngram_bits if config.ngram_orders else None
+        if not config.has_network:
+            raise CheckpointError(f"{self.path} is a model of counts alone: leave out --init-from")
         return replace(
             asked, cell=config.cell, hidden_size=config.hidden_size, embedding_dim=config.embedding_dim,
             num_layers=config.num_layers, tie_weights=config.tie_weights, nonlinearity=config.nonlinearity,
-            ngram_orders=orders, ngram_bits=bits,
+            ngram_order=0 if asked.ngram_order is None and not config.ngram_order else asked.ngram_order,
         )  # fmt: skip
 
     def _has_vocabulary_of(self, tokenizer: Tokenizer) -> bool:
         return self.trained.tokenizer.to_dict() == tokenizer.to_dict()
-
-    def _keeps_ngrams(self, tokenizer: Tokenizer, config: ModelConfig) -> bool:
-        old = self.trained.config
-        same = (old.ngram_orders, old.ngram_bits) == (config.ngram_orders, config.ngram_bits)
-        return same and self._has_vocabulary_of(tokenizer)
 
     def carry_over(self, network: RNNLM, tokenizer: Tokenizer) -> None:
         """Give a new network the trained weights, those of a symbol to the same symbol."""
         from rnngen.training.carry_over import carry_over
 
         old_ids = shared_ids(self.trained.tokenizer, tokenizer)
-        carry_over(network, self.trained.weights, old_ids, self._keeps_ngrams(tokenizer, network.config))
+        carry_over(network, self.trained.weights, old_ids)
 
-    def note(self, tokenizer: Tokenizer, config: ModelConfig) -> str:
-        """What becomes of the trained weights in a model with this tokenizer and configuration, as a sentence."""
+    def note(self, tokenizer: Tokenizer) -> str:
+        """What becomes of the trained weights in a model with this tokenizer, as a sentence."""
         if self._has_vocabulary_of(tokenizer):
             rows = ", with its vocabulary"
         else:
@@ -66,5 +61,5 @@ class WarmStart:
                 f": of {plural(tokenizer.vocab_size, 'symbol')} {n_shared:,} are in both vocabularies and keep their "
                 f"rows, {tokenizer.vocab_size - n_shared:,} are new"
             )
-        anew = config.ngram_orders and not self._keeps_ngrams(tokenizer, config)
-        return f"starts from {self.path}{rows}{'; the n-grams start anew' if anew else ''}"
+        anew = "; the n-grams are counted anew, in the new text alone" if self.trained.config.ngram_order else ""
+        return f"starts from {self.path}{rows}{anew}"

@@ -41,19 +41,41 @@ class Window:
         inputs: [T, B], int64.
         targets: [T, B], int64; IGNORED where there is nothing to predict.
         fresh: [B], bool: rows whose state starts from zeros.
+        before: [history, B], int64, the ids before the inputs; -1 where none is.
+        own: [T, B], int64: the targets that were counted in the text's n-grams; -1 for others.
     """
 
     inputs: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
     fresh: npt.NDArray[np.bool_]
+    before: npt.NDArray[np.int64]
+    own: npt.NDArray[np.int64]
 
     @property
     def n_tokens(self) -> int:
         return int((self.targets != IGNORED).sum())
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What the n-grams of a text need at its windows.
+
+    Attributes:
+        history: how many ids before a window they look at.
+        contains: which places of the text were counted: [n] -> [n], bool.
+    """
+
+    history: int = 0
+    contains: Callable[[npt.NDArray[np.integer]], npt.NDArray[np.bool_]] = lambda places: np.zeros(places.shape, bool)
+
+
 def text_windows(
-    ids: npt.NDArray[np.integer], batch_size: int, bptt: int, generator: np.random.Generator, skip: int = 0
+    ids: npt.NDArray[np.integer],
+    batch_size: int,
+    bptt: int,
+    generator: np.random.Generator,
+    skip: int = 0,
+    counted: Counted = Counted(),
 ) -> Iterator[Window]:
     """Windows of a running text, without end.
 
@@ -61,15 +83,18 @@ def text_windows(
         skip: number of windows to leave out at the start, because an earlier run has used them.
     """
     places = np.arange(batch_size) * len(ids) // batch_size + int(generator.integers(len(ids))) + skip * bptt
-    steps = np.arange(bptt + 1)[:, None]
+    steps = np.arange(-counted.history, bptt + 1)[:, None]
     fresh = np.ones(batch_size, bool)
     if skip:
         # A number takes one step of the generator.
         generator.bit_generator.advance((skip - 1) * batch_size)  # type: ignore[attr-defined]
         fresh = generator.random(batch_size) < RESET_PROBABILITY
     for turn in count(1):
-        window = np.asarray(ids[(places + steps) % len(ids)], np.int64)  # [T + 1, B]
-        yield Window(window[:-1], window[1:], fresh)
+        wanted = (places + steps) % len(ids)  # [history + T + 1, B]
+        found = np.asarray(ids[wanted], np.int64)
+        before, window = found[: counted.history], found[counted.history :]
+        own = np.where(counted.contains(wanted[counted.history + 1 :]), window[1:], -1)
+        yield Window(window[:-1], window[1:], fresh, before, own)
         places += bptt
         fresh = generator.random(batch_size) < RESET_PROBABILITY
         if turn % _RELEASE_EVERY == 0:
@@ -83,6 +108,7 @@ def line_windows(
     bptt: int,
     generator: np.random.Generator,
     skip: int = 0,
+    counted: Counted = Counted(),
 ) -> Iterator[Window]:
     """Windows of batches of whole lines, shuffled anew every epoch, without end.
 
@@ -97,7 +123,7 @@ def line_windows(
             n_windows = -(-int((bounds[batch + 1] - bounds[batch]).max()) // bptt)
             if n_given + n_windows > skip:
                 lines = [ids[bounds[line] : bounds[line + 1]] for line in batch]
-                yield from islice(_pad(lines, newline_id, bptt), max(0, skip - n_given), None)
+                yield from islice(_pad(lines, bounds[batch], newline_id, bptt, counted), max(0, skip - n_given), None)
                 release(ids)
             n_given += n_windows
 
@@ -158,13 +184,24 @@ def count_line_windows(ids: npt.NDArray[np.integer], newline_id: int, batch_size
     return int(np.ceil(longest / bptt).sum())
 
 
-def _pad(lines: list[npt.NDArray[np.integer]], newline_id: int, bptt: int) -> Iterator[Window]:
-    B, longest = len(lines), max(map(len, lines))
-    inputs = np.full((longest, B), newline_id, np.int64)
+def _pad(
+    lines: list[npt.NDArray[np.integer]],
+    starts: npt.NDArray[np.integer],
+    newline_id: int,
+    bptt: int,
+    counted: Counted,
+) -> Iterator[Window]:
+    """Windows of lines that start at these places of the text."""
+    B, longest, history = len(lines), max(map(len, lines)), counted.history
+    inputs = np.full((history + longest, B), newline_id, np.int64)
+    inputs[:history] = -1
     targets = np.full((longest, B), IGNORED, np.int64)
-    for row, line in enumerate(lines):
-        inputs[1 : len(line), row] = line[:-1]
+    own = np.full((longest, B), -1, np.int64)
+    for row, (line, start) in enumerate(zip(lines, starts, strict=True)):
+        inputs[history + 1 : history + len(line), row] = line[:-1]
         targets[: len(line), row] = line
+        own[: len(line), row] = np.where(counted.contains(int(start) + np.arange(len(line))), line, -1)
     for start in range(0, longest, bptt):
-        part = slice(start, start + bptt)
-        yield Window(inputs[part], targets[part], np.full(B, start == 0))
+        part, end = slice(start, start + bptt), min(longest, start + bptt)
+        before, window = inputs[start : start + history], inputs[start + history : end + history]
+        yield Window(window, targets[part], np.full(B, start == 0), before, own[part])

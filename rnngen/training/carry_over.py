@@ -7,23 +7,21 @@ import numpy.typing as npt
 import torch
 
 from rnngen.checkpoint import Weights
-from rnngen.config import NGRAM_WEIGHT
 from rnngen.training.network import RNNLM
 
 _BY_SYMBOL = ("embedding.weight", "output.weight", "output.bias")  # a row a symbol
 
 
 @torch.no_grad()
-def carry_over(network: RNNLM, weights: Weights, old_ids: npt.NDArray[np.int64], with_ngrams: bool) -> None:
+def carry_over(network: RNNLM, weights: Weights, old_ids: npt.NDArray[np.int64]) -> None:
     """Write old weights into a network of the same sizes; the rows of new symbols stay as they are.
 
     Args:
         old_ids: [V], of each symbol in the old vocabulary; -1 for a new one.
-        with_ngrams: whether to copy the rows of n-grams. They are found by ids, so they fit the same vocabulary only.
     """
     shared = old_ids >= 0
     for name, parameter in network.named_parameters():
         if name in _BY_SYMBOL:
             parameter[torch.from_numpy(shared)] = torch.from_numpy(weights[name][old_ids[shared]]).to(parameter.device)
-        elif name != NGRAM_WEIGHT or with_ngrams:
+        else:
             parameter.copy_(torch.from_numpy(weights[name]))

@@ -7,11 +7,8 @@ the trained ones, so that the model does not forget its training:
 
     stepped = theta - learning_rate * gradient;  theta <- stepped + decay * (trained theta - stepped)
 
-The rows of n-grams take steps ROWS_RATE times as long and do not go back, because each row is used seldom. They bring
-the gain on characters: at a rate of 6, with everything else unchanged, 1.385 to 1.215 nats per token on wikitext-2 and
-1.515 to 1.433 on tinyshakespeare. A rate of 0.03 for the other weights added nothing to that. The paper's other variant
-divides steps by the root mean square of the gradients on another text (RMS). It brought nothing: subwords 3.896 where
-plain steps reach 3.860, and characters, with the rows learning too, 1.448 where plain steps reach 1.447.
+The counts of a model stay as they are. The paper's other variant divides steps by the root mean square of the gradients
+on another text (RMS). It brought nothing: subwords 3.896 where plain steps reach 3.860.
 """
 
 from __future__ import annotations
@@ -34,8 +31,6 @@ from rnngen.config import ModelConfig
 from rnngen.engine.scoring import Scorer, in_windows
 from rnngen.errors import TrainingError
 from rnngen.training.network import RNNLM, load_network
-
-ROWS_RATE = 200.0
 
 # `tune_dynamic` looks for the best learning rate first, and then for the best decay with it.
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1)
@@ -91,14 +86,15 @@ def dynamic_scorer(config: ModelConfig, weights: Weights, learning_rate: float, 
 
     def score(arrays: Iterable[npt.NDArray[np.integer]], newline_id: int) -> Iterator[npt.NDArray[np.float32]]:
         network = load_network(config, weights).eval()  # without dropout
-        trained = [weight.detach().clone() for weight in network.dense_parameters()]
+        trained = [weight.detach().clone() for weight in network.parameters()]
         state = network.initial_state(1)
+        before = None if network.counts is None else network.counts.initial_history(1)
         previous = newline_id
         for number, segment in enumerate(in_windows(arrays, bptt)):
             targets = torch.from_numpy(segment)
             inputs = torch.cat([torch.tensor([previous]), targets[:-1]])
             with _one_thread():
-                logits, state = network(inputs[:, None], state)
+                logits, state = network(inputs[:, None], state, before)
                 losses = functional.cross_entropy(logits[:, 0], targets, reduction="none")
                 loss = losses.mean()
                 if not torch.isfinite(loss):
@@ -110,6 +106,8 @@ def dynamic_scorer(config: ModelConfig, weights: Weights, learning_rate: float, 
                     _step(network, loss, trained, learning_rate, decay)
             yield -losses.detach().numpy()
             previous = int(targets[-1])
+            if before is not None:
+                before = np.concatenate([before, inputs.numpy()[:, None]])[len(inputs) :]
 
     return score
 
@@ -153,15 +151,10 @@ def _step(network: RNNLM, loss: Tensor, trained: list[Tensor], learning_rate: fl
     network.zero_grad(set_to_none=True)
     loss.backward()
     with torch.no_grad():
-        for weight, before in zip(network.dense_parameters(), trained, strict=True):
+        for weight, before in zip(network.parameters(), trained, strict=True):
             assert weight.grad is not None
             weight.add_(weight.grad, alpha=-learning_rate)
             weight.lerp_(before, decay)
-        if network.ngram is not None:
-            gradient = network.ngram.weight.grad
-            assert gradient is not None
-            rate = learning_rate * ROWS_RATE
-            network.ngram.weight.index_add_(0, gradient._indices()[0], gradient._values(), alpha=-rate)
 
 
 def _loss(parts: Iterator[npt.NDArray[np.floating]]) -> float:

@@ -38,12 +38,14 @@ class Validated:
     """The loss over the whole validation text, within 0.0001 of one exact pass (`validate.py`).
 
     Attributes:
+        step: 0 for the counts alone.
+        train_loss_nats: None before the first step.
         known_train_loss_nats, known_valid_loss_nats: without the unknown symbols; None where nothing is left.
         weights: a copy, if this is the best so far; else None.
     """
 
     step: int
-    train_loss_nats: float
+    train_loss_nats: float | None
     known_train_loss_nats: float | None
     valid_loss_nats: float
     known_valid_loss_nats: float | None

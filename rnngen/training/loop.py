@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnngen import work
 from rnngen.checkpoint import Weights
 from rnngen.errors import CheckpointError, DivergenceError, TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
+from rnngen.training.counting import MixFit, count_text, counted, counts_alone
+from rnngen.training.counts_only import count_events
 from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
 from rnngen.training.losses import NatsSum, RunningLoss
 from rnngen.training.memory import keep_freed_memory
-from rnngen.training.network import RNNLM, TorchModel, to_weights
-from rnngen.training.ngram_rows import RowAdagrad
+from rnngen.training.network import RNNLM, to_weights
 from rnngen.training.optimize import Schedule, TimeBudget
-from rnngen.training.optimizers import DenseOptimizer
+from rnngen.training.optimizers import Optimizer
 from rnngen.training.plan import FEWEST_BETWEEN, VALIDATE_AFTER, Plan
 from rnngen.training.run_state import (
-    Arrays,
     RunState,
     are_finite,
     best_weights,
+    checked_state,
     copy_into,
     named,
     random_states,
@@ -35,13 +35,13 @@ from rnngen.training.run_state import (
     to_arrays,
     under,
 )
+from rnngen.training.torch_model import TorchModel
 from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
 FIRST_VALIDATION = 6  # the first validation comes after this part of the steps between two, where these are many
 LEARNT_AFTER = 2  # validations without a lower loss: then the level phase of a time budget ends early
-NGRAM_LEARNING_RATE = 0.15  # peak; the schedule is the network's without its warm-up
 
 
 def train(
@@ -71,12 +71,15 @@ def train(
         CheckpointError: `start` is not the state of such a run.
     """
     try:
-        yield from _Run(plan, data, should_stop, save_every, start, prepare_network).events()
+        if plan.model.has_network:
+            yield from _Run(plan, data, should_stop, save_every, start, prepare_network).events()
+        else:
+            yield from count_events(plan, data)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or any(word in str(error) for word in ("alloc", "out of memory", "overflow")):
             raise TrainingError(
                 f"not enough memory to train {plan.model.n_parameters:,} parameters with batches of "
-                f"{plan.batch_size} x {plan.bptt}: lower --hidden-size, --ngram-bits, --batch-size or --bptt"
+                f"{plan.batch_size} x {plan.bptt}: lower --hidden-size, --batch-size or --bptt"
             ) from None
         raise
 
@@ -99,13 +102,13 @@ class _Run:
         torch.manual_seed(plan.seed)
         self._device = torch.device(plan.device)
         low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
-        self._network = RNNLM(plan.model, low).to(self._device)
+        self._counts = count_text(plan, data)
+        self._mix_fit = None if self._counts is None else MixFit(data, self._counts)
+        self._network = RNNLM(plan.model, low, self._counts).to(self._device)
         if start is None:
             prepare_network(self._network)
-        self._dense = self._network.dense_parameters()
-        self._dense_optimizer = DenseOptimizer(plan.optimizer, self._dense, plan.learning_rate, plan.weight_decay)
-        rows = self._network.ngram
-        self._row_optimizer = None if rows is None else RowAdagrad(rows.weight, NGRAM_LEARNING_RATE)
+        self._weights = list(self._network.parameters())
+        self._optimizer = Optimizer(plan.optimizer, self._weights, plan.learning_rate, plan.weight_decay)
         self._peak = plan.learning_rate
         self._state = self._network.initial_state(plan.batch_size)
         self._step = self._n_tokens = self._retries = self._worse = 0
@@ -132,14 +135,16 @@ class _Run:
         plan, data, ids = self._plan, self._data, self._data.train.ids
         generator = np.random.Generator(np.random.PCG64([plan.seed, self._retries]))
         self._n_windows = skip
+        settings = plan.batch_size, plan.bptt, generator, skip, counted(self._counts, plan, data)
         if data.lines:
-            newline_id = data.tokenizer.newline_id
-            self._windows = line_windows(ids, newline_id, plan.batch_size, plan.bptt, generator, skip)
+            self._windows = line_windows(ids, data.tokenizer.newline_id, *settings)
         else:
-            self._windows = text_windows(ids, plan.batch_size, plan.bptt, generator, skip)
+            self._windows = text_windows(ids, *settings)
 
     def events(self) -> Iterator[Event]:
-        reason = "budget"
+        plan, reason = self._plan, "budget"
+        if self._counts is not None and self._kept is None:
+            yield self._validate_counts()
         while (schedule := self._schedule()).steps > self._step:
             asked_to_stop = self._should_stop()
             if self._is_time_to_save(asked_to_stop) and are_finite(*self._tensors().values(), *self._state):
@@ -159,7 +164,7 @@ class _Run:
                 yield self._validate()
                 if self._budget is not None and self._worse >= LEARNT_AFTER:
                     self._budget.begin_descent(self._step)
-                if self._plan.patience is not None and self._worse >= self._plan.patience:
+                if plan.patience is not None and self._worse >= plan.patience:
                     reason = "patience"
                     if self._budget is not None:
                         self._budget.begin_descent(self._step)
@@ -170,11 +175,8 @@ class _Run:
         if reason != "stopped" and self._should_stop():
             reason = "stopped"
         if reason != "stopped":
-            self._train_loss.check_that_it_learnt(self._plan)
-        exact = None
-        if self._kept is not None and reason != "stopped":
-            with work.named("the exact pass"):
-                exact = exact_loss(self._plan.model, self._kept, self._data)
+            self._train_loss.check_that_it_learnt(plan)
+        exact = None if self._kept is None or reason == "stopped" else exact_loss(plan.model, self._kept, self._data)
         yield Finished(self._step, schedule.steps, reason, exact, self._seconds(), self._n_tokens)
 
     def _is_time_to_save(self, asked_to_stop: bool) -> bool:
@@ -184,7 +186,7 @@ class _Run:
     def _is_time_to_validate(self) -> bool:
         every = self._plan.validate_every
         # The first time early, so that a person sees that the model learns.
-        return self._step % every == 0 or (self._step == every // FIRST_VALIDATION and self._step >= FEWEST_BETWEEN)
+        return self._step % every == 0 or self._step == every // FIRST_VALIDATION >= FEWEST_BETWEEN
 
     def _seconds(self) -> float:
         return time.monotonic() - self._start
@@ -203,19 +205,15 @@ class _Run:
         network.train()
         inputs = torch.from_numpy(window.inputs).to(self._device)
         targets = torch.from_numpy(window.targets).to(self._device)
-        loss, losses, state = network.loss(inputs, targets, self._fresh(window))
+        loss, losses, state = network.loss(inputs, targets, self._fresh(window), window.before, window.own)
         network.zero_grad(set_to_none=True)
         loss.backward()
-        # Only gradients that go back through time can explode. Those of n-grams do not.
-        norm = torch.nn.utils.clip_grad_norm_(self._dense, self._plan.grad_clip)
+        norm = torch.nn.utils.clip_grad_norm_(self._weights, self._plan.grad_clip)
         if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
             return False
         if self._step % GOOD_STATE_EVERY == 0:
             self._keep_as_good()
-        self._dense_optimizer.step(schedule.rate(self._step) / self._plan.learning_rate)
-        if self._row_optimizer is not None:
-            # A sum of rows is not a deep network: without a warm-up it learns in 105 steps what took 130.
-            self._row_optimizer.step(schedule.rate_at_once(self._step) / self._plan.learning_rate)
+        self._optimizer.step(schedule.rate(self._step) / self._plan.learning_rate)
         self._state = state
         self._step += 1
         self._n_tokens += window.n_tokens
@@ -229,7 +227,7 @@ class _Run:
             self._state = self._network.initial_state(len(window.fresh))
         if window.fresh.any():
             kept = torch.from_numpy(~window.fresh).to(self._state[0].device)
-            self._state = tuple(part * kept.view(1, -1, *[1] * (part.dim() - 2)) for part in self._state)
+            self._state = tuple(part * kept.view(1, -1, 1) for part in self._state)
         return self._state
 
     def _stepped(self, schedule: Schedule) -> Stepped:
@@ -243,17 +241,28 @@ class _Run:
             n_tokens=self._n_tokens,
         )
 
+    def _validate_counts(self) -> Validated:
+        """The first model: the counts, which are worth more than a network that has learnt nothing."""
+        assert self._counts is not None
+        self._network.mix = (0.0, 1.0)
+        return self._validated(validation_loss(counts_alone(self._counts), self._data))
+
     def _validate(self) -> Validated:
-        found = validation_loss(TorchModel(self._network), self._data)
+        if self._mix_fit is not None:
+            self._network.mix = self._mix_fit.weights(self._network)
+        return self._validated(validation_loss(TorchModel(self._network), self._data))
+
+    def _validated(self, found: NatsSum) -> Validated:
         better = found.loss < self._best
         weights = to_weights(self._network) if better else None
         if better:
             self._best, self._kept = found.loss, weights
         self._worse = 0 if better else self._worse + 1
+        smooth = self._train_loss.smooth
         return Validated(
             step=self._step,
-            train_loss_nats=self._train_loss.smooth.loss,
-            known_train_loss_nats=self._train_loss.smooth.known_loss,
+            train_loss_nats=smooth.loss if smooth.n_tokens else None,
+            known_train_loss_nats=smooth.known_loss if smooth.n_tokens else None,
             valid_loss_nats=found.loss,
             known_valid_loss_nats=found.known_loss,
             seconds=self._seconds(),
@@ -264,11 +273,7 @@ class _Run:
     def _tensors(self) -> dict[str, torch.Tensor]:
         """What a step changes: the weights and the averages of the optimizers. Not copies."""
         tensors = {f"weights/{name}": weight.data for name, weight in self._network.named_parameters()}
-        parts = {"dense": self._dense_optimizer, "rows": self._row_optimizer}
-        for name, optimizer in parts.items():
-            gathered = optimizer.tensors() if optimizer is not None else []
-            tensors |= {f"{name}/{turn}": tensor for turn, tensor in enumerate(gathered)}
-        return tensors
+        return tensors | {f"optimizer/{turn}": part for turn, part in enumerate(self._optimizer.tensors())}
 
     def _counters(self) -> dict[str, Any]:
         return {"step": self._step, "n_tokens": self._n_tokens, "smooth": self._train_loss.smooth.numbers()}
@@ -336,14 +341,7 @@ class _Run:
             raise CheckpointError("the resume file is broken: n_windows is more than its steps")
         self._peak = start.number("peak")
         self._retries, self._worse = start.count("retries"), start.count("worse")
-        self._state = self._checked_state(under("state", start.arrays))
+        self._state = checked_state(self._network.initial_state, self._plan.batch_size, under("state", start.arrays))
         if start.numbers.get("best") is not None:
             self._best, self._kept = start.number("best"), best_weights(self._plan.model, start.arrays)
         self._saved_at = time.monotonic()
-
-    def _checked_state(self, arrays: Arrays) -> tuple[torch.Tensor, ...]:
-        rows = {array.shape[1] for array in arrays.values() if array.ndim > 1}  # a last batch of lines may be smaller
-        n_rows = rows.pop() if len(rows) == 1 else 0
-        state = self._network.initial_state(n_rows if 0 < n_rows <= self._plan.batch_size else self._plan.batch_size)
-        copy_into({str(turn): part for turn, part in enumerate(state)}, arrays)
-        return state

@@ -1,4 +1,4 @@
-"""RNNLM: the language model as a torch module, and the same with numpy arrays in and out.
+"""RNNLM: the language model as a torch module.
 
 The modules are torch.nn's own and only hold the weights, under torch.nn's names; on a CPU the recurrent layers run
 through `recurrent.py`, elsewhere through torch.nn.
@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnngen.checkpoint import Weights
-from rnngen.config import NGRAM_WEIGHT, Device, ModelConfig, weight_dtype
+from rnngen.config import MIX, Device, ModelConfig
+from rnngen.counts.corrections import CountModel
+from rnngen.counts.storage import from_arrays, to_arrays
 from rnngen.errors import ConfigError
 from rnngen.training.bptt import IGNORED
-from rnngen.training.ngram_rows import NGrams
 from rnngen.training.products import product, sum_of_products
 from rnngen.training.recurrent import run_layer
-from rnngen.training.softmax import softmax_loss, target_logprobs
+from rnngen.training.softmax import Rows, softmax_loss, target_logprobs
 
 # Up to this vocabulary the embedding and the input weights of the first layer are multiplied as a whole, once a
 # window, and the gates are looked up: cheaper than multiplying every row of the window.
@@ -31,20 +32,33 @@ LOOKED_UP_VOCABULARY = 1024
 # From this vocabulary on, rounding the softmax's product to bfloat16 saves time.
 LARGE_VOCABULARY = 1024
 
+# Measured (docs/defaults.md): the share of the counts' log-probabilities that is added to the logits in training.
+COUNTS_IN_TRAINING = 0.4
+
+Ids = npt.NDArray[np.integer]
 Loss = tuple[Tensor, Tensor, tuple[Tensor, ...]]
 
 
 class RNNLM(nn.Module):
-    """Embedding, recurrent layers, softmax over the vocabulary.
+    """Embedding, recurrent layers, softmax over the vocabulary; and what counts add to its logits.
 
     Args:
         low: type of the operands of the large matrix products in training (bfloat16 or float32).
+        counts: None for a model without.
+
+    Attributes:
+        mix: the weights of the network's logits and of the counts' log-probabilities outside of training.
     """
 
-    def __init__(self, config: ModelConfig, low: torch.dtype = torch.float32) -> None:
+    def __init__(self, config: ModelConfig, low: torch.dtype = torch.float32, counts: CountModel | None = None) -> None:
         super().__init__()
         self.config = config
         self.low = low
+        self.counts = counts
+        self.mix = (1.0, COUNTS_IN_TRAINING)
+        unigram = np.zeros(config.vocab_size) if counts is None else counts.unigram_logprobs
+        self.register_buffer("unigram", torch.from_numpy(unigram).float(), persistent=False)
+        self.unigram: Tensor
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
         sizes = (config.embedding_dim, config.hidden_size, config.num_layers)
         self.rnn: nn.RNNBase
@@ -59,7 +73,6 @@ class RNNLM(nn.Module):
         self._initialize()
         if config.tie_weights:
             self.output.weight = self.embedding.weight
-        self.ngram = NGrams(config) if config.ngram_orders else None
 
     def _initialize(self) -> None:
         """Orthogonal recurrent matrices, forget gates open, a softmax that starts uniform."""
@@ -79,41 +92,47 @@ class RNNLM(nn.Module):
             self.output.weight.normal_(0, 0.1 * scale)
             self.output.bias.zero_()
 
-    def dense_parameters(self) -> list[nn.Parameter]:
-        """All but the rows of n-grams, whose gradient is sparse."""
-        return [parameter for name, parameter in self.named_parameters() if name != NGRAM_WEIGHT]
-
     def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
-        """Zeros: h, and for lstm c, each [L, B, H]; with n-grams the ids before, [N - 1, B]."""
+        """Zeros: h, and for lstm c, each [L, B, H]."""
         shape = (self.config.num_layers, batch_size, self.config.hidden_size)
         zeros = self.output.bias.new_zeros
-        recurrent = tuple(zeros(shape) for _ in range(2 if self.config.cell == "lstm" else 1))
-        return recurrent if self.ngram is None else (*recurrent, self.ngram.initial_history(batch_size))
+        return tuple(zeros(shape) for _ in range(2 if self.config.cell == "lstm" else 1))
 
-    def forward(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(
+        self, ids: Tensor, state: tuple[Tensor, ...], before: Ids | None = None, own: Ids | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Logits of the token after each id.
 
         Args:
             ids: [T, B].
             state: as `initial_state` has it.
+            before: [history, B], the ids before, as `CountModel.nodes` takes them; for a model with counts.
+            own: [T, B], as the targets of `CountModel.add`.
 
         Returns:
             Logits [T, B, V], and the state after the window, detached.
         """
-        outputs, after = self._outputs(ids, state if self.ngram is None else state[:-1])
-        logits = _blocks(outputs, self.output.weight, self.output.bias, 1, self._softmax_low())[0]  # [T, B, V]
-        if self.ngram is None:
-            return logits, after
-        direct, history = self.ngram(ids, state[-1])
-        return logits + direct, (*after, history)
+        outputs, after = self._outputs(ids, state)
+        x, bias = self._shares(outputs)
+        logits = _blocks(x, self.output.weight, bias, 1, self._softmax_low())[0]  # [T, B, V]
+        if self.counts is not None:
+            add = self._counts_adder(ids, before, own)
+            add(slice(None), logits.flatten(0, 1))
+        return logits, after
 
-    def loss(self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...]) -> Loss:
+    def loss(
+        self,
+        ids: Tensor,
+        targets: Tensor,
+        state: tuple[Tensor, ...],
+        before: Ids | None = None,
+        own: Ids | None = None,
+    ) -> Loss:
         """The loss of a training step.
 
         Args:
-            ids: [T, B].
             targets: [T, B], int64; IGNORED where nothing is to be predicted.
-            state: as `initial_state` has it.
+            ids, state, before, own: as `forward` has them.
 
         Returns:
             The mean cross-entropy in nats over the targets that count, [], NaN where none does; that of each target,
@@ -122,33 +141,82 @@ class RNNLM(nn.Module):
         flat = targets.flatten()
         if self.in_chunks:
             outputs, after = self._outputs(ids, state)
-            output, low = self.output, self._softmax_low()
-            loss, losses = softmax_loss(outputs.flatten(0, 1), output.weight, output.bias, flat, low)
+            x, bias = self._shares(outputs)
+            add = None if self.counts is None else self._counts_adder(ids, before, own)
+            loss, losses = softmax_loss(x.flatten(0, 1), self.output.weight, bias, flat, self._softmax_low(), add)
             return loss, losses.view_as(targets), after
-        logits, after = self(ids, state)
+        logits, after = self(ids, state, before, own)
         logprobs = functional.log_softmax(logits.flatten(0, 1), -1)
         losses = functional.nll_loss(logprobs.detach(), flat, ignore_index=IGNORED, reduction="none")
         return functional.nll_loss(logprobs, flat, ignore_index=IGNORED), losses.view_as(targets), after
 
+    def _shares(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What the softmax multiplies, and its bias: with the share of the network, and the unigrams' of the counts."""
+        if self.counts is None:
+            return outputs, self.output.bias
+        share, weight = (1.0, COUNTS_IN_TRAINING) if self.training else self.mix
+        return (outputs if share == 1 else share * outputs), share * self.output.bias + weight * self.unigram
+
+    def _counts_adder(self, ids: Tensor, before: Ids | None, own: Ids | None) -> Callable[[Rows, Tensor], None]:
+        """A function that adds to the logits of some places of a window, [n, V], what the counts have for them.
+
+        It works on the numbers alone: the counts have no gradient.
+        """
+        counts = self.counts
+        assert counts is not None
+        assert before is not None
+        weight = COUNTS_IN_TRAINING if self.training else self.mix[1]
+        nodes = counts.nodes(np.concatenate([before, ids.cpu().numpy()])).reshape(ids.numel(), -1)
+        targets = None if own is None else own.reshape(-1)
+
+        def add(rows: Rows, logits: Tensor) -> None:
+            numbers = logits.detach()
+            some = None if targets is None else targets[rows]
+            if numbers.device.type == "cpu":
+                counts.add(numbers.numpy(), nodes[rows], weight, some)
+                return
+            added = np.zeros(numbers.shape, np.float32)
+            counts.add(added, nodes[rows], weight, some)
+            numbers += torch.from_numpy(added).to(numbers.device)
+
+        return add
+
     @property
     def in_chunks(self) -> bool:
-        """Whether the softmax works on a few rows at a time.
-
-        With n-grams it does not: their logits have a sparse gradient with as many numbers as all logits of a window,
-        and beside a large vocabulary they are made on request only.
-        """
-        large = self.config.vocab_size >= LARGE_VOCABULARY
-        return large and self.ngram is None and self.output.bias.device.type == "cpu"
+        """Whether the softmax works on a few rows at a time."""
+        return self.config.vocab_size >= LARGE_VOCABULARY and self.output.bias.device.type == "cpu"
 
     @torch.no_grad()
     def target_logprobs(
-        self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...]
+        self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...], before: Ids | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Natural log-probabilities [T, B] of the targets [T, B] and the state after; for `in_chunks` only."""
         outputs, after = self._outputs(ids, state)
-        output = self.output
-        found = target_logprobs(outputs.flatten(0, 1), output.weight, output.bias, targets.flatten())
+        x, bias = self._shares(outputs)
+        add = None if self.counts is None else self._counts_adder(ids, before, None)
+        found = target_logprobs(x.flatten(0, 1), self.output.weight, bias, targets.flatten(), add)
         return found.view_as(targets), after
+
+    @torch.no_grad()
+    def parts(
+        self, ids: Tensor, state: tuple[Tensor, ...], before: Ids, wanted: npt.NDArray[np.integer]
+    ) -> tuple[Tensor, Tensor]:
+        """Of some places of a window the network's logits, and the counts' log-probabilities but for a constant.
+
+        Args:
+            wanted: [n], places of the flattened window.
+
+        Returns:
+            Twice [n, V], float32, on the processor.
+        """
+        assert self.counts is not None
+        outputs, _ = self._outputs(ids, state)
+        x = outputs.flatten(0, 1)[torch.from_numpy(wanted).to(outputs.device)]
+        logits = functional.linear(x, self.output.weight, self.output.bias).cpu()
+        nodes = self.counts.nodes(np.concatenate([before, ids.cpu().numpy()])).reshape(ids.numel(), -1)
+        counts = self.unigram.cpu().repeat(len(wanted), 1)
+        self.counts.add(counts.numpy(), nodes[wanted], 1.0)
+        return logits, counts
 
     def _softmax_low(self) -> torch.dtype:
         return self.low if self.training and self.config.vocab_size >= LARGE_VOCABULARY else torch.float32
@@ -235,98 +303,24 @@ def _blocks(x: Tensor, weight: Tensor, bias: Tensor, blocks: int, low: torch.dty
     return rows.view(blocks, *x.shape[:2], -1)
 
 
-class TorchModel:
-    """The network as an `engine.model.LanguageModel`: numpy in, numpy out, no gradients."""
-
-    def __init__(self, network: RNNLM) -> None:
-        self._network = network
-        self._device = network.output.bias.device
-
-    @property
-    def config(self) -> ModelConfig:
-        return self._network.config
-
-    def weights(self) -> Weights:
-        """A copy of the network's weights."""
-        return to_weights(self._network)
-
-    def initial_state(self, batch_size: int) -> tuple[npt.NDArray[np.float32], ...]:
-        return tuple(part.numpy() for part in map(Tensor.cpu, self._network.initial_state(batch_size)))
-
-    def forward(
-        self, ids: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]
-    ) -> tuple[npt.NDArray[np.float32], tuple[npt.NDArray[np.float32], ...]]:
-        logits, after = self._run(ids, state)
-        return logits.transpose(0, 1).cpu().numpy(), tuple(part.cpu().numpy() for part in after)
-
-    def stepper(
-        self, state: tuple[npt.NDArray[np.float32], ...], in_place: bool = False
-    ) -> Callable[[npt.NDArray[np.integer]], npt.NDArray[np.float32]]:
-        parts = state if in_place else tuple(part.copy() for part in state)
-
-        def step(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-            logits, after = self.forward(ids[:, None], parts)
-            for part, new in zip(parts, after, strict=True):
-                part[:] = new
-            return logits[:, 0]
-
-        return step
-
-    @torch.no_grad()
-    def logprobs(
-        self, ids: npt.NDArray[np.integer], targets: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]
-    ) -> tuple[npt.NDArray[np.float32], tuple[npt.NDArray[np.float32], ...]]:
-        B, T = ids.shape
-        network = self._network.eval()
-        # The softmax in chunks has a bound of its own, and brings its weights in order once a window.
-        widest = max(1 if network.in_chunks else self.config.vocab_size, 4 * self.config.hidden_size)
-        window = max(1, (1 << 22) // (B * widest))
-        found = []
-        parts = self._parts(state)
-        for start in range(0, T, window):
-            inputs, wanted = (self._time_major(each[:, start : start + window]) for each in (ids, targets))
-            if network.in_chunks:
-                logprobs, parts = network.target_logprobs(inputs, wanted, parts)
-            else:
-                logits, parts = network(inputs, parts)
-                loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
-                logprobs = -loss.view_as(wanted)
-            found.append(logprobs.t().cpu().numpy())
-        state = tuple(part.cpu().numpy() for part in parts)
-        return np.concatenate(found, axis=1), state
-
-    @torch.no_grad()
-    def _run(
-        self, ids: npt.NDArray[np.integer], state: tuple[npt.NDArray[np.float32], ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        self._network.eval()
-        logits, after = self._network(self._time_major(ids), self._parts(state))
-        return logits, after
-
-    def _time_major(self, ids: npt.NDArray[np.integer]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(ids.T, np.int64)).to(self._device)
-
-    def _parts(self, state: tuple[npt.NDArray[np.float32], ...]) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(np.ascontiguousarray(part)).to(self._device) for part in state)
-
-
 def to_weights(network: RNNLM) -> Weights:
-    """A copy of the weights as a checkpoint has them."""
+    """A copy of the weights as a checkpoint has them, and the counts."""
     values = network.state_dict()
-    return {name: values[name].cpu().numpy().astype(weight_dtype(name)) for name in network.config.weight_shapes()}
-
-
-def load_torch_model(config: ModelConfig, weights: Weights, device: Device) -> TorchModel:
-    """The torch network with a checkpoint's weights. Raises ConfigError when the device is not there."""
-    check_device(device)
-    return TorchModel(load_network(config, weights).to(device))
+    weights = {name: values[name].cpu().numpy().copy() for name in network.config.weight_shapes() if name != MIX}
+    if network.counts is None:
+        return weights
+    return weights | {MIX: np.array(network.mix, np.float32)} | to_arrays(network.counts.trie)
 
 
 def load_network(config: ModelConfig, weights: Weights) -> RNNLM:
     """The network in float32 with a copy of a checkpoint's weights."""
-    network = RNNLM(config)
+    counts = CountModel(from_arrays(weights, config.vocab_size)) if config.ngram_order else None
+    network = RNNLM(config, counts=counts)
+    if counts is not None:
+        network.mix = (float(weights[MIX][0]), float(weights[MIX][1]))
     # A tied matrix stands once in a checkpoint and twice in the module.
-    network.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()}, strict=False)
+    names = set(config.weight_shapes()) - {MIX}
+    network.load_state_dict({name: torch.from_numpy(weights[name]) for name in names}, strict=False)
     return network
 
 

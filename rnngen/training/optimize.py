@@ -36,12 +36,8 @@ class Schedule:
 
     def rate(self, step: int) -> float:
         """The learning rate of the step with this number, counted from 0."""
-        return min(1.0, (step + 1) / WARM_UP_STEPS) * self.rate_at_once(step)
-
-    def rate_at_once(self, step: int) -> float:
-        """The same without the way up, for what can take large steps from the first one on."""
         left = (self.steps - step) / (self.steps - self.hold)
-        return self.peak * (FINAL + (1 - FINAL) * min(1.0, left))
+        return min(1.0, (step + 1) / WARM_UP_STEPS) * self.peak * (FINAL + (1 - FINAL) * min(1.0, left))
 
 
 class TimeBudget:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from rnngen.config import Optimizer
+from rnngen.config import Optimizer as Name
 
 BETA1, BETA2 = 0.9, 0.99  # of adamw
 ALPHA = 0.99  # of rmsprop
@@ -15,7 +15,7 @@ MOMENTUM = 0.9  # of sgd
 EPSILON = 1e-8
 
 
-class DenseOptimizer:
+class Optimizer:
     """AdamW, RMSprop, or gradient descent with Nesterov's momentum, as torch.optim has them.
 
     Weight decay applies to matrices only, not to biases. That of adamw is decoupled (Loshchilov and Hutter 2019); that
@@ -26,7 +26,7 @@ class DenseOptimizer:
     """
 
     def __init__(
-        self, name: Optimizer, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
+        self, name: Name, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
     ) -> None:
         self._name = name
         self._lr = learning_rate

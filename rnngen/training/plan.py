@@ -23,11 +23,11 @@ DROPOUT = 0.1
 # Measured (docs/defaults.md): a text that is read more often than this is learnt by heart by wider networks.
 MANY_EPOCHS, WIDE, DROPOUT_OF_MANY = 15.0, 192, 0.3
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
-SMALL_VOCABULARY = 1024  # up to this one, a model has n-grams and a narrow embedding by default
-NGRAM_ORDERS = (2, 3, 4)
-NGRAM_BITS = 14
-MOST_NGRAM_LOGITS = 1 << 23  # by default: 16 MiB of a checkpoint
-LARGEST_NGRAM_LOGITS = 1 << 27  # asked for: 256 MiB of a checkpoint, and 2 GiB in training
+SMALL_VOCABULARY = 1024  # up to this one, a model has long n-grams and a narrow embedding by default
+NGRAM_ORDER, NGRAM_ORDER_OF_LARGE = 10, 5
+NGRAM_BYTES = 4_000_000
+MOST_COUNTED = 1 << 22  # tokens; the sorting takes about 100 bytes for each
+COUNTED_A_SECOND = 100_000  # of a time budget: they take about a tenth of it
 NARROW_EMBEDDING = 128  # of a small vocabulary
 VALIDATE_AFTER = 15  # tokens trained on for each token of the validation text: a tenth of the time or less
 FEWEST_BETWEEN = 25  # steps between two validations
@@ -46,6 +46,8 @@ class Plan:
     """Every setting of a run. One of `seconds` and `steps` is set.
 
     Attributes:
+        ngram_bytes: what the counts take in a checkpoint at most.
+        ngram_tokens: how much of the text is counted at most.
         slower: reasons why the run is slower than it could be, as sentences for a person.
     """
 
@@ -65,6 +67,8 @@ class Plan:
     precision: Literal["float32", "bfloat16"]
     device: Device
     lines: bool
+    ngram_bytes: int
+    ngram_tokens: int
     slower: tuple[str, ...] = ()
 
 
@@ -106,6 +110,8 @@ def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan
         precision=precision,
         device=config.device,
         lines=config.lines,
+        ngram_bytes=NGRAM_BYTES if options.ngram_size is None else max(1, round(1e6 * options.ngram_size)),
+        ngram_tokens=_ngram_tokens(config.time_budget),
         slower=_slower(config, threads, precision),
     )
 
@@ -152,6 +158,13 @@ def _windows_an_epoch(config: TrainConfig, data: Dataset, batch_size: int, bptt:
 def _model_config(
     options: ModelOptions, vocab_size: int, n_train: int, n_tokens: float | None, flops: float | None
 ) -> ModelConfig:
+    order = options.ngram_order
+    if order is None:
+        order = NGRAM_ORDER if vocab_size <= SMALL_VOCABULARY else NGRAM_ORDER_OF_LARGE
+    if options.cell == "none":
+        return ModelConfig(
+            vocab_size=vocab_size, cell="none", embedding_dim=0, hidden_size=0, num_layers=0, ngram_order=order
+        )
     hidden = options.hidden_size
     if hidden is None and options.tie_weights:
         hidden = options.embedding_dim
@@ -161,40 +174,21 @@ def _model_config(
     if dropout is None:
         dropout = choose_dropout(hidden, _tokens_of(options, vocab_size, hidden, n_tokens, flops) / n_train)
     narrow = vocab_size <= SMALL_VOCABULARY and not options.tie_weights
-    orders = options.ngram_orders
-    if orders is None:
-        orders = NGRAM_ORDERS if vocab_size <= SMALL_VOCABULARY else ()
-        if options.ngram_bits and not orders:
-            raise ConfigError(
-                f"a vocabulary of {vocab_size} has no n-grams by itself: add --ngram-orders, or leave out --ngram-bits"
-            )
-    model = ModelConfig(
-        ngram_orders=orders,
-        ngram_bits=options.ngram_bits or _ngram_bits(vocab_size, orders),
+    return ModelConfig(
         vocab_size=vocab_size,
         embedding_dim=options.embedding_dim or (min(hidden, NARROW_EMBEDDING) if narrow else hidden),
         hidden_size=hidden,
-        num_layers=options.num_layers,
+        num_layers=options.num_layers or 1,
         cell=options.cell,
         nonlinearity=options.nonlinearity,
         dropout=dropout,
         tie_weights=options.tie_weights,
+        ngram_order=order,
     )
-    n_logits = sum(model.ngram_rows) * vocab_size
-    if n_logits > LARGEST_NGRAM_LOGITS:
-        raise ConfigError(
-            f"the n-grams would have {n_logits:,} logits: at most "
-            f"{LARGEST_NGRAM_LOGITS:,} fit; lower --ngram-bits (now {model.ngram_bits}) or name fewer --ngram-orders"
-        )
-    return model
 
 
-def _ngram_bits(vocab_size: int, orders: tuple[int, ...]) -> int:
-    """The most bits that keep all rows together small."""
-    bits = NGRAM_BITS
-    while bits > 1 and len(orders) * vocab_size << bits > MOST_NGRAM_LOGITS:
-        bits -= 1
-    return bits
+def _ngram_tokens(seconds: float | None) -> int:
+    return MOST_COUNTED if seconds is None else max(1, min(MOST_COUNTED, round(COUNTED_A_SECOND * seconds)))
 
 
 def has_bfloat16() -> bool:
@@ -234,7 +228,7 @@ def flops_per_token(options: ModelOptions, vocab_size: int, hidden: int) -> floa
 def recurrent_weights(options: ModelOptions, hidden: int) -> int:
     """Weights in all layers, and between them. Those of the input and the softmax are few or seldom used."""
     gates = ModelConfig(vocab_size=1, embedding_dim=1, hidden_size=1, cell=options.cell).num_gates
-    return gates * hidden * hidden * (2 * options.num_layers - 1)
+    return gates * hidden * hidden * (2 * (options.num_layers or 1) - 1)
 
 
 def choose_hidden_size(

@@ -6,7 +6,7 @@ Nothing here writes a file (`runs/resume_file.py` does). What is read may be unt
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from rnngen.checkpoint import Weights
-from rnngen.config import ModelConfig, weight_dtype
+from rnngen.config import ModelConfig
+from rnngen.counts import storage as counts_storage
 from rnngen.errors import CheckpointError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -99,12 +100,31 @@ def are_finite(*tensors: Tensor) -> bool:
 
 
 def best_weights(model: ModelConfig, arrays: Arrays) -> Weights:
-    """The arrays `best/...`, which must be the weights of the model. Raises CheckpointError."""
+    """The arrays `best/...`, which must be the weights of the model and its counts. Raises CheckpointError."""
     best = under("best", arrays)
-    found = {name: (array.shape, array.dtype.name) for name, array in best.items()}
-    if found != {name: (shape, weight_dtype(name)) for name, shape in model.weight_shapes().items()}:
+    counts = counts_storage.DTYPES if model.ngram_order else {}
+    found = {name: (array.shape, array.dtype.name) for name, array in best.items() if name not in counts}
+    if {name: best[name].dtype.name for name in counts if name in best} != counts or found != {
+        name: (shape, "float32") for name, shape in model.weight_shapes().items()
+    }:
         raise CheckpointError("the resume file is broken: its best weights are not those of its model")
+    if counts:
+        try:
+            counts_storage.from_arrays(best, model.vocab_size)
+        except CheckpointError as error:
+            raise CheckpointError(f"the resume file is broken: {error}") from None
     return best
+
+
+def checked_state(
+    initial_state: Callable[[int], tuple[Tensor, ...]], batch_size: int, arrays: Arrays
+) -> tuple[Tensor, ...]:
+    """The recurrent state of a run: that of a whole batch, or of the smaller one that lines may end with."""
+    rows = {array.shape[1] for array in arrays.values() if array.ndim > 1}
+    n_rows = rows.pop() if len(rows) == 1 else 0
+    state = initial_state(n_rows if 0 < n_rows <= batch_size else batch_size)
+    copy_into({str(turn): part for turn, part in enumerate(state)}, arrays)
+    return state
 
 
 def _dtype_name(tensor: Tensor) -> str:

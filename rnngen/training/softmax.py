@@ -7,7 +7,7 @@ the logits of a chunk exist, and the next chunk uses the same memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -21,8 +21,13 @@ from rnngen.training.products import add_sum_of_products, product
 # into the cache. A loss of 2,048 x 100,000, 256 units: 1.8 s with 2^22, 1.3 with 2^23, 1.6 with 2^25.
 LOGITS_AT_A_TIME = 1 << 23
 
+Rows = slice | Any  # some rows: a slice, or an array of their numbers
+Add = Callable[[Rows, Tensor], None]  # adds constants to the logits of these rows
 
-def softmax_loss(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: torch.dtype) -> tuple[Tensor, Tensor]:
+
+def softmax_loss(
+    x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: torch.dtype, add: Add | None = None
+) -> tuple[Tensor, Tensor]:
     """The mean cross-entropy in nats of softmax(x W^T + b) over the targets that count; NaN where none does.
 
     Args:
@@ -31,6 +36,7 @@ def softmax_loss(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: 
         bias: [V].
         targets: [N], int64; IGNORED where nothing is to be predicted.
         low: type of the operands of the products, forward and backward.
+        add: is called with some rows of x and their logits, which it may change.
 
     Returns:
         The mean cross-entropy, [], float32, whose gradients can be asked for once; and that of each target, [N],
@@ -38,19 +44,23 @@ def softmax_loss(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: 
     """
     counted = targets != IGNORED
     if counted.all():
-        return _SoftmaxLoss.apply(x, weight, bias, targets, low)  # type: ignore[no-untyped-call, no-any-return]
-    loss, losses = _SoftmaxLoss.apply(x[counted], weight, bias, targets[counted], low)  # type: ignore[no-untyped-call]
+        return _SoftmaxLoss.apply(x, weight, bias, targets, low, add)  # type: ignore[no-untyped-call, no-any-return]
+    places = counted.nonzero()[:, 0].numpy()
+    some = add and (lambda rows, logits: add(places[rows], logits))
+    loss, losses = _SoftmaxLoss.apply(x[counted], weight, bias, targets[counted], low, some)  # type: ignore[no-untyped-call]
     return loss, losses.new_zeros(len(targets)).masked_scatter_(counted, losses)
 
 
 @torch.no_grad()
-def target_logprobs(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+def target_logprobs(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, add: Add | None = None) -> Tensor:
     """log softmax(x W^T + b)[target] in float32, without gradients: [N, H], [V, H], [V] and [N] -> [N]."""
     multiply = product(weight)
     found = torch.empty(len(x))
     logits = _room(x, weight)
     for part in _chunks(x, weight):
         chunk = torch.add(multiply(x[part]), bias, out=logits[: len(x[part])])
+        if add is not None:
+            add(part, chunk)
         found[part] = functional.cross_entropy(chunk, targets[part], reduction="none").neg_()
     return found
 
@@ -59,7 +69,7 @@ class _SoftmaxLoss(torch.autograd.Function):
     """[N, H], [V, H], [V] and [N] -> [] and [N]; the gradient of a row's logits is its softmax less 1 at the target."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: torch.dtype) -> Any:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: torch.dtype, add: Any) -> Any:
         d_x, d_weight, d_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
         losses = x.new_empty(len(x), 1)
         x, weight = x.to(low), weight.detach().to(low)
@@ -69,6 +79,8 @@ class _SoftmaxLoss(torch.autograd.Function):
         for part in _chunks(x, weight):
             rows, target = x[part], targets[part, None]
             logits = torch.add(multiply(rows), bias, out=room[: len(rows)])
+            if add is not None:
+                add(part, logits)
             torch.log_softmax(logits, -1, out=logits)
             torch.neg(logits.gather(1, target), out=losses[part])
             d_logits = logits.exp_().scatter_add_(1, target, losses.new_full(target.shape, -1.0))
@@ -86,7 +98,7 @@ class _SoftmaxLoss(torch.autograd.Function):
         # Scaled in place: a copy would be another array of the weights' size.
         gradients, ctx.gradients = ctx.gradients, None
         scale = grads[0] / max(1, len(gradients[0]))
-        return *(gradient.mul_(scale) for gradient in gradients), None, None
+        return *(gradient.mul_(scale) for gradient in gradients), None, None, None
 
 
 def _rows(weight: Tensor) -> int:

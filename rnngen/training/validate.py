@@ -16,7 +16,7 @@ from rnngen.engine.language_model import Engine, LanguageModel
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.text.dataset import Dataset
 from rnngen.training.losses import NatsSum
-from rnngen.training.network import TorchModel
+from rnngen.training.torch_model import TorchModel
 
 SEGMENTS = 32
 RUN_UP = 512  # tokens that a segment's state comes from; their own loss does not count
@@ -99,7 +99,8 @@ def _inputs(before: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> np
 def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> NatsSum:
     """The sums over the whole validation text, in one pass with carried state; or each line by itself."""
     engine = Engine(config, weights)
-    return _sum(_by_lines(engine, data) if data.lines else _in_one_pass(engine, data), data)
+    with work.named("the exact pass"):
+        return _sum(_by_lines(engine, data) if data.lines else _in_one_pass(engine, data), data)
 
 
 def exact_seconds(network: TorchModel, data: Dataset) -> float:

@@ -26,6 +26,7 @@ def split_words(tmp_path_factory):
     (folder / "train.txt").write_text(text[:60_000], "utf-8")
     (folder / "text.txt").write_text(text[60_000:80_000], "utf-8")
     arguments = ["--level", "word", "--split", "whitespace", "--hidden-size", "48", "--steps", "20", "--threads", "1"]
+    arguments += ["--ngram-order", "none"]
     assert run(["train", str(folder / "train.txt"), "-o", str(folder / "words.safetensors"), "-q", *arguments]) == 0
     return folder
 

@@ -189,7 +189,7 @@ MISTAKES = [
     ("score text.txt -m models/headless.safetensors", 1, "models/headless.safetensors not a whole"),
     ("score text.txt -m models/hugeheader.safetensors", 1, "models/hugeheader.safetensors"),
     ("perplexity text.txt -m models/foreign.safetensors", 1, "models/foreign.safetensors not an rnngen checkpoint"),
-    ("info models/version.safetensors", 1, "models/version.safetensors format 99 format 1"),
+    ("info models/version.safetensors", 1, "models/version.safetensors format 99 format 2"),
     ("info models/shape.safetensors", 1, "models/shape.safetensors output.bias shape (3,) needs"),
     ("info models/kind.safetensors", 1, "models/kind.safetensors output.bias F64 float32"),
     ("info models/nan.safetensors", 1, "models/nan.safetensors output.bias finite"),
@@ -296,7 +296,7 @@ BESIDE = {
     "--alternatives": "--json",
     "--weight": "--nbest moses --best",
     "--lambda": "--mix text.txt",
-    "--ngram-bits": "--ngram-orders 2",
+    "--ngram-size": "--ngram-order 2",
     "--min-count": "--level word",
 }
 

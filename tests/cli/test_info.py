@@ -19,10 +19,12 @@ def test_the_sizes_are_those_of_the_weights(rnngen, models, name):
     result = rnngen("info", models[name], "--json")
     assert result.code == 0
     [found] = result.records
-    weights = {name: weight for name, weight in load_file(models[name]).items() if not name.startswith("tokenizer.")}
+    arrays = load_file(models[name])
+    weights = {name: weight for name, weight in arrays.items() if not name.startswith(("tokenizer.", "counts."))}
     assert list(found) == ["checkpoint", "model", "tokenizer", "engine", "training", "history"]
     assert found["checkpoint"]["path"] == models[name]
     assert found["checkpoint"]["n_parameters"] == sum(weight.size for weight in weights.values())
+    assert found["checkpoint"]["n_ngrams"] == len(arrays["counts.counts"])
     V, E = weights["embedding.weight"].shape
     assert (found["model"]["vocab_size"], found["model"]["embedding_dim"]) == (V, E)
     assert found["tokenizer"]["vocab_size"] == V
@@ -45,8 +47,9 @@ def test_the_history_ends_with_the_last_step(rnngen, models):
     history = rnngen("info", models["byte"], "--json").records[0]["history"]
     assert history[-1]["step"] == 150
     assert [entry["step"] for entry in history] == sorted({entry["step"] for entry in history})
-    assert all(math.isfinite(entry["train_loss_nats"]) for entry in history)
-    assert history[-1]["valid_loss_nats"] < history[0]["train_loss_nats"]
+    assert (history[0]["step"], history[0]["train_loss_nats"]) == (0, None)  # the counts alone
+    assert all(math.isfinite(entry["train_loss_nats"]) for entry in history[1:])
+    assert history[-1]["valid_loss_nats"] < history[0]["valid_loss_nats"]
 
 
 def test_a_person_sees_sections_and_a_drawing_of_the_losses(rnngen, models):
@@ -62,7 +65,7 @@ def test_a_person_sees_sections_and_a_drawing_of_the_losses(rnngen, models):
     assert "150" in drawing.splitlines()[-1]
     assert drawing.count("o") > 2
     assert drawing.count("·") > 2
-    assert f"{max(entry['train_loss_nats'] for entry in found['history']):.3f}" in drawing
+    assert f"{max(entry['train_loss_nats'] or 0 for entry in found['history']):.3f}" in drawing
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])

@@ -186,7 +186,7 @@ def latex(tmp_path_factory):
     """A checkpoint that has learnt to write macros."""
     folder = tmp_path_factory.mktemp("latex")
     training = rnngen_library.TrainConfig(steps=150, learning_rate=0.02, threads=1)
-    model = rnngen_library.ModelOptions(hidden_size=24, ngram_orders=())
+    model = rnngen_library.ModelOptions(hidden_size=24, ngram_order=0)
     text = "a \\temp b \\new c\n" * 100
     return str(rnngen_library.train(text=text, output=folder / "latex", model=model, training=training).path)
 

@@ -319,9 +319,10 @@ def test_another_seed_gives_other_weights(rnngen):
 
 
 def test_a_loss_that_is_not_finite_is_said_aloud_three_times_and_loses_nothing(rnngen, contents):
-    assert rnngen("train", "verse.txt", *SMALL, "-q").code == 0
+    small = (*SMALL, "--ngram-order", "none")
+    assert rnngen("train", "verse.txt", *small, "-q").code == 0
     before = contents()
-    result = rnngen("train", "verse.txt", *SMALL, "--lr", "1e30", "--force")
+    result = rnngen("train", "verse.txt", *small, "--lr", "1e30", "--force")
     assert (result.code, result.out) == (1, "")
     assert result.err.count("the loss is not finite; back to step 0 with half the learning rate") == 3
     last = result.err.splitlines()[-1]
@@ -340,30 +341,52 @@ def test_lines_are_learned_one_by_one(rnngen, tmp_path):
     assert np.exp(first[0]["logprob_nats"]) == pytest.approx(1 / 3, abs=0.15)
 
 
-@pytest.mark.parametrize(("orders", "shapes"), [("1,3", (1, 3)), ("none", ()), (None, (2, 3, 4))])
-def test_ngram_orders_are_in_the_checkpoint_and_in_the_line_that_repeats_the_run(rnngen, tmp_path, orders, shapes):
-    given = ["--ngram-orders", orders] if orders else []
-    result = rnngen("train", "verse.txt", *SMALL, *given)
+@pytest.mark.parametrize(("given", "order"), [("3", 3), ("none", 0), (None, 10)])
+def test_the_order_is_in_the_checkpoint_and_in_the_line_that_repeats_the_run(rnngen, tmp_path, given, order):
+    result = rnngen("train", "verse.txt", *SMALL, *(["--ngram-order", given] if given else []))
     first = checkpoint.load(tmp_path / result.out.strip())
-    assert first.config.ngram_orders == shapes
-    assert (f"n-grams of {','.join(map(str, shapes))}" in result.err) == bool(shapes)
-    assert (f"--ngram-orders {orders}" in result.err) == bool(orders)
+    assert first.config.ngram_order == order
+    assert (f"n-grams up to {order}," in result.err) == (order > 0)
+    assert (f"--ngram-order {given}" in result.err) == bool(given)
     (line,) = re.findall("repeat: rnngen (.*)", result.err)
     again = rnngen(*shlex.split(line))
     assert weights_of(tmp_path / again.out.strip()) == weights_of(tmp_path / "checkpoints/verse.safetensors")
 
 
+def test_a_network_that_diverges_leaves_the_counts(rnngen):
+    result = rnngen("train", "verse.txt", *SMALL, "--lr", "1e30")
+    assert result.code == 1
+    assert "the best model so far, of step 0 with validation loss" in result.err.splitlines()[-1]
+    assert rnngen("sample", "--length", "5").code == 0
+
+
+def test_counts_alone_are_a_model(rnngen, tmp_path):
+    result = rnngen("train", "verse.txt", "--cell", "none", "-o", "counts")
+    assert result.code == 0
+    assert "kept: the counts; validation loss" in result.err
+    trained = checkpoint.load(tmp_path / result.out.strip())
+    assert not trained.config.has_network
+    for command in (["sample", "--seed", "1"], ["perplexity", "verse.txt"], ["score", "verse.txt"], ["info"]):
+        assert rnngen(*command, "-m", "counts").code == 0
+    (line,) = re.findall("repeat: rnngen (.*)", result.err)
+    assert line == "train verse.txt --cell none -o checkpoints/counts-again.safetensors"
+    again = rnngen(*shlex.split(line))
+    assert weights_of(tmp_path / again.out.strip()) == weights_of(tmp_path / "checkpoints/counts.safetensors")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--ngram-orders", "2,x"], "ngram_orders is '2,x': write it like 2,3,4, or none"),
-        (["--ngram-orders", "0,2"], "ngram_orders is (0, 2): it must be different whole numbers from 1 to 16"),
-        (["--ngram-orders", "17"], "ngram_orders is (17,): it must be"),
-        (["--ngram-bits", "25"], "ngram_bits is 25: it must be a whole number from 1 to 24"),
-        (["--ngram-orders", "none", "--ngram-bits", "9"], "--ngram-bits is for n-grams: leave it out"),
+        (["--ngram-order", "x"], "ngram_order is 'x': it must be a whole number from 1 to 16, or none"),
+        (["--ngram-order", "0"], "ngram_order is '0': it must be"),
+        (["--ngram-order", "17"], "ngram_order is '17': it must be"),
+        (["--ngram-size", "0"], "ngram_size is 0.0: it must be"),
+        (["--ngram-size", "nan"], "ngram_size is nan: it must be"),
+        (["--ngram-order", "none", "--ngram-size", "9"], "--ngram-size is for counts: leave it out"),
+        (["--cell", "none"], "--cell none trains no network, it counts: leave out"),
     ],
 )
-def test_ngrams_that_cannot_be_are_refused(rnngen, contents, arguments, message):
+def test_counts_that_cannot_be_are_refused(rnngen, contents, arguments, message):
     result = rnngen("train", "verse.txt", *SMALL, *arguments)
     assert (result.code, result.out) == (2, "")
     assert message in result.err

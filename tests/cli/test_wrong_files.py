@@ -75,7 +75,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, hello_file: Path) -> Path:
 
     save_file({"weight": torch.zeros(3)}, folder / "other.safetensors")
     config = rnngen.TrainConfig(steps=100, threads=1)
-    model = rnngen.ModelOptions(hidden_size=8, ngram_orders=())
+    model = rnngen.ModelOptions(hidden_size=8, ngram_order=0)
     output = folder / "run.safetensors"
     events = rnngen.training_events(text=TEXT, output=output, training=config, model=model, save_every=1e-9)
     assert any(isinstance(event, ResumeSaved) for event in events)

@@ -14,10 +14,12 @@ import pytest
 from cells import CELLS, VECTORS
 from pairwise import every_pair
 
+from rnngen import native
 from rnngen.config import ModelConfig
 from rnngen.engine import compiled
 from rnngen.engine.cells import make_layer
 from rnngen.engine.recurrence import NumpyRecurrence
+from rnngen.native import load_library
 
 T, N = 5, 9
 
@@ -247,11 +249,11 @@ def test_sharing(sharing, case):
 
 def test_code_that_was_compiled_from_other_sources_is_not_used(library, monkeypatch):
     monkeypatch.setattr(compiled, "_VERSION", 0)
-    found, why_not = compiled._load()
+    found, why_not = load_library("rnngen.engine._recurrence", compiled.Library)
     assert found is None
     assert "install rnngen again" in why_not
 
 
 def test_without_a_compiler_there_is_nothing_to_load(monkeypatch):
-    monkeypatch.setattr(compiled, "find_spec", lambda name: None)
-    assert compiled._load() == (None, "nothing was compiled at installation")
+    monkeypatch.setattr(native, "find_spec", lambda name: None)
+    assert load_library("rnngen.engine._recurrence", compiled.Library) == (None, "nothing was compiled at installation")

@@ -144,12 +144,13 @@ def test_tied_weights_use_the_embedding_for_the_softmax(random_weights, ids):
     np.testing.assert_array_equal(one, other)
 
 
-def test_the_state_before_any_text_is_zeros_with_the_batch_on_axis_one(make_engine, model_options):
+def test_the_state_before_any_text_is_zeros_and_no_ids_with_the_batch_on_axis_one(make_engine, model_options):
     state = make_engine(num_layers=3, **model_options).initial_state(5)
-    orders = model_options.get("ngram_orders")
-    shapes = [(3, 5, 6)] * (2 if model_options["cell"] == "lstm" else 1) + ([(max(orders) - 1, 5)] if orders else [])
+    order = model_options.get("ngram_order", 0)
+    shapes = [(3, 5, 6)] * (2 if model_options["cell"] == "lstm" else 1) + [(max(0, order - 2), 5)] * (order > 0)
     assert [part.shape for part in state] == shapes
-    assert not any(part.any() for part in state)
+    assert not any(part.any() for part in state if part.dtype == np.float32)
+    assert all((part == -1).all() for part in state if part.dtype == np.int64)
 
 
 def test_a_state_can_be_used_twice(make_engine, model_options, ids):

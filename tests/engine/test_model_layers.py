@@ -11,6 +11,7 @@ from rnngen.config import ModelConfig
 from rnngen.engine.language_model import Engine
 from rnngen.engine.layers import softmax
 from rnngen.engine.model_layers import Layers
+from rnngen.errors import CheckpointError
 
 V = 7
 IDS = np.random.default_rng(1).integers(V, size=11)
@@ -35,23 +36,29 @@ def test_layers_stepped_by_hand_give_the_probabilities_of_the_model(
         for layer in layers.recurrent:
             x = layer.step(x)
         by_hand = layers.output.step(x)
-        if layers.ngrams:
-            by_hand = by_hand + layers.ngrams.step(id)
+        if layers.counts:
+            by_hand = by_hand + layers.counts.step(id)
         np.testing.assert_allclose(softmax(by_hand), softmax(wanted), rtol=1e-4, atol=1e-6)
-    assert (layers.ngrams is None) == (not config.ngram_orders)
+    assert (layers.counts is None) == (not config.ngram_order)
     for number, layer in enumerate(layers.recurrent):
         np.testing.assert_allclose(layer.h, state[0][number, 0], rtol=1e-4, atol=1e-5)
         if config.cell == "lstm":
             np.testing.assert_allclose(layer.c, state[1][number, 0], rtol=1e-4, atol=1e-5)
 
 
-def test_ngram_logits_are_copied_and_reset(random_weights):
-    config = ModelConfig(vocab_size=V, embedding_dim=2, hidden_size=2, ngram_orders=(1, 2))
-    ngrams = Layers.of(config, random_weights(config)).ngrams
-    first = ngrams.step(3)
-    twin = ngrams.copy()
-    second = ngrams.step(3)
+def test_counts_are_copied_and_reset(random_weights):
+    config = ModelConfig(vocab_size=V, embedding_dim=2, hidden_size=2, ngram_order=3)
+    counts = Layers.of(config, random_weights(config)).counts
+    first = counts.step(1)
+    twin = counts.copy()
+    second = counts.step(1)
     assert not np.allclose(first, second), "the symbol before counts"
-    np.testing.assert_array_equal(twin.step(3), second)
-    ngrams.reset()
-    np.testing.assert_array_equal(ngrams.step(3), first)
+    np.testing.assert_array_equal(twin.step(1), second)
+    counts.reset()
+    np.testing.assert_array_equal(counts.step(1), first)
+
+
+def test_counts_alone_have_no_layers(random_weights):
+    config = ModelConfig(vocab_size=V, cell="none", embedding_dim=0, hidden_size=0, num_layers=0, ngram_order=3)
+    with pytest.raises(CheckpointError, match="counts alone: it has no layers"):
+        Layers.of(config, random_weights(config))

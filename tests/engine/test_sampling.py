@@ -203,7 +203,7 @@ def test_drawn_logprobs_are_those_of_the_model_before_temperature_and_truncation
     np.testing.assert_allclose(np.stack([step.logprobs for step in drawn], axis=1), wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"ngram_orders": (2, 4), "ngram_bits": 5}], ids=["plain", "n-grams"])
+@pytest.mark.parametrize("options", [{}, {"ngram_order": 3}], ids=["plain", "n-grams"])
 @pytest.mark.parametrize("length", [1, 256, 257, 700])
 def test_a_context_of_any_length_is_read_to_its_end(make_engine, length, options):
     engine = make_engine(**options)

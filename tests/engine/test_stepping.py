@@ -15,7 +15,7 @@ from rnngen.engine.layers import softmax
 from rnngen.engine.stepping import Stepper, Symbols, next_token
 from rnngen.errors import CheckpointError, TokenizerError
 from rnngen.text.tokens import build_tokenizer
-from rnngen.training.network import load_torch_model
+from rnngen.training.torch_model import load_torch_model
 
 TEXT = "abcde"  # with <unk> and the line break seven symbols
 TOKENIZER = build_tokenizer(text=TEXT)

@@ -13,7 +13,7 @@ from rnngen.errors import ConfigError, DataError
 from rnngen.evaluate import context_losses as context_module
 from rnngen.evaluate.context_losses import context_lengths, context_losses, measure_contexts
 from rnngen.tokenizers.char import CharTokenizer
-from rnngen.training.network import load_torch_model
+from rnngen.training.torch_model import load_torch_model
 
 NEWLINE, V = 0, 7
 CHARS = CharTokenizer(" abc")
@@ -63,7 +63,7 @@ def test_at_a_place_far_from_the_begin_a_long_context_nears_the_carried_state(ma
 
 
 def test_a_model_of_bigrams_alone_is_flat_from_two_tokens_on(make_engine, random_weights):
-    options = {"ngram_orders": (2,), "ngram_bits": 14}
+    options = {"ngram_order": 3}
     config = make_engine(**options).config
     off = {name: np.zeros_like(array) for name, array in random_weights(config).items() if name.startswith("rnn.")}
     one, *rest = context_losses(make_engine(off, **options), random_ids(500), NEWLINE, 16)

@@ -24,7 +24,7 @@ def network_for(make_engine):
     """A function: a tokenizer to a network with random weights and n-grams, whose state is more than vectors."""
 
     def make(tokenizer):
-        return make_engine(vocab_size=tokenizer.vocab_size, num_layers=2, ngram_orders=(2, 3), ngram_bits=6)
+        return make_engine(vocab_size=tokenizer.vocab_size, num_layers=2, ngram_order=3)
 
     return make
 

@@ -11,7 +11,7 @@ from rnngen.engine.scoring import score_text
 from rnngen.errors import ConfigError
 from rnngen.evaluate import neural_cache
 from rnngen.evaluate.neural_cache import SIZES, THETAS_TIMES_H, WEIGHTS, cached_scorer, default_settings, tune_cache
-from rnngen.training.network import load_torch_model
+from rnngen.training.torch_model import load_torch_model
 
 NEWLINE, V = 0, 7
 

@@ -20,7 +20,7 @@ def test_a_request_is_the_same_after_a_resume_file_but_for_where_it_writes(tmp_p
     (tmp_path / "cache").mkdir()
     request = Request(
         output=OUT, paths=("-", "a.txt"), training=TrainConfig(epochs=2.0, lines=True), encoding="latin-1",
-        model=ModelOptions(cell="lstm", ngram_orders=(2, 3)), tokenizer=TokenizerConfig("word", min_count=2),
+        model=ModelOptions(cell="lstm", ngram_order=3), tokenizer=TokenizerConfig("word", min_count=2),
         valid=Path("valid.txt"), init_from=Path("old.safetensors"), log=Path("log"), force=True,
         cache_dir=Path("cache"), save_every=7.0,
     )  # fmt: skip

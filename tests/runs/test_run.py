@@ -78,13 +78,13 @@ def test_a_run_that_is_stopped_saves_its_model_and_its_resume_file(run_of, tmp_p
 
 
 def test_a_run_that_is_stopped_at_once_ends_without_a_model(request_of, tmp_path):
-    ended = list(run(request_of(), should_stop=lambda: True))[-1]
+    ended = list(run(request_of(ngram_order=0), should_stop=lambda: True))[-1]
     assert (ended.output, ended.training, ended.finished.reason) == (None, {}, "stopped")
     assert files(tmp_path) == ["play.resume.safetensors"]
 
 
 def test_a_caller_who_stops_iterating_leaves_a_resume_file_and_no_lock(request_of, tmp_path):
-    events = run(request_of(save_every=1e-9))
+    events = run(request_of(save_every=1e-9, ngram_order=0))
     for event in events:
         if isinstance(event, ResumeSaved) and event.step == 7:
             break
@@ -172,7 +172,7 @@ def test_a_model_whose_place_cannot_be_written_is_saved_elsewhere(run_of, monkey
 def test_a_run_that_diverges_says_so_and_leaves_nothing(request_of, tmp_path):
     events = []
     with pytest.raises(TrainingError, match=r"the loss is not finite at step .* try --lr"):
-        events.extend(run(request_of(learning_rate=1e30)))
+        events.extend(run(request_of(learning_rate=1e30, ngram_order=0)))
     assert len([event for event in events if isinstance(event, Diverged)]) == 3
     assert not (tmp_path / "checkpoints").exists()
 

@@ -11,7 +11,7 @@ import rnngen
 from rnngen.runs.events import Ended, Started, Stepped
 
 TEXT = "hello\n" * 100
-SMALL = rnngen.ModelOptions(hidden_size=8, ngram_orders=())
+SMALL = rnngen.ModelOptions(hidden_size=8, ngram_order=0)
 TWO_STEPS = rnngen.TrainConfig(steps=2, threads=1)
 
 

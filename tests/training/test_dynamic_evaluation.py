@@ -13,7 +13,7 @@ from rnngen.config import ModelConfig
 from rnngen.engine.language_model import Engine
 from rnngen.engine.scoring import score_text
 from rnngen.errors import ConfigError, TrainingError
-from rnngen.training.dynamic_evaluation import DECAYS, LEARNING_RATES, ROWS_RATE, dynamic_scorer, tune_dynamic
+from rnngen.training.dynamic_evaluation import DECAYS, LEARNING_RATES, dynamic_scorer, tune_dynamic
 
 NEWLINE, V = 0, 7
 
@@ -54,16 +54,15 @@ def test_with_learning_rate_0_it_is_the_static_model(make_model, model_options, 
 
 
 def test_the_second_segment_is_scored_after_one_step_on_the_first(make_model):
-    # Recurrent weights of zero and rows of bigrams: only the output's bias and the rows are of use.
-    config, weights = make_model(ngram_orders=(1,))
+    # Weights of zero: only the output's bias is of use.
+    config, weights = make_model()
     weights = {name: np.zeros_like(weight) for name, weight in weights.items()}
     found = np.exp(whole(dynamic_scorer(config, weights, 0.003, 0.0, bptt=1), [3, 3, 3]))
     uniform = 1 / V
     bias = {token: 0.003 * ((token == 3) - uniform) for token in range(V)}
     after_one = math.exp(bias[3]) / sum(map(math.exp, bias.values()))
-    # The third token has the row of 3 as its context, which took one long step when the second was learnt.
     gradient = {token: (token == 3) - math.exp(bias[token]) / sum(map(math.exp, bias.values())) for token in range(V)}
-    logits = {token: bias[token] + 0.003 * (1 + ROWS_RATE) * gradient[token] for token in range(V)}
+    logits = {token: bias[token] + 0.003 * gradient[token] for token in range(V)}
     after_two = math.exp(logits[3]) / sum(map(math.exp, logits.values()))
     assert found.tolist() == pytest.approx([uniform, after_one, after_two], rel=1e-5)
 
@@ -95,7 +94,7 @@ def test_the_steps_are_those_of_gradient_descent_through_torch_nn(make_model):
 
 
 def test_a_later_token_changes_nothing_before_it_nor_in_its_segment(make_model):
-    (config, weights), ids = make_model(ngram_orders=(2,)), random_ids(40)
+    (config, weights), ids = make_model(ngram_order=3), random_ids(40)
     scorer = dynamic_scorer(config, weights, 0.1, 0.01, bptt=10)
     changed = ids.copy()
     changed[25] = (changed[25] + 1) % V
@@ -105,7 +104,7 @@ def test_a_later_token_changes_nothing_before_it_nor_in_its_segment(make_model):
 
 
 def test_probabilities_over_the_vocabulary_sum_to_1(make_model):
-    (config, weights), before = make_model(ngram_orders=(2,)), random_ids(30)
+    (config, weights), before = make_model(ngram_order=3), random_ids(30)
     scorer = dynamic_scorer(config, weights, 0.1, 0.01, bptt=8)
     total = sum(math.exp(whole(scorer, np.append(before, token))[-1]) for token in range(V))
     assert total == pytest.approx(1, abs=1e-5)

@@ -18,7 +18,7 @@ from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training import loop, optimize
-from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
+from rnngen.training.events import Diverged, Event, Finished, Stepped, Validated
 from rnngen.training.loop import train
 from rnngen.training.losses import NatsSum
 from rnngen.training.network import RNNLM
@@ -31,10 +31,10 @@ NAMES = "anna\nbob\nclaire\ndora\nemil\nfrida\n" * 4
 
 def plan_of(data: Dataset, steps: int | None = 60, validate_every: int = 20, **options: Any) -> Plan:
     """A small plan; options of TrainConfig and ModelOptions in one."""
-    model = {"hidden_size": 16, "embedding_dim": 8, "dropout": 0.0}
+    model = {"hidden_size": 16, "embedding_dim": 8, "dropout": 0.0, "ngram_order": 0}
     model |= {
         name: options.pop(name)
-        for name in ("dropout", "cell", "num_layers", "nonlinearity", "ngram_orders")
+        for name in ("dropout", "cell", "num_layers", "nonlinearity", "ngram_order")
         if name in options
     }
     config = {"seconds": None, "steps": steps, "batch_size": 4, "bptt": 8, "learning_rate": 0.02, "threads": 1}
@@ -205,8 +205,8 @@ def test_a_state_is_carried_from_window_to_window_or_starts_from_zeros(make_data
     monkeypatch.setattr("rnngen.training.bptt.RESET_PROBABILITY", 0.3)
     data, seen, forward = make_dataset(NAMES, lines=lines), [], loop.RNNLM.forward
 
-    def spy(network: Any, ids: torch.Tensor, state: tuple[torch.Tensor, ...]) -> Any:
-        logits, after = forward(network, ids, state)
+    def spy(network: Any, ids: torch.Tensor, state: tuple[torch.Tensor, ...], *counted: Any) -> Any:
+        logits, after = forward(network, ids, state, *counted)
         seen.append((ids[0], state[0][0], after[0][0]))
         return logits, after
 
@@ -325,56 +325,35 @@ def test_one_validation_that_is_not_a_number_does_not_hide_the_better_ones_after
     assert [event.weights is not None for event in only(Validated, events)] == [True, False, True, False]
 
 
-def test_a_reader_that_starts_afresh_has_no_ids_before_it(make_dataset, monkeypatch):
-    monkeypatch.setattr("rnngen.training.bptt.RESET_PROBABILITY", 0.3)
-    data, seen, forward = make_dataset(NAMES), [], loop.RNNLM.forward
-
-    def spy(network: Any, ids: torch.Tensor, state: tuple[torch.Tensor, ...]) -> Any:
-        logits, after = forward(network, ids, state)
-        seen.append((state[0][0], state[-1], after[-1]))
-        return logits, after
-
-    monkeypatch.setattr(loop.RNNLM, "forward", spy)
-    run_of(data, steps=40, validate_every=99, ngram_orders=(3,))
-    n_fresh = 0
-    for (_, _, last), (h, history, _) in pairwise(seen[:40]):
-        fresh = ~h.any(dim=1)
-        assert not history[:, fresh].any()
-        assert torch.equal(history[:, ~fresh], last[:, ~fresh])
-        n_fresh += int(fresh.sum())
-    assert n_fresh > 20
-
-
-def test_going_back_takes_the_rows_of_ngrams_and_their_sums_along(make_dataset, monkeypatch):
-    monkeypatch.setattr(loop, "GOOD_STATE_EVERY", 20)
-    poison(monkeypatch, {30})
-    data = make_dataset(NAMES)
-    rows = []
-    for event in train(plan_of(data, steps=40, ngram_orders=(2,)), data, save_every=0.0):
-        if isinstance(event, Resumable) and event.step == 20:
-            rows.append([event.state.arrays[name].copy() for name in ("now/weights/ngram.weight", "now/rows/0")])
-    (weights, sums), (weights_again, sums_again) = rows  # at step 20, and after going back to it
-    assert sums.any()
-    np.testing.assert_array_equal(weights_again, weights)
-    np.testing.assert_array_equal(sums_again, sums)
-
-
-def test_the_rows_of_ngrams_follow_the_schedule_at_a_rate_of_their_own_and_at_once(make_dataset, monkeypatch):
-    rates, step = [], loop.RowAdagrad.step
-
-    def watch(optimizer: Any, share: float) -> None:
-        rates.append(share * optimizer._lr)
-        step(optimizer, share)
-
-    monkeypatch.setattr(loop.RowAdagrad, "step", watch)
-    list(run_of(make_dataset(NAMES), steps=60, ngram_orders=(2,)))
-    schedule = Schedule.of_steps(loop.NGRAM_LEARNING_RATE, 60)
-    assert rates == pytest.approx([schedule.rate_at_once(step) for step in range(60)])
-    assert rates[0] == loop.NGRAM_LEARNING_RATE
-
-
 def test_the_first_validation_comes_early_where_validations_are_far_apart(make_dataset):
     data = make_dataset(NAMES)
     for every, first in ((150, 25), (149, 149)):
         events = train(plan_of(data, steps=160, validate_every=every), data)
         assert next(event.step for event in events if isinstance(event, Validated)) == first
+
+
+def test_the_counts_are_the_first_model_and_are_mixed_anew_at_each_validation(make_dataset):
+    data = make_dataset(NAMES * 3)
+    first, *others = only(Validated, run_of(data, steps=60, ngram_order=3))
+    assert (first.step, first.train_loss_nats, first.weights["mix"].tolist()) == (0, None, [0, 1])
+    assert [event.step for event in others] == [20, 40, 60]
+    mixes = [event.weights["mix"].tolist() for event in others if event.weights is not None]
+    assert mixes
+    assert all(share > 0.1 for share, _ in mixes)
+    assert min(event.valid_loss_nats for event in others) < first.valid_loss_nats
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["text", "lines"])
+def test_what_is_validated_is_what_the_weights_give(make_dataset, lines):
+    data = make_dataset(NAMES * 3, lines=lines)
+    plan = plan_of(data, steps=20, ngram_order=3)
+    for event in only(Validated, list(train(plan, data))):
+        model, newline_id = Engine(plan.model, event.weights), data.tokenizer.newline_id
+        if lines:
+            ids = [
+                line[:-1] for line in np.split(data.valid.ids, np.flatnonzero(data.valid.ids == newline_id) + 1)[:-1]
+            ]
+            scored = score_lines(model, ids, newline_id)
+        else:
+            scored = score_text(model, data.valid.ids, newline_id)
+        assert -np.concatenate(list(scored)).mean() == pytest.approx(event.valid_loss_nats, abs=1e-5)

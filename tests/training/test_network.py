@@ -13,15 +13,23 @@ from pairwise import every_pair
 from torch.nn import functional
 
 from rnngen.config import ModelConfig
+from rnngen.counts.corrections import CountModel
+from rnngen.counts.storage import from_arrays
 from rnngen.engine import language_model as model_module
 from rnngen.engine.language_model import Engine
-from rnngen.engine.ngrams import Contexts
 from rnngen.errors import ConfigError
 from rnngen.training import network as network_module
 from rnngen.training import softmax
 from rnngen.training.bptt import IGNORED
-from rnngen.training.network import LOOKED_UP_VOCABULARY, RNNLM, TorchModel, check_device, load_torch_model, to_weights
-from rnngen.training.optimizers import DenseOptimizer
+from rnngen.training.network import (
+    COUNTS_IN_TRAINING,
+    LOOKED_UP_VOCABULARY,
+    RNNLM,
+    check_device,
+    to_weights,
+)
+from rnngen.training.optimizers import Optimizer
+from rnngen.training.torch_model import TorchModel, load_torch_model
 
 B, T = 3, 11
 LARGE = LOOKED_UP_VOCABULARY + 1
@@ -80,14 +88,29 @@ def test_engine_and_network_agree_on_a_large_vocabulary_and_a_text_of_many_windo
     assert_close(state[0], twin_state[0])
 
 
+def network_of(config: ModelConfig, weights=None, low=torch.float32) -> RNNLM:
+    """The network with these weights, and counts if they have some."""
+    counts = CountModel(from_arrays(weights, config.vocab_size)) if config.ngram_order and weights else None
+    network = RNNLM(config, low, counts)
+    names = [name for name, _ in network.named_parameters()] if weights else []
+    network.load_state_dict({name: torch.from_numpy(weights[name]) for name in names}, strict=False)
+    return network
+
+
+def before_of(network: RNNLM, rows: int = B):
+    """The ids before a window: none."""
+    return None if network.counts is None else network.counts.initial_history(rows)
+
+
 def through_torch_nn(network: RNNLM, ids, state):
-    recurrent = state if network.ngram is None else state[:-1]
-    outputs, _ = network.rnn(network.embedding(ids), recurrent if len(recurrent) > 1 else recurrent[0])
+    outputs, _ = network.rnn(network.embedding(ids), state if len(state) > 1 else state[0])
     logits = network.output(outputs)
-    if network.ngram is not None:
-        for rows in Contexts(network.config).rows_of_window(torch.cat([state[-1], ids])):
-            logits = logits + network.ngram.weight[rows]
-    return logits
+    if network.counts is None:
+        return logits
+    nodes = network.counts.nodes(np.concatenate([before_of(network), ids.numpy()]))
+    counts = np.tile(network.counts.unigram_logprobs.astype(np.float32), (ids.numel(), 1))
+    network.counts.add(counts, nodes.reshape(ids.numel(), -1), 1.0)
+    return logits + COUNTS_IN_TRAINING * torch.from_numpy(counts).view(logits.shape)
 
 
 def gradients(network: RNNLM, logits, ids) -> dict[str, torch.Tensor]:
@@ -101,12 +124,11 @@ def gradients(network: RNNLM, logits, ids) -> dict[str, torch.Tensor]:
 )
 def test_logits_and_all_gradients_are_those_of_torch_nn(model_options, random_weights, low, num_layers, vocab_size):
     config = config_of(model_options, num_layers=num_layers, vocab_size=vocab_size)
-    network = RNNLM(config, low).train()
-    network.load_state_dict({name: torch.from_numpy(weight) for name, weight in random_weights(config).items()})
+    network = network_of(config, random_weights(config), low).train()
     ids = torch.from_numpy(ids_of(config).T)
     torch.manual_seed(0)
-    state = tuple(torch.randn_like(part) if part.is_floating_point() else part + 1 for part in network.initial_state(B))
-    found, wanted = network(ids, state)[0], through_torch_nn(network, ids, state)
+    state = tuple(torch.randn_like(part) for part in network.initial_state(B))
+    found, wanted = network(ids, state, before_of(network))[0], through_torch_nn(network, ids, state)
     tolerance = 1e-5 if low == torch.float32 else 1e-2
     assert (found - wanted).norm() < tolerance * wanted.norm()
     if low == torch.bfloat16:
@@ -118,7 +140,7 @@ def test_logits_and_all_gradients_are_those_of_torch_nn(model_options, random_we
 
 
 def loss_through_logits(network: RNNLM, ids, targets, state):
-    logits, after = network(ids, state)
+    logits, after = network(ids, state, before_of(network), targets.numpy())
     return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED), after
 
 
@@ -136,14 +158,12 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(
 ):
     monkeypatch.setattr(softmax, "LOGITS_AT_A_TIME", 7 * LARGE)
     config = config_of(model_options, vocab_size=vocab_size, embedding_dim=8, tie_weights=tie_weights)
-    network = RNNLM(config, low).train()
-    weights = {name: torch.from_numpy(weight) for name, weight in random_weights(config).items()}
-    network.load_state_dict(weights, strict=False)
+    network = network_of(config, random_weights(config), low).train()
     ids = torch.from_numpy(ids_of(config).T)
     targets = ids.roll(-1, 0)
     targets[3:, 1] = IGNORED
     wanted, wanted_state = loss_through_logits(network, ids, targets, network.initial_state(B))
-    found, losses, state = network.loss(ids, targets, network.initial_state(B))
+    found, losses, state = network.loss(ids, targets, network.initial_state(B), before_of(network), targets.numpy())
     assert losses.shape == targets.shape
     assert not losses[targets == IGNORED].any()
     torch.testing.assert_close(losses[targets != IGNORED].mean(), found.detach())
@@ -162,9 +182,9 @@ def test_the_loss_is_the_cross_entropy_of_the_logits(
             assert torch.equal(gradient, wanted_gradients[name]), name
 
 
-def test_the_softmax_works_in_chunks_for_a_large_vocabulary_without_ngrams(model_options):
+def test_the_softmax_works_in_chunks_for_a_large_vocabulary(model_options):
     assert not RNNLM(config_of(model_options)).in_chunks
-    assert RNNLM(config_of(model_options, vocab_size=LARGE)).in_chunks is ("ngram_orders" not in model_options)
+    assert RNNLM(config_of(model_options, vocab_size=LARGE)).in_chunks
 
 
 def test_windows_of_a_large_vocabulary_are_bounded_by_the_hidden_size_alone(monkeypatch):
@@ -185,9 +205,9 @@ def test_a_window_of_one_token_of_one_row_has_a_gradient_too(model_options, low,
     assert all(gradient.isfinite().all() for gradient in gradients(network, logits, ids).values())
 
 
-def test_precision_is_for_training_only(model_options):
+def test_precision_is_for_training_only(model_options, random_weights):
     config = config_of(model_options, vocab_size=LARGE, num_layers=2)
-    network = RNNLM(config, torch.bfloat16)
+    network = network_of(config, random_weights(config), torch.bfloat16)
     ids = ids_of(config)
     model, exact = TorchModel(network), load_torch_model(config, to_weights(network), "cpu")
     found, wanted = (each.forward(ids, each.initial_state(B))[0] for each in (model, exact))
@@ -213,14 +233,34 @@ def test_recurrent_matrices_start_orthogonal_and_forget_gates_open():
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
-def test_weights_have_the_names_and_shapes_of_a_checkpoint_and_are_a_copy(model_options, tie_weights):
+def test_weights_are_those_of_a_checkpoint_and_a_copy(model_options, random_weights, tie_weights):
     config = config_of(model_options, num_layers=2, embedding_dim=8, tie_weights=tie_weights)
-    network = RNNLM(config)
+    wanted = random_weights(config)
+    network = network_of(config, wanted)
+    if config.ngram_order:
+        network.mix = tuple(wanted["mix"].tolist())
     weights = to_weights(network)
-    assert {name: weight.shape for name, weight in weights.items()} == config.weight_shapes()
+    assert weights.keys() == wanted.keys()
     with torch.no_grad():
         network.output.bias.fill_(9)
-    assert not weights["output.bias"].any()
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weight, wanted[name])
+        assert weight.dtype == wanted[name].dtype
+
+
+def test_a_target_that_was_counted_is_left_out_of_the_counts(random_weights):
+    config = config_of({"cell": "gru", "ngram_order": 4})
+    network = network_of(config, random_weights(config)).train()
+    ids, state, before = torch.from_numpy(ids_of(config).T), network.initial_state(B), before_of(network)
+    targets = ids.roll(-1, 0)
+    with_all, _ = network(ids, state, before)
+    without, _ = network(ids, state, before, targets.numpy())
+    some = targets.numpy().copy()
+    some[::2] = -1
+    mixed, _ = network(ids, state, before, some)
+    assert not torch.allclose(with_all, without)
+    assert torch.equal(mixed[::2], with_all[::2])
+    assert torch.equal(mixed[1::2], without[1::2])
 
 
 def test_dropout_drops_units_for_a_whole_window_and_scales_the_others():
@@ -261,15 +301,15 @@ LETTERS = "helo"
 INPUTS, TARGETS = ([LETTERS.index(letter) for letter in word] for word in ("hell", "ello"))
 
 
-def learn_hello(model_options, shape: tuple[int, int]) -> np.ndarray:
+def learn_hello(cell_options, shape: tuple[int, int]) -> np.ndarray:
     """Train on h -> e, e -> l, l -> l, l -> o; the engine's probabilities of the letter after each, [4, V].
 
     Args:
         shape: of the window, [T, B]: (4, 1) reads the four letters one after another, (1, 4) each from a zero state.
     """
     torch.manual_seed(0)
-    network = RNNLM(ModelConfig(vocab_size=4, embedding_dim=4, hidden_size=8, **model_options)).train()
-    optimizer = DenseOptimizer("adamw", network.dense_parameters(), 0.05, 0.0)
+    network = RNNLM(ModelConfig(vocab_size=4, embedding_dim=4, hidden_size=8, **cell_options)).train()
+    optimizer = Optimizer("adamw", network.parameters(), 0.05, 0.0)
     inputs, targets = torch.tensor(INPUTS).view(shape), torch.tensor(TARGETS)
     for _ in range(35):
         logits, _ = network(inputs, network.initial_state(shape[1]))
@@ -281,13 +321,13 @@ def learn_hello(model_options, shape: tuple[int, int]) -> np.ndarray:
     return np.exp(logits.reshape(4, 4)) / np.exp(logits.reshape(4, 4)).sum(axis=1, keepdims=True)
 
 
-def test_hello_is_learned_until_each_next_letter_is_the_likely_one(model_options):
-    probs = learn_hello(model_options, (4, 1))
+def test_hello_is_learned_until_each_next_letter_is_the_likely_one(cell_options):
+    probs = learn_hello(cell_options, (4, 1))
     assert "".join(LETTERS[id] for id in probs.argmax(axis=1)) == "ello"
     assert (probs.max(axis=1) > 0.9).all()
 
 
-def test_without_the_recurrent_state_the_letter_after_l_is_a_coin_toss(model_options):
-    probs = learn_hello(model_options, (1, 4))
+def test_without_the_recurrent_state_the_letter_after_l_is_a_coin_toss(cell_options):
+    probs = learn_hello(cell_options, (1, 4))
     assert (probs[[0, 1], TARGETS[:2]] > 0.9).all()
     assert probs[2:, TARGETS[2:]] == pytest.approx(np.full((2, 2), 0.5), abs=0.05)

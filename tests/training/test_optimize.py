@@ -21,12 +21,6 @@ def test_the_rate_of_a_thousand_steps_at_places_computed_by_hand(step, rate):
     assert Schedule.of_steps(PEAK, 1000).rate(step) == pytest.approx(PEAK * rate)
 
 
-def test_the_rate_at_once_has_no_way_up_and_the_same_way_down():
-    schedule = Schedule.of_steps(PEAK, 1000)
-    assert schedule.rate_at_once(0) == PEAK
-    assert all(schedule.rate_at_once(step) == schedule.rate(step) for step in range(50, 1000))
-
-
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 60, 125, 5000])
 def test_a_schedule_rises_stays_and_falls_once_and_ends_near_zero(steps):
     schedule = Schedule.of_steps(PEAK, steps)

@@ -9,17 +9,17 @@ from typing import get_args
 import pytest
 import torch
 
-from rnngen.config import Optimizer
-from rnngen.training.optimizers import DenseOptimizer
+from rnngen import config
+from rnngen.training.optimizers import Optimizer
 
 
-@pytest.mark.parametrize("name", get_args(Optimizer))
+@pytest.mark.parametrize("name", get_args(config.Optimizer))
 def test_weight_decay_shrinks_matrices_and_leaves_biases(name):
     layer = torch.nn.Linear(3, 2)
     with torch.no_grad():
         layer.weight.fill_(1.0)
         layer.bias.fill_(1.0)
-    optimizer = DenseOptimizer(name, layer.parameters(), 0.1, weight_decay=0.5)
+    optimizer = Optimizer(name, layer.parameters(), 0.1, weight_decay=0.5)
     for parameter in layer.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
@@ -27,12 +27,12 @@ def test_weight_decay_shrinks_matrices_and_leaves_biases(name):
     assert (layer.bias == 1).all()
 
 
-@pytest.mark.parametrize("name", get_args(Optimizer))
+@pytest.mark.parametrize("name", get_args(config.Optimizer))
 def test_every_optimizer_goes_downhill(name):
     place = torch.nn.Parameter(torch.tensor([[3.0, -2.0]]))
     holder = torch.nn.Module()
     holder.place = place
-    optimizer = DenseOptimizer(name, holder.parameters(), 0.05, 0.0)
+    optimizer = Optimizer(name, holder.parameters(), 0.05, 0.0)
     for _ in range(100):
         holder.zero_grad()
         place.square().sum().backward()
@@ -51,12 +51,12 @@ def torchs_own(name, layer, lr, weight_decay):
             return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
 
 
-@pytest.mark.parametrize("name", get_args(Optimizer))
+@pytest.mark.parametrize("name", get_args(config.Optimizer))
 def test_the_steps_are_those_of_torch_optim(name):
     torch.manual_seed(0)
     layers = [torch.nn.Linear(5, 3) for _ in range(2)]
     layers[1].load_state_dict(layers[0].state_dict())
-    ours, theirs = DenseOptimizer(name, layers[0].parameters(), 0.02, 0.1), torchs_own(name, layers[1], 0.02, 0.1)
+    ours, theirs = Optimizer(name, layers[0].parameters(), 0.02, 0.1), torchs_own(name, layers[1], 0.02, 0.1)
     for share in (0.1, 1.0, 1.0, 0.5, 0.25):
         x = torch.randn(7, 5)
         for layer in layers:
@@ -70,11 +70,11 @@ def test_the_steps_are_those_of_torch_optim(name):
             torch.testing.assert_close(found, wanted)
 
 
-@pytest.mark.parametrize("name", get_args(Optimizer))
+@pytest.mark.parametrize("name", get_args(config.Optimizer))
 def test_a_state_can_be_gone_back_to_twice(name):
     torch.manual_seed(0)
     layer, x = torch.nn.Linear(5, 3), torch.randn(7, 5)
-    optimizer = DenseOptimizer(name, layer.parameters(), 0.02, 0.1)
+    optimizer = Optimizer(name, layer.parameters(), 0.02, 0.1)
 
     def step():
         layer.zero_grad()
@@ -97,9 +97,9 @@ def test_training_does_not_load_what_compiles_torch():
     code = """
 import sys
 import rnngen.training.loop, torch
-from rnngen.training.optimizers import DenseOptimizer
+from rnngen.training.optimizers import Optimizer
 layer = torch.nn.Linear(2, 2)
-optimizer = DenseOptimizer("adamw", layer.parameters(), 0.1, 0.0)
+optimizer = Optimizer("adamw", layer.parameters(), 0.1, 0.0)
 layer(torch.ones(1, 2)).sum().backward()
 torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
 optimizer.step()

@@ -176,22 +176,16 @@ def test_the_plain_rnn_gets_a_lower_rate(make_dataset, optimizer):
     assert rates[0] == default_learning_rate(optimizer, model)
 
 
-def test_ngrams_are_for_small_vocabularies_and_take_bounded_room():
-    sizes = {}
-    for vocab_size in (2, 66, 256, 1024, 1025):
-        model = plan_module._model_config(ModelOptions(hidden_size=8), vocab_size, 1000, None, None)
-        assert model.ngram_orders == ((2, 3, 4) if vocab_size <= 1024 else ())
-        assert sum(model.ngram_rows) * vocab_size <= 1 << 23
-        sizes[vocab_size] = model.ngram_bits
-    assert sizes == {2: 14, 66: 14, 256: 13, 1024: 11, 1025: 14}
+@pytest.mark.parametrize(("vocab_size", "order"), [(2, 10), (1024, 10), (1025, 5), (100_000, 5)])
+def test_a_small_vocabulary_has_longer_ngrams(vocab_size, order):
+    for asked, wanted in ((None, order), (0, 0), (3, 3)):
+        options = ModelOptions(hidden_size=8, ngram_order=asked)
+        assert plan_module._model_config(options, vocab_size, 1000, None, None).ngram_order == wanted
 
 
-def test_ngrams_that_were_asked_for_are_taken_as_they_are():
-    for orders, bits in (((1, 3), 12), ((), None)):
-        options = ModelOptions(hidden_size=8, ngram_orders=orders, ngram_bits=bits)
-        for vocab_size in (66, 5000):
-            model = plan_module._model_config(options, vocab_size, 1000, None, None)
-            assert (model.ngram_orders, model.ngram_bits) == (orders, bits or 14)
+def test_counts_alone_have_no_sizes():
+    config = plan_module._model_config(ModelOptions(cell="none"), 50, 1000, None, None)
+    assert (config.hidden_size, config.num_layers, config.dropout, config.ngram_order) == (0, 0, 0.0, 10)
 
 
 @pytest.mark.parametrize(
@@ -219,16 +213,10 @@ def test_a_plan_says_why_it_is_slower_than_it_might_be(make_dataset, monkeypatch
         assert wanted in found
 
 
-@pytest.mark.parametrize(
-    ("options", "vocab_size", "message"),
-    [
-        ({"ngram_bits": 12}, 1025, "a vocabulary of 1025 has no n-grams by itself: add --ngram-orders"),
-        ({"ngram_orders": (3,), "ngram_bits": 24}, 256, "the n-grams would have 4,294,967,296 logits: at most"),
-    ],
-)
-def test_ngrams_that_would_not_be_or_not_fit_are_refused_before_any_work(options, vocab_size, message):
-    with pytest.raises(ConfigError, match=message):
-        plan_module._model_config(ModelOptions(hidden_size=8, **options), vocab_size, 1000, None, None)
+def test_a_short_budget_counts_less_of_the_text():
+    assert plan_module._ngram_tokens(None) == plan_module._ngram_tokens(1e6) == plan_module.MOST_COUNTED
+    assert plan_module._ngram_tokens(2.0) == 2 * plan_module.COUNTED_A_SECOND
+    assert plan_module._ngram_tokens(1e-9) == 1
 
 
 @pytest.mark.parametrize(

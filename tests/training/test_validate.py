@@ -8,7 +8,8 @@ from rnngen.engine.scoring import score_lines, score_text
 from rnngen.text.dataset import Dataset
 from rnngen.text.ids_on_disk import IdsOnDisk
 from rnngen.training import validate
-from rnngen.training.network import RNNLM, TorchModel
+from rnngen.training.network import RNNLM
+from rnngen.training.torch_model import TorchModel
 from rnngen.training.validate import validation_loss
 
 V, NEWLINE = 7, 1

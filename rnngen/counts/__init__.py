@@ -1,0 +1,1 @@
+"""n-gram counts of a text, and the interpolated modified Kneser-Ney model that they make."""
