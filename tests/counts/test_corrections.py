@@ -110,7 +110,7 @@ def test_a_stepper_adds_what_a_window_does(count_model):
         logits = np.zeros((2, vocab_size), np.float32)
         step(column, logits, 0.5)
         np.testing.assert_allclose(logits, whole[2 * place : 2 * place + 2], atol=1e-6)
-    with pytest.raises(ValueError, match="shape|logits"):
+    with pytest.raises(ValueError, match=r"shape|logits"):
         step(ids[0], np.zeros((3, vocab_size), np.float32), 0.5)
 
 
