@@ -241,8 +241,6 @@ class TrainConfig(Settings):
         check_choice("device", self.device, Device)
         check_choice("precision", self.precision, Precision)
         check_choice("valid_part", self.valid_part, ValidPart)
-        if self.device == "cuda" and self.precision == "bfloat16":
-            raise ConfigError("--precision bfloat16 is for the processor: leave it out with --device cuda")
         if self.weight_decay is not None:
             check_number("weight_decay", self.weight_decay, 0)
         if self.valid_fraction is not None:

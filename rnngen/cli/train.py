@@ -166,7 +166,7 @@ def train(
     precision: Annotated[
         Precision,
         typer.Option(
-            "--precision", help="Precision of the large matrix products; auto is bfloat16 where the processor has it."
+            "--precision", help="Precision of the large matrix products; auto is bfloat16 where the device has it."
         ),
     ] = TrainConfig.precision,
     device: options.DeviceName = options.DEVICE,

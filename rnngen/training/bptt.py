@@ -200,7 +200,7 @@ def _pad(
     for row, (line, start) in enumerate(zip(lines, starts, strict=True)):
         inputs[history + 1 : history + len(line), row] = line[:-1]
         targets[: len(line), row] = line
-        own[: len(line), row] = np.where(counted.contains(int(start) + np.arange(len(line))), line, -1)
+        own[: len(line), row] = np.where(counted.contains(int(start) + np.arange(len(line))), line.astype(np.int64), -1)
     for start in range(0, longest, bptt):
         part, end = slice(start, start + bptt), min(longest, start + bptt)
         before, window = inputs[start : start + history], inputs[start + history : end + history]

@@ -261,9 +261,11 @@ class RNNLM(nn.Module):
 
     def _run_torch(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         self.rnn.dropout = self.config.dropout if self.config.num_layers > 1 else 0.0
-        outputs, last = self.rnn(self.embedding(ids), state if len(state) > 1 else state[0])
+        is_low = self.training and self.low == torch.bfloat16
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=is_low):
+            outputs, last = self.rnn(self.embedding(ids), state if len(state) > 1 else state[0])
         last = last if isinstance(last, tuple) else (last,)
-        return self._drop(outputs), tuple(part.detach() for part in last)
+        return self._drop(outputs.float()), tuple(part.detach().float() for part in last)
 
     def _drop(self, outputs: Tensor) -> Tensor:
         """One mask for all steps of a window (Gal and Ghahramani 2016; Merity et al. 2018): [T, B, H]."""

@@ -199,7 +199,8 @@ def has_bfloat16() -> bool:
 
 def _precision(config: TrainConfig) -> Literal["float32", "bfloat16"]:
     if config.precision == "auto":
-        return "bfloat16" if config.device == "cpu" and has_bfloat16() else "float32"
+        has_it = has_bfloat16() if config.device == "cpu" else torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if has_it else "float32"
     return config.precision
 
 
