@@ -26,6 +26,7 @@ _MODULES = {
     "rnngen.checkpoint": ("checkpoints",),
     "rnngen.runs.train": ("train", "training_events"),
     "rnngen.tokenizers.base": ("Tokenizer",),
+    "rnngen.counts.arpa": ("arpa_lines",),
     "rnngen.text.lmplz": ("lmplz_lines",),
     "rnngen.text.tokens": ("build_tokenizer", "load_tokenizer", "save_tokenizer"),
     "rnngen.config": ("ModelConfig", "ModelOptions", "SampleConfig", "TokenizerConfig", "TrainConfig"),
@@ -43,6 +44,7 @@ TYPE_CHECKING = False  # type checkers take it as true; importing it from typing
 if TYPE_CHECKING:
     from rnngen.checkpoint import checkpoints
     from rnngen.config import ModelConfig, ModelOptions, SampleConfig, TokenizerConfig, TrainConfig
+    from rnngen.counts.arpa import arpa_lines
     from rnngen.engine.generation import Sample
     from rnngen.engine.layers import RNN, Embedding, GRULayer, Linear, LSTMLayer, RNNLayer, softmax
     from rnngen.engine.stepping import Distribution, Stepper
@@ -87,6 +89,7 @@ __all__ = [
     "TokenizerError",
     "TrainConfig",
     "TrainingError",
+    "arpa_lines",
     "build_tokenizer",
     "checkpoints",
     "lmplz_lines",

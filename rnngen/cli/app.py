@@ -30,6 +30,7 @@ COMMANDS = {
     "perplexity": "How well a model predicts a text.",
     "tokenize": "Show a text as tokens, line by line.",
     "info": "What is in a checkpoint.",
+    "export": "The counts of a model as an ARPA file, which KenLM and SRILM read.",
     "models": "The checkpoints in a folder, the newest first.",
 }
 INTERRUPTED = "interrupted"

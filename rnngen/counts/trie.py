@@ -62,6 +62,18 @@ class Trie:
     def vocab_size(self) -> int:
         return int(self.starts[1])
 
+    def up_to(self, order: int) -> Trie:
+        """The same without n-grams that are longer."""
+        if order >= self.order:
+            return self
+        end, last = int(self.starts[order]), slice(int(self.starts[order - 1]), int(self.starts[order]))
+        first, pruned = self.first[: end + 1].copy(), self.pruned[:end].copy()
+        first[last.start :] = end
+        pruned[last] = 0
+        return Trie(
+            self.starts[: order + 1], self.tokens[:end], self.counts[:end], first, pruned, self.discounts[:order]
+        )
+
     def unigram_probs(self) -> npt.NDArray[np.float64]:
         """[V]: the discounted shares of the symbols, and what is left shared out evenly. The sum is 1."""
         return self._unigram_shares(self.counts[: self.vocab_size])

@@ -40,7 +40,7 @@ def lmplz_lines(
     >>> list(rnngen.lmplz_lines(tokenizer, ["hello", "hell?"]))
     ['h e l l o\\n', 'h e l l <unknown>\\n']
     """
-    names = _names(tokenizer)
+    names = token_names(tokenizer)
     for number, line in enumerate(lines, 1):
         encoded = encode_known(tokenizer, line.removesuffix("\n"), on_unknown, f"line {number}")
         if unknowns is not None:
@@ -48,7 +48,8 @@ def lmplz_lines(
         yield " ".join(map(names.__getitem__, encoded.ids.tolist())) + "\n"
 
 
-def _names(tokenizer: Tokenizer) -> list[str]:
+def token_names(tokenizer: Tokenizer) -> list[str]:
+    """What `lmplz` is given for each id. Raises TokenizerError: a word of the vocabulary is one that it refuses."""
     field = token_field(tokenizer)
     drawn = set(range(tokenizer.vocab_size)).difference(tokenizer.never_drawn)
     names = [field(tokenizer.token(id)) if id in drawn else UNKNOWN for id in range(tokenizer.vocab_size)]
