@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.checks import is_number
-from rnngen.config import ModelConfig
+from rnngen.checks import check_whole, is_number
+from rnngen.config import MOST_ORDER, ModelConfig
 from rnngen.counts import storage as counts_storage
 from rnngen.errors import CheckpointError, ConfigError, TokenizerError
 from rnngen.printable import visible
@@ -87,6 +87,23 @@ def load(path: Path) -> Checkpoint:
         if not isinstance(training, dict) or not entries_fit:
             raise file.broken("its training record has another form")
     return Checkpoint(config, tokenizer, weights, training, history)
+
+
+def up_to_order(checkpoint: Checkpoint, order: int | None) -> Checkpoint:
+    """The same model without longer n-grams; None leaves none out.
+
+    Raises:
+        ConfigError: the model has no n-grams, or `order` is not 1 or more.
+    """
+    config = checkpoint.config
+    if order is None:
+        return checkpoint
+    check_whole("max_order", order, 1, MOST_ORDER)
+    if not config.ngram_order:
+        raise ConfigError("the model has no n-grams: leave out --max-order")
+    counts = counts_storage.up_to_order(checkpoint.weights, config.vocab_size, order)
+    shorter = replace(config, ngram_order=min(order, config.ngram_order))
+    return replace(checkpoint, config=shorter, weights={**checkpoint.weights, **counts})
 
 
 def load_training(path: Path) -> dict[str, Any]:

@@ -86,6 +86,15 @@ def sample(
             "--next", metavar="N", help="Print the N most likely next tokens and their probabilities instead."
         ),
     ] = None,
+    max_order: Annotated[
+        int | None,
+        typer.Option(
+            "--max-order",
+            metavar="N",
+            help="Use no n-grams longer than this: a lower one copies less of the text that was trained on.",
+            show_default="all",
+        ),
+    ] = None,
     length: Annotated[
         int, typer.Option("--length", metavar="N", help="Largest number of new tokens.")
     ] = SampleConfig.length,
@@ -158,7 +167,7 @@ def sample(
     known = _lines_of(not_in, encoding, console)
     if num_samples:
         end_with_the_pipe()
-    loaded = models.load(model, device=device, say=console.note)
+    loaded = models.load(model, device=device, max_order=max_order, say=console.note)
     start = _encode_prompt(loaded, text, on_unknown, console)
     console.note(about_lines("the prompt", text, loaded))
     for sentence in escapes.doubtful_escapes([prompt, separator, *(stop or [])], loaded.tokenizer):

@@ -52,7 +52,7 @@ LIBRARY, WHY_NOT = load_library("rnngen.counts._counts", Library)
 class CompiledCounts:
     """The implementation in C."""
 
-    def __init__(self, library: Library, trie: Trie, order: int) -> None:
+    def __init__(self, library: Library, trie: Trie) -> None:
         self._library, self._V = library, trie.vocab_size
         unigram = trie.unigram_probs()
         arrays: dict[str, npt.NDArray[Any]] = {
@@ -64,8 +64,10 @@ class CompiledCounts:
             "is_touched": np.zeros(self._V, np.uint8),
         }  # fmt: skip
         self._arrays = arrays  # kept alive as long as the pointers to them
-        self._lengths = order - 1
-        self._struct = _Struct(V=self._V, order=order, **{name: array.ctypes.data for name, array in arrays.items()})
+        self._lengths = trie.order - 1
+        self._struct = _Struct(
+            V=self._V, order=trie.order, **{name: array.ctypes.data for name, array in arrays.items()}
+        )
 
     def nodes(self, known: Whole, history: int) -> Whole:
         T, B = known.shape

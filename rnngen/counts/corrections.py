@@ -41,24 +41,19 @@ NOTHING = -1  # in place of an id: nothing stands here or before
 class CountModel:
     """The counts, ready to be added to logits.
 
-    Args:
-        max_order: no n-grams longer than this are used; None uses all.
-
     Attributes:
-        order: of the longest n-grams that are used.
+        order: of the longest n-grams.
         history: how many tokens before the present one matter.
         unigram_logprobs: [V], float64.
     """
 
-    def __init__(self, trie: Trie, max_order: int | None = None) -> None:
+    def __init__(self, trie: Trie) -> None:
         self.trie = trie
-        self.order = min(trie.order, max_order or trie.order)
+        self.order = trie.order
         self.history = max(0, self.order - 2)
         self.unigram_logprobs = np.log(trie.unigram_probs())
         self._implementation = (
-            _NumpyCounts(trie, self.order)
-            if compiled.LIBRARY is None
-            else compiled.CompiledCounts(compiled.LIBRARY, trie, self.order)
+            _NumpyCounts(trie) if compiled.LIBRARY is None else compiled.CompiledCounts(compiled.LIBRARY, trie)
         )
 
     def initial_history(self, batch_size: int) -> Whole:
@@ -100,8 +95,8 @@ class CountModel:
 class _NumpyCounts:
     """The implementation in numpy."""
 
-    def __init__(self, trie: Trie, order: int) -> None:
-        self._trie, self._order = trie, order
+    def __init__(self, trie: Trie) -> None:
+        self._trie, self._order = trie, trie.order
         first: Whole = trie.first.astype(np.int64)
         parents = np.repeat(np.arange(trie.starts[-1]), first[1:] - first[:-1])
         self._keys = parents * trie.vocab_size + trie.tokens[trie.vocab_size :]

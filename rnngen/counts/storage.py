@@ -81,6 +81,11 @@ def from_arrays(arrays: Arrays, vocab_size: int) -> Trie:
     )
 
 
+def up_to_order(arrays: Arrays, vocab_size: int, order: int) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of the same counts without n-grams that are longer."""
+    return to_arrays(from_arrays(arrays, vocab_size).up_to(order))
+
+
 def n_ngrams(arrays: Arrays) -> int:
     """How many n-grams there are in the arrays of a checkpoint; 0 for a model without counts."""
     return int(arrays["counts.sizes"].sum()) if "counts.sizes" in arrays else 0

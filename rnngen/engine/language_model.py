@@ -78,16 +78,15 @@ class Engine:
 
     Args:
         weights: as in a checkpoint.
-        max_order: no counts of longer n-grams are used; None uses all.
     """
 
     @_quietly
-    def __init__(self, config: ModelConfig, weights: dict[str, npt.NDArray[Any]], max_order: int | None = None) -> None:
+    def __init__(self, config: ModelConfig, weights: dict[str, npt.NDArray[Any]]) -> None:
         self._config = config
         self._counts: CountModel | None = None
         share, self._counts_weight = 1.0, 0.0
         if config.ngram_order:
-            self._counts = CountModel(from_arrays(weights, config.vocab_size), max_order)
+            self._counts = CountModel(from_arrays(weights, config.vocab_size))
             share, self._counts_weight = map(float, weights[MIX])
         self._w_output, self._b_output = _softmax_weights(config, weights, share)
         if self._counts is not None:

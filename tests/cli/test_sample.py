@@ -395,3 +395,21 @@ def test_a_prompt_without_an_end_is_refused(rnngen, models):
     result = rnngen("sample", "-m", models["byte"], "--prompt-file", "-", "-q", stdin=b"a\n" * (1 << 20))
     assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
     assert "more than 1,048,576 characters" in result.err
+
+
+def test_a_lower_order_is_used_and_without_one_it_is_refused(sample, rnngen, models, tmp_path):
+    whole, shorter, none_longer = (
+        sample("--length", 200, "--seed", 1, *options).out for options in ([], ["--max-order", 2], ["--max-order", 16])
+    )
+    assert whole == none_longer != shorter
+    by_library = rnngen_library.load(models["char"], max_order=2).sample(length=200, seed=1)
+    assert "".join(by_library).strip() == shorter.strip()
+    result = rnngen("sample", "-m", models["char"], "--max-order", 0)
+    assert (result.code, "max_order is 0: it must be" in result.err) == (2, True)
+    (tmp_path / "text.txt").write_text("hello\n" * 50)
+    options = ["--steps", "1", "--hidden-size", "4", "--ngram-order", "none", "-q", "-o", tmp_path / "m"]
+    assert rnngen("train", tmp_path / "text.txt", *options).code == 0
+    result = rnngen("sample", "-m", tmp_path / "m.safetensors", "--max-order", 2)
+    assert (result.code, result.err.splitlines()[-1]) == (
+        2, "rnngen: the model has no n-grams: leave out --max-order"
+    )  # fmt: skip

@@ -104,7 +104,7 @@ def test_a_lower_order_is_that_of_a_model_with_this_order():
     ids = np.random.default_rng(2).integers(1, 9, 300)
     trie = estimate(ids, NEWLINE, TOKENIZER.vocab_size, 5, by_lines=True)
     found = entries("".join(arpa_lines(to_arrays(trie), TOKENIZER, 3)).splitlines())
-    counts = CountModel(trie, 3)
+    counts = CountModel(trie.up_to(3))
     assert max(map(len, found)) == 3
     known = np.array([-1, NEWLINE, 3, 4])[:, None]
     logits = counts.unigram_logprobs.astype(np.float32)[None].copy()

@@ -10,7 +10,7 @@ enum { VERSION = 2, MOST_ORDER = 16 };
 
 /* The same fields as in compiled.py. A node is an n-gram; -1 is none. */
 typedef struct {
-  int64_t V, order;        /* of the n-grams that are used: the longest, at least 1 */
+  int64_t V, order;        /* of the longest n-grams, at least 1 */
   const uint32_t *tokens, *counts, *first, *pruned; /* trie.py */
   const float *discounts;  /* [order][4]: of counts 0, 1, 2, and more */
   const float *unigram, *log_unigram; /* [V] */
