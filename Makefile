@@ -46,4 +46,4 @@ $(VENV)/dev: pyproject.toml constraints.txt $(C) | $(VENV)/created
 	touch $@ $(VENV)/installed
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info rnngen/engine/*.so
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info rnngen/*/*.so
