@@ -162,6 +162,8 @@ class _Run:
             yield self._stepped(schedule)
             if self._is_time_to_validate():
                 yield self._validate()
+                if self._worse >= LEARNT_AFTER:
+                    self._train_loss.check_that_it_learnt(plan)
                 if self._budget is not None and self._worse >= LEARNT_AFTER:
                     self._budget.begin_descent(self._step)
                 if plan.patience is not None and self._worse >= plan.patience:

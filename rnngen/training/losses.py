@@ -92,7 +92,7 @@ class RunningLoss:
         self._recent.append(step.loss)
 
     def check_that_it_learnt(self, plan: Plan) -> None:
-        """Refuse a run that ends worse than it began. Raises DivergenceError.
+        """Refuse a run that is worse than it began. Raises DivergenceError.
 
         One huge loss, as a ReLU network may have at its start, stays long in `smooth`. So the median of the last steps
         decides.
@@ -101,7 +101,7 @@ class RunningLoss:
         guess = math.log(size)
         if loss > guess + WORSE_THAN_A_GUESS:
             raise DivergenceError(
-                f"the run diverged: its training loss ends at {loss:.5g} nats a token, and a guess among {size:,} "
+                f"the run diverged: its training loss is {loss:.5g} nats a token, and a guess among {size:,} "
                 f"tokens has {guess:.5g}: train with a lower --lr than {plan.learning_rate:g}, or a lower "
                 f"--grad-clip than {plan.grad_clip:g}"
             )

@@ -185,7 +185,7 @@ def test_a_run_whose_loss_ends_above_a_guess_is_an_error_that_names_the_remedy(r
     training = checkpoint.load(path).training
     size = checkpoint.load(path).config.vocab_size
     found = re.fullmatch(
-        r"the run diverged: its training loss ends at ([\d.e+]+) nats a token, and a guess among (\d+) tokens has "
+        r"the run diverged: its training loss is ([\d.e+]+) nats a token, and a guess among (\d+) tokens has "
         r"([\d.]+): train with a lower --lr than 30, or a lower --grad-clip than 1; the best model so far, of step "
         r"(\d+) with validation loss ([\d.e+]+), is in (.*)",
         str(error.value),
@@ -196,6 +196,13 @@ def test_a_run_whose_loss_ends_above_a_guess_is_an_error_that_names_the_remedy(r
     assert (int(found[4]), found[6]) == (training["best_step"], str(path))
     assert float(found[5]) == pytest.approx(training["valid_loss_nats"], rel=1e-4)
     assert files(tmp_path) == ["play.safetensors"]  # to resume would diverge again
+
+
+def test_a_run_that_has_diverged_is_not_trained_to_its_end(request_of):
+    steps = []
+    with pytest.raises(TrainingError, match="the run diverged"):
+        steps.extend(event for event in run(request_of(steps=2000, learning_rate=30.0)) if isinstance(event, Stepped))
+    assert 0 < len(steps) < 1000
 
 
 def test_an_untrained_model_and_an_unlike_validation_text_are_no_divergence(run_of, tmp_path):
