@@ -65,11 +65,11 @@ def from_arrays(arrays: Arrays, vocab_size: int) -> Trie:
     starts = np.concatenate([[0], np.cumsum(sizes)])
     _check(starts[-1] < _MOST, "counts.sizes is too large")
     counts, children, pruned = _numbers(arrays, starts)
-    first = np.empty(starts[-1] + 1, np.int64)
-    first[: starts[-2] + 1] = vocab_size
-    first[1 : starts[-2] + 1] += np.cumsum(children)
-    first[starts[-2] :] = starts[-1]
-    _check(bool((first[starts[:-1]] == starts[1:]).all()), "counts.children does not fit counts.sizes")
+    # After those of the longest n-grams, which have none, the last one ends.
+    first = np.full(starts[-1] + 1, starts[-1])
+    first[: starts[-2]] = vocab_size + np.cumsum(children) - children
+    fits = vocab_size + children.sum() == starts[-1] and (first[starts[:-1]] == starts[1:]).all()
+    _check(bool(fits), "counts.children does not fit counts.sizes")
     _check(bool(counts[vocab_size:].all()), "counts.counts has a 0")
     return Trie(
         starts=starts,

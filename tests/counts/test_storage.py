@@ -64,6 +64,7 @@ BROKEN = {
     "too many sizes": (replaced("counts.sizes", lambda array: np.repeat(array, 9)), "counts.sizes"),
     "one size less": (replaced("counts.sizes", lambda array: array[:-1]), "does not fit"),
     "a child more": (changed("counts.children", 3, 200), "counts.children does not fit"),
+    "a child more at the end": (changed("counts.children", -1, 200), "counts.children does not fit"),
     "fewer children": (replaced("counts.children", lambda array: array[:-1]), "counts.children does not fit"),
     "an id that is none": (changed("counts.tokens", 5, V), "ids that are not in the vocabulary"),
     "ids out of order": (changed("counts.tokens", 1, 0), "not in order"),
