@@ -21,7 +21,9 @@ BATCH_SIZE = 32
 BPTT = 64
 DROPOUT = 0.1
 # Measured (docs/defaults.md): a text that is read more often than this is learnt by heart by wider networks.
-MANY_EPOCHS, WIDE, DROPOUT_OF_MANY = 15.0, 192, 0.3
+MANY_EPOCHS, DROPOUT_OF_MANY = 15.0, 0.3
+VERY_MANY_EPOCHS, DROPOUT_OF_VERY_MANY = 19.0, 0.5
+WIDE = 192
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
 SMALL_VOCABULARY = 1024  # up to this one, a model has long n-grams and a narrow embedding by default
 NGRAM_ORDER, NGRAM_ORDER_OF_LARGE = 10, 5
@@ -262,7 +264,9 @@ def _tokens_of(
 
 def choose_dropout(hidden: int, n_epochs: float) -> float:
     """Dropout: more where a wide network reads its text often."""
-    return DROPOUT_OF_MANY if n_epochs > MANY_EPOCHS and hidden >= WIDE else DROPOUT
+    if hidden < WIDE or n_epochs <= MANY_EPOCHS:
+        return DROPOUT
+    return DROPOUT_OF_VERY_MANY if n_epochs > VERY_MANY_EPOCHS else DROPOUT_OF_MANY
 
 
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:
