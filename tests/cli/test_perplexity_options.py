@@ -51,7 +51,8 @@ def test_settings_are_tuned_on_another_text_and_said(perplexity):
 def test_an_n_gram_model_and_its_mixture_stand_beside_the_model(perplexity, rnngen, tmp_path):
     pytest.importorskip("kenlm")
     model = tmp_path / "split.safetensors"
-    options = ("--level", "word", "--split", "whitespace", "--valid", "text.txt", "--hidden-size", 8, "--steps", 2)
+    options = ("--level", "word", "--split", "whitespace", "--valid", "text.txt", "--hidden-size", 8, "--steps", 2,
+               "--ngram-order", "none")  # fmt: skip
     (tmp_path / "train.txt").write_text(TEXT)
     assert rnngen("train", "train.txt", "-o", model, *options, "-q").code == 0
     lines = [line.split() for line in TEXT.split("\n")[:-1]]
