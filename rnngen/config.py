@@ -84,6 +84,7 @@ class ModelConfig(Settings):
         cell: none is a model of counts alone; then all sizes of the network are 0.
         nonlinearity: of the `rnn` cell; the other cells do not use it.
         dropout: probability, applied after every recurrent layer, while training only.
+        weight_drop: probability, applied to the recurrent matrices (Merity et al. 2018), while training only.
         tie_weights: the softmax uses the embedding matrix; needs embedding_dim == hidden_size.
         ngram_order: the length of the longest n-grams that are counted (`rnngen/counts`); 0 counts none.
     """
@@ -95,6 +96,7 @@ class ModelConfig(Settings):
     cell: Cell = "gru"
     nonlinearity: Nonlinearity = "tanh"
     dropout: float = 0.0
+    weight_drop: float = 0.0
     tie_weights: bool = False
     ngram_order: int = 0
 
@@ -110,7 +112,8 @@ class ModelConfig(Settings):
         if not self.has_network and not self.ngram_order:
             raise ConfigError("a model needs a network or counts: leave out --cell none, or --ngram-order none")
         check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
-        _check_dropout(self.dropout)
+        _check_probability("dropout", self.dropout)
+        _check_probability("weight_drop", self.weight_drop)
         check(isinstance(self.tie_weights, bool), "tie_weights", self.tie_weights, "true or false")
         if self.tie_weights and self.embedding_dim != self.hidden_size:
             raise ConfigError(
@@ -150,8 +153,8 @@ class ModelConfig(Settings):
         return sum(math.prod(shape) for shape in self.weight_shapes().values())
 
 
-def _check_dropout(value: object) -> None:
-    check(is_number(value) and 0 <= value < 1, "dropout", value, "at least 0 and below 1")  # type: ignore[operator]
+def _check_probability(name: str, value: object) -> None:
+    check(is_number(value) and 0 <= value < 1, name, value, "at least 0 and below 1")  # type: ignore[operator]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +170,7 @@ class ModelOptions(Settings):
     embedding_dim: int | None = None
     num_layers: int | None = None
     dropout: float | None = None
+    weight_drop: float | None = None
     tie_weights: bool = False
     nonlinearity: Nonlinearity = "tanh"
     ngram_order: int | None = None

@@ -152,7 +152,7 @@ SIZES = ("--cell", "--embedding-dim", "--hidden-size", "--nonlinearity", "--num-
 OF_NETWORKS = (
     *SIZES[1:], "--batch-size", "--bptt", "--device", "--dropout", "--epochs", "--grad-clip", "--init-from", "--lr",
     "--optimizer", "--patience", "--precision", "--save-every", "--seed", "--steps", "--threads", "--time",
-    "--weight-decay", "--ngram-order none",
+    "--weight-decay", "--weight-drop", "--ngram-order none",
 )  # fmt: skip
 
 RULES: dict[str, tuple[Rule, ...]] = {

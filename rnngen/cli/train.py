@@ -114,6 +114,12 @@ def train(
         float | None,
         typer.Option("--dropout", metavar="P", help="Dropout probability after every layer.", show_default="auto"),
     ] = None,
+    weight_drop: Annotated[
+        float | None,
+        typer.Option(
+            "--weight-drop", metavar="P", help="Share of the recurrent weights that a step drops.", show_default="auto"
+        ),
+    ] = None,
     tie_weights: Annotated[
         bool, typer.Option("--tie-weights", help="Use the embedding matrix for the softmax too.")
     ] = False,
@@ -207,6 +213,7 @@ def train(
     )  # fmt: skip
     sizes = ModelOptions(
         cell=cell, hidden_size=hidden_size, embedding_dim=embedding_dim, num_layers=num_layers, dropout=dropout,
+        weight_drop=weight_drop,
         tie_weights=tie_weights, nonlinearity=nonlinearity, ngram_size=ngram_size,
         ngram_order=options.parse_order(ngram_order) if ngram_order is not None else None,
     )  # fmt: skip

@@ -25,7 +25,7 @@ def command_line(request: Request, plan: Plan, steps: int) -> str | None:
     """A command that makes the same model on this machine; None where the text was given as a string.
 
     Args:
-        plan: supplies what was chosen by the time it took: hidden size, dropout, threads.
+        plan: supplies what was chosen by the time it took: hidden size, dropouts, threads.
         steps: the length of the schedule, in place of a budget of time or epochs.
     """
     if request.text is not None:
@@ -42,7 +42,7 @@ def command_line(request: Request, plan: Plan, steps: int) -> str | None:
     sizes, training = request.model, request.training
     if plan.model.has_network:
         hidden_size = None if request.init_from else plan.model.hidden_size
-        sizes = replace(sizes, hidden_size=hidden_size, dropout=plan.model.dropout)
+        sizes = replace(sizes, hidden_size=hidden_size, dropout=plan.model.dropout, weight_drop=plan.model.weight_drop)
         training = replace(training, seconds=None, epochs=None, steps=steps or None, threads=plan.threads)
     words += _options(sizes, ModelOptions())
     words += _options(training, TrainConfig())

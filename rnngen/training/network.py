@@ -244,9 +244,9 @@ class RNNLM(nn.Module):
                 gates = self._look_up(ids, w_ih, bias)
             else:
                 gates = _blocks(self.embedding(ids), w_ih, bias, config.num_gates, low)
-            outputs, last = run_layer(
-                config.cell, config.nonlinearity, gates, tuple(part[layer] for part in state), w_hh, b_n, low
-            )
+            first = tuple(part[layer] for part in state)
+            w_hh = self._drop_weights(w_hh)
+            outputs, last = run_layer(config.cell, config.nonlinearity, gates, first, w_hh, b_n, low)
             outputs = self._drop(outputs)
             after.append(last)
         assert outputs is not None
@@ -260,11 +260,20 @@ class RNNLM(nn.Module):
         return functional.embedding(ids + first, table.reshape(-1, H))  # [G, T, B, H]
 
     def _run_torch(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        self.rnn.dropout = self.config.dropout if self.config.num_layers > 1 else 0.0
+        config = self.config
+        weights = [
+            self._drop_weights(weight) if name.startswith("weight_hh") else weight
+            for name, weight in self.rnn.named_parameters()
+        ]
+        name = f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell
+        run = getattr(torch, name)  # the modules' own forward takes no other weights
         is_low = self.training and self.low == torch.bfloat16
         with torch.autocast(ids.device.type, torch.bfloat16, enabled=is_low):
-            outputs, last = self.rnn(self.embedding(ids), state if len(state) > 1 else state[0])
-        last = last if isinstance(last, tuple) else (last,)
+            outputs, *last = run(
+                self.embedding(ids), state if len(state) > 1 else state[0], weights, has_biases=True,
+                num_layers=config.num_layers, dropout=config.dropout if config.num_layers > 1 else 0.0,
+                train=self.training, bidirectional=False, batch_first=False,
+            )  # fmt: skip
         return self._drop(outputs.float()), tuple(part.detach().float() for part in last)
 
     def _drop(self, outputs: Tensor) -> Tensor:
@@ -274,6 +283,19 @@ class RNNLM(nn.Module):
             return outputs
         mask = torch.empty_like(outputs[0]).bernoulli_(1 - p).div_(1 - p)
         return outputs * mask
+
+    def _drop_weights(self, weight: Tensor) -> Tensor:
+        """Recurrent weights without some of them, the same for all steps of a window (Merity et al. 2018): [G*H, H].
+
+        A weight is kept where a random byte says so: torch's own masks take one draw a weight, a tenth of a step.
+        """
+        dropped = min(255, round(256 * self.config.weight_drop))
+        if not self.training or dropped == 0:
+            return weight
+        words = torch.empty(-(-weight.numel() // 8), dtype=torch.int64, device=weight.device).random_(-(1 << 63), None)
+        numbers = words.view(torch.uint8)[: weight.numel()].view_as(weight)
+        mask = torch.ge(numbers, dropped, out=torch.empty_like(weight))
+        return weight * mask.mul_(256 / (256 - dropped))
 
 
 class _LowLinear(torch.autograd.Function):

@@ -19,11 +19,10 @@ from rnngen.training.products import product
 
 BATCH_SIZE = 32
 BPTT = 64
-DROPOUT = 0.1
-# Measured (docs/defaults.md): a text that is read more often than this is learnt by heart by wider networks.
-MANY_EPOCHS, DROPOUT_OF_MANY = 15.0, 0.3
-VERY_MANY_EPOCHS, DROPOUT_OF_VERY_MANY = 19.0, 0.5
-WIDE = 192
+# Measured (docs/defaults.md): the more often a text is read, the sooner it is learnt by heart.
+DROPOUT_FROM, WEIGHT_DROP_FROM = 3.0, 4.0  # epochs
+DROPPED_MORE = 0.15  # for e times the epochs
+LEAST_DROPOUT, MOST_DROPPED = 0.1, 0.6
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
 SMALL_VOCABULARY = 1024  # up to this one, a model has long n-grams and a narrow embedding by default
 NGRAM_ORDER, NGRAM_ORDER_OF_LARGE = 10, 5
@@ -172,9 +171,7 @@ def _model_config(
         hidden = options.embedding_dim
     if hidden is None:
         hidden = choose_hidden_size(options, vocab_size, n_train, n_tokens, flops)
-    dropout = options.dropout
-    if dropout is None:
-        dropout = choose_dropout(hidden, _tokens_of(options, vocab_size, hidden, n_tokens, flops) / n_train)
+    dropout, weight_drop = choose_dropouts(_tokens_of(options, vocab_size, hidden, n_tokens, flops) / n_train)
     narrow = vocab_size <= SMALL_VOCABULARY and not options.tie_weights
     return ModelConfig(
         vocab_size=vocab_size,
@@ -183,7 +180,8 @@ def _model_config(
         num_layers=options.num_layers or 1,
         cell=options.cell,
         nonlinearity=options.nonlinearity,
-        dropout=dropout,
+        dropout=dropout if options.dropout is None else options.dropout,
+        weight_drop=weight_drop if options.weight_drop is None else options.weight_drop,
         tie_weights=options.tie_weights,
         ngram_order=order,
     )
@@ -262,11 +260,14 @@ def _tokens_of(
     return EFFICIENCY * (flops or 0) / flops_per_token(options, vocab_size, hidden)
 
 
-def choose_dropout(hidden: int, n_epochs: float) -> float:
-    """Dropout: more where a wide network reads its text often."""
-    if hidden < WIDE or n_epochs <= MANY_EPOCHS:
-        return DROPOUT
-    return DROPOUT_OF_VERY_MANY if n_epochs > VERY_MANY_EPOCHS else DROPOUT_OF_MANY
+def choose_dropouts(n_epochs: float) -> tuple[float, float]:
+    """dropout and weight_drop: more the more often the text is read."""
+
+    def dropped(first: float, since: float) -> float:
+        more = DROPPED_MORE * math.log(max(1.0, n_epochs / since))
+        return round(min(MOST_DROPPED, first + more), 2)
+
+    return dropped(LEAST_DROPOUT, DROPOUT_FROM), dropped(0.0, WEIGHT_DROP_FROM)
 
 
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:

@@ -235,6 +235,7 @@ MISTAKES = [
           ("--steps", "0", ""), ("--steps", "-3", ""), ("--epochs", "0.0", ""), ("--epochs", "nan", ""),
           ("--hidden-size", "0", ""),
           ("--embedding-dim", "-1", ""), ("--num-layers", "0", ""), ("--dropout", "1.0", ""),
+          ("--weight-drop", "1", ""),
           ("--dropout", "-0.1", ""), ("--batch-size", "0", ""), ("--bptt", "0", ""), ("--lr", "0.0", "learning_rate"),
           ("--lr", "inf", "learning_rate"), ("--grad-clip", "0.0", ""), ("--weight-decay", "-1.0", ""),
           ("--seed", "-1", ""), ("--threads", "0", ""), ("--patience", "0", ""), ("--valid-fraction", "0.0", ""),

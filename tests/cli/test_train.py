@@ -186,7 +186,7 @@ def test_a_text_of_ten_characters_trains(rnngen, tmp_path):
     "options",
     [
         ["--cell", "rnn", "--nonlinearity", "relu", "--num-layers", "2"],
-        ["--cell", "lstm", "--embedding-dim", "16", "--tie-weights", "--dropout", "0.2"],
+        ["--cell", "lstm", "--embedding-dim", "16", "--tie-weights", "--dropout", "0.2", "--weight-drop", "0.1"],
         ["--optimizer", "sgd", "--lr", "0.1", "--grad-clip", "0.5"],
         ["--optimizer", "rmsprop", "--weight-decay", "0.1"],
         ["--level", "byte", "--bptt", "7", "--batch-size", "3", "--precision", "float32"],

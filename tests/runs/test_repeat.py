@@ -13,8 +13,9 @@ from rnngen.config import ModelOptions, TokenizerConfig, TrainConfig
 from rnngen.runs.repeat import command_line, resume_line
 from rnngen.runs.request import Request
 
-PLAN: Any = SimpleNamespace(model=SimpleNamespace(has_network=True, hidden_size=96, dropout=0.1), threads=2)
-CHOSEN = "--hidden-size 96 --dropout 0.1 --steps 50 --threads 2"
+MODEL = SimpleNamespace(has_network=True, hidden_size=96, dropout=0.1, weight_drop=0.3)
+PLAN: Any = SimpleNamespace(model=MODEL, threads=2)
+CHOSEN = "--hidden-size 96 --dropout 0.1 --weight-drop 0.3 --steps 50 --threads 2"
 
 
 def line_of(**options: Any) -> str | None:
@@ -28,17 +29,17 @@ def line_of(**options: Any) -> str | None:
         ({}, CHOSEN),
         ({"training": TrainConfig(seconds=9.0)}, CHOSEN),
         ({"training": TrainConfig(epochs=2.0, learning_rate=0.01, lines=True, seed=7)},
-         "--hidden-size 96 --dropout 0.1 --steps 50 --lr 0.01 --lines --seed 7 --threads 2"),
+         "--hidden-size 96 --dropout 0.1 --weight-drop 0.3 --steps 50 --lr 0.01 --lines --seed 7 --threads 2"),
         ({"model": ModelOptions(cell="lstm", hidden_size=8, ngram_order=0)},
-         "--cell lstm --hidden-size 96 --dropout 0.1 --ngram-order none --steps 50 --threads 2"),
+         "--cell lstm --hidden-size 96 --dropout 0.1 --weight-drop 0.3 --ngram-order none --steps 50 --threads 2"),
         ({"model": ModelOptions(ngram_order=3, tie_weights=True)},
-         "--hidden-size 96 --dropout 0.1 --tie-weights --ngram-order 3 --steps 50 --threads 2"),
+         "--hidden-size 96 --dropout 0.1 --weight-drop 0.3 --tie-weights --ngram-order 3 --steps 50 --threads 2"),
         ({"tokenizer": TokenizerConfig("word", split="whitespace")}, f"--level word --split whitespace {CHOSEN}"),
         ({"tokenizer_file": Path("t.json"), "encoding": "latin-1"}, f"--tokenizer t.json --encoding latin-1 {CHOSEN}"),
         ({"init_from": Path("old"), "tokenizer": TokenizerConfig()},
-         "--level char --init-from old --dropout 0.1 --steps 50 --threads 2"),
+         "--level char --init-from old --dropout 0.1 --weight-drop 0.3 --steps 50 --threads 2"),
         ({"init_from": Path("old"), "valid": Path("v")},
-         "--valid v --init-from old --dropout 0.1 --steps 50 --threads 2"),
+         "--valid v --init-from old --dropout 0.1 --weight-drop 0.3 --steps 50 --threads 2"),
     ],
 )  # fmt: skip
 def test_the_line_names_what_was_asked_for_and_what_was_chosen_by_time(options, named):

@@ -31,7 +31,7 @@ NAMES = "anna\nbob\nclaire\ndora\nemil\nfrida\n" * 4
 
 def plan_of(data: Dataset, steps: int | None = 60, validate_every: int = 20, **options: Any) -> Plan:
     """A small plan; options of TrainConfig and ModelOptions in one."""
-    model = {"hidden_size": 16, "embedding_dim": 8, "dropout": 0.0, "ngram_order": 0}
+    model = {"hidden_size": 16, "embedding_dim": 8, "dropout": 0.0, "weight_drop": 0.0, "ngram_order": 0}
     model |= {
         name: options.pop(name)
         for name in ("dropout", "cell", "num_layers", "nonlinearity", "ngram_order")

@@ -278,16 +278,47 @@ def test_dropout_drops_units_for_a_whole_window_and_scales_the_others():
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_dropout_acts_in_training_only(model_options, num_layers):
-    network = RNNLM(config_of(model_options, dropout=0.5, num_layers=num_layers)).train()
+@pytest.mark.parametrize("name", ["dropout", "weight_drop"])
+def test_dropout_acts_in_training_only(model_options, num_layers, name):
+    network = RNNLM(config_of(model_options, **{name: 0.5}, num_layers=num_layers)).train()
     ids = torch.from_numpy(ids_of(network.config).T)
     once, twice = (network(ids, network.initial_state(B))[0] for _ in range(2))
     assert not torch.equal(once, twice)
     network.eval()
     once, twice = (network(ids, network.initial_state(B))[0] for _ in range(2))
     assert torch.equal(once, twice)
-    network.config = replace(network.config, dropout=0.0)
+    network.config = replace(network.config, **{name: 0.0})
     assert torch.equal(network.train()(ids, network.initial_state(B))[0], once)
+
+
+@pytest.mark.parametrize("p", [0.25, 0.5, 0.999])
+def test_weight_drop_drops_single_weights_and_scales_the_others(p):
+    network = RNNLM(config_of({"cell": "gru"}, hidden_size=300, weight_drop=p)).train()
+    weight = network.rnn.weight_hh_l0
+    torch.manual_seed(0)
+    dropped, again = network._drop_weights(weight), network._drop_weights(weight)
+    gone = dropped == 0
+    assert gone.float().mean().item() == pytest.approx(p, abs=0.005)
+    assert not torch.equal(dropped, again)
+    torch.testing.assert_close(
+        dropped[~gone], weight[~gone] / (~gone).float().mean(), rtol=0.2 if p > 0.9 else 0.01, atol=0
+    )
+    dropped.sum().backward()
+    assert torch.equal(weight.grad == 0, gone)
+
+
+def test_the_layers_of_torch_drop_the_same_weights(model_options):
+    network = RNNLM(config_of(model_options, num_layers=2, weight_drop=0.4)).train()
+    ids = torch.from_numpy(ids_of(network.config).T)
+    found = []
+    for run in (network._run, network._run_torch):
+        torch.manual_seed(0)
+        network.zero_grad()
+        outputs, after = run(ids, network.initial_state(B))
+        outputs.square().sum().backward()
+        found.append((outputs.detach(), *after, *(weight.grad.clone() for weight in network.rnn.parameters())))
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-4)
 
 
 def test_a_gpu_that_is_not_there_is_a_config_error(monkeypatch):

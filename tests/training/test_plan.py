@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import islice
 
 import numpy as np
@@ -16,7 +16,7 @@ from rnngen.training import plan as plan_module
 from rnngen.training.bptt import line_windows
 from rnngen.training.plan import (
     HIDDEN_SIZES,
-    choose_dropout,
+    choose_dropouts,
     choose_hidden_size,
     default_learning_rate,
     flops_per_token,
@@ -47,12 +47,13 @@ def test_a_plan_keeps_what_was_asked_for(make_dataset):
         seconds=7.0, batch_size=3, bptt=5, learning_rate=0.5, optimizer="sgd", weight_decay=0.0, grad_clip=2.0,
         patience=4, seed=9, precision="bfloat16",
     )  # fmt: skip
-    options = ModelOptions(cell="lstm", hidden_size=20, embedding_dim=10, num_layers=3, dropout=0.0)
+    options = ModelOptions(cell="lstm", hidden_size=20, embedding_dim=10, num_layers=3, dropout=0.0, weight_drop=0.25)
     plan = make_plan(asked, options, make_dataset(TEXT))
     for name in ("seconds", "steps", "batch_size", "bptt", "learning_rate", "optimizer", "weight_decay", "grad_clip",
                  "patience", "seed", "precision", "threads", "device", "lines"):  # fmt: skip
         assert getattr(plan, name) == getattr(asked, name), name
-    for name in ("cell", "hidden_size", "embedding_dim", "num_layers", "dropout", "tie_weights", "nonlinearity"):
+    for name in ("cell", "hidden_size", "embedding_dim", "num_layers", "dropout", "weight_drop", "tie_weights",
+                 "nonlinearity"):  # fmt: skip
         assert getattr(plan.model, name) == getattr(options, name), name
 
 
@@ -220,15 +221,21 @@ def test_a_short_budget_counts_less_of_the_text():
 
 
 @pytest.mark.parametrize(
-    ("hidden", "epochs", "dropout"), [(448, 10, 0.1), (448, 20, 0.5), (128, 200, 0.1), (192, 16, 0.3), (192, 19, 0.3)]
+    ("epochs", "dropout", "weight_drop"),
+    [(0.1, 0.1, 0), (3, 0.1, 0), (7, 0.23, 0.08), (50, 0.52, 0.38), (9e9, 0.6, 0.6)],
 )
-def test_a_wide_network_that_reads_its_text_often_drops_more(hidden, epochs, dropout):
-    assert choose_dropout(hidden, epochs) == dropout
+def test_a_text_that_is_read_often_drops_more(epochs, dropout, weight_drop):
+    assert choose_dropouts(epochs) == (dropout, weight_drop)
 
 
-def test_the_dropout_follows_the_budget_unless_it_is_given(make_dataset):
+def test_what_is_dropped_follows_the_budget_unless_it_is_given(make_dataset):
     data = make_dataset(TEXT)
-    options = ModelOptions(hidden_size=192)
-    few, many = (make_plan(config_of(steps=steps), options, data).model.dropout for steps in (1, 100))
-    assert (few, many) == (0.1, 0.5)
-    assert make_plan(config_of(steps=100), replace(options, dropout=0.2), data).model.dropout == 0.2
+
+    def dropped(steps: int, **options: float) -> tuple[float, float]:
+        model = make_plan(config_of(steps=steps), ModelOptions(hidden_size=32, **options), data).model
+        return model.dropout, model.weight_drop
+
+    assert dropped(1) == (0.1, 0)
+    assert dropped(9999) == (0.6, 0.6)
+    assert dropped(9999, dropout=0.2) == (0.2, 0.6)
+    assert dropped(9999, weight_drop=0.0) == (0.6, 0.0)

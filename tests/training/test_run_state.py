@@ -28,7 +28,7 @@ from rnngen.training.run_state import RunState
 NAMES = "anna\nbob\nclaire\ndora\nemil\nfrida\ngustav\nhelena the second\nida\n" * 8
 LOSS = RNNLM.loss
 RUNS = {
-    "gru with n-grams and dropout": {"ngram_order": 3, "dropout": 0.2},
+    "gru with n-grams and dropout": {"ngram_order": 3, "dropout": 0.2, "weight_drop": 0.3},
     "lstm of two layers, bfloat16": {"cell": "lstm", "num_layers": 2, "precision": "bfloat16", "dropout": 0.3},
     "rnn, tied, rmsprop": {"cell": "rnn", "tie_weights": True, "embedding_dim": 16, "optimizer": "rmsprop"},
     "lines, sgd": {"lines": True, "optimizer": "sgd", "bptt": 3},
