@@ -41,7 +41,8 @@ from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
 FIRST_VALIDATION = 6  # the first validation comes after this part of the steps between two, where these are many
-LEARNT_AFTER = 2  # validations without a lower loss: then the level phase of a time budget ends early
+# Validations without a lower loss, and their share of the steps so far: then the level phase of a time budget ends.
+LEARNT_AFTER, LEARNT_SHARE = 2, 0.25
 
 
 def train(
@@ -164,8 +165,8 @@ class _Run:
                 yield self._validate()
                 if self._worse >= LEARNT_AFTER:
                     self._train_loss.check_that_it_learnt(plan)
-                if self._budget is not None and self._worse >= LEARNT_AFTER:
-                    self._budget.begin_descent(self._step)
+                    if self._budget is not None and self._worse * plan.validate_every >= LEARNT_SHARE * self._step:
+                        self._budget.begin_descent(self._step)
                 if plan.patience is not None and self._worse >= plan.patience:
                     reason = "patience"
                     if self._budget is not None:

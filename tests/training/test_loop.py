@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
 from rnngen.training import loop, optimize
 from rnngen.training.events import Diverged, Event, Finished, Stepped, Validated
-from rnngen.training.loop import train
+from rnngen.training.loop import LEARNT_AFTER, LEARNT_SHARE, train
 from rnngen.training.losses import NatsSum
 from rnngen.training.network import RNNLM
 from rnngen.training.optimize import HOLD, Schedule
@@ -229,8 +229,9 @@ def test_a_timed_run_of_a_text_that_is_learnt_begins_its_descent_early(make_data
     events = run_of(make_dataset(random_letters(90, 0), random_letters(300, 1)), steps=None, seconds=20.0,
                     validate_every=5)  # fmt: skip
     better = [event.weights is not None for event in only(Validated, events)]
-    learnt = next(n for n in range(len(better)) if n and better[n - 1 : n + 1] == [False, False])
-    assert events[-1].steps == events[-1].step == math.ceil(5 * (learnt + 1) / HOLD)
+    since = list(accumulate(better, lambda worse, is_better: 0 if is_better else worse + 1, initial=0))
+    learnt = next(n for n, worse in enumerate(since) if worse >= max(LEARNT_AFTER, LEARNT_SHARE * n))
+    assert events[-1].steps == events[-1].step == math.ceil(5 * learnt / HOLD)
 
 
 def poison(monkeypatch, calls: set[int], value: float = math.nan) -> None:
