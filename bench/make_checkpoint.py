@@ -1,4 +1,4 @@
-"""Random weights, and a checkpoint of them: `python -m bench.make_checkpoint TEXT CHECKPOINT`."""
+"""Random weights, and a checkpoint of them: `python -m bench.make_checkpoint TEXT CHECKPOINT [NGRAM_ORDER]`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rnngen.tokenizers import levels
 
 HIDDEN_SIZE = 512
 EMBEDDING_DIM = 128
-NGRAM_BYTES = 4_000_000
+NGRAM_ORDER, NGRAM_BYTES = 10, 4_000_000  # of the defaults
 
 
 def model_config(vocab_size: int = VOCAB_SIZE, cell: str = "gru", ngram_order: int = 0) -> ModelConfig:
@@ -49,11 +49,12 @@ def random_weights(config: ModelConfig, counted: str | None = None) -> Weights:
     return weights
 
 
-def main(text: str, path: str) -> None:
-    """Write the checkpoint of a model that knows the text's characters."""
+def main(text: str, path: str, ngram_order: str = "0") -> None:
+    """Write the checkpoint of a model that knows the text's characters, and its n-grams up to this length."""
     tokenizer = levels.build(TokenizerConfig(), FileText([text]))
-    config = model_config(tokenizer.vocab_size)
-    checkpoint.save(Checkpoint(config, tokenizer, random_weights(config)), Path(path))
+    config = model_config(tokenizer.vocab_size, ngram_order=int(ngram_order))
+    weights = random_weights(config, text if config.ngram_order else None)
+    checkpoint.save(Checkpoint(config, tokenizer, weights), Path(path))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.make_checkpoint import model_config, random_weights
+from bench.make_checkpoint import NGRAM_ORDER, model_config, random_weights
 from bench.repeating import Round, repeat
 from rnngen.config import ModelOptions, SampleConfig, TokenizerConfig, TrainConfig
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rnngen.text.dataset import Dataset
     from rnngen.training.plan import Plan
 
-NGRAM_ORDER = 10
 LONGEST_SAMPLE = 10**6  # more than is drawn in a round
 MOST_STEPS = 10**6
 
@@ -67,7 +66,7 @@ def make_plan(
     )
     options = ModelOptions.from_dict(
         {"cell": cell, "hidden_size": hidden_size, "embedding_dim": 128, "num_layers": num_layers}
-        | ({"dropout": 0.0, "ngram_order": 0} if bare else {})
+        | ({"dropout": 0.0, "weight_drop": 0.0, "ngram_order": 0} if bare else {})
     )  # fmt: skip
     return plan.make_plan(config, options, data), data
 

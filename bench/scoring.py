@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from bench.make_checkpoint import NGRAM_ORDER
 from bench.rows import BenchError, Row
 from bench.setting import Setting, rnngen
 from bench.timing import ROOT, Spent, alternate, best, medians, run_process
@@ -32,7 +33,8 @@ def score(setting: Setting) -> Iterator[Row]:
     text, outputs = _text(setting), {"ours": setting.folder / "ours.tsv", "torch": setting.folder / "torch.tsv"}
     ours = _ours(setting, text)
     plain = [sys.executable, str(ROOT / "bench" / "score_with_torch.py"), str(setting.checkpoint), str(text)]
-    contenders = {"ours": partial(run_process, ours, None, outputs["ours"])}
+    counted = _ours(setting, text, setting.counted_checkpoint)
+    contenders = {"ours": partial(run_process, ours, None, outputs["ours"]), "counts": partial(run_process, counted)}
     for threads in setting.threads:
         contenders[f"torch/{threads}"] = partial(run_process, plain, threads, outputs["torch"])
     measured = alternate(contenders, setting.rounds(3))
@@ -43,6 +45,8 @@ def score(setting: Setting) -> Iterator[Row]:
     what = "`rnngen score`, GRU 512, all lines, by a script with `torch.nn.GRU`"
     yield Row("score", what, "s", times["ours"], best(times, "torch"), 1, details=details)
     yield Row("score", f"{what}: peak memory", "MB", memory["ours"], best(memory, "torch"), 1 / 3)
+    what = f"`rnngen score`, GRU 512 with n-grams up to {NGRAM_ORDER}, all lines, by without"
+    yield Row("score", what, "s", times["counts"], times["ours"], 1.25, details=details)
 
 
 def formats(setting: Setting) -> Iterator[Row]:
@@ -57,8 +61,8 @@ def formats(setting: Setting) -> Iterator[Row]:
         yield Row("formats", what, "s", times[name], times["plain"], 1.5, details={"seconds": times})
 
 
-def _ours(setting: Setting, text: Path) -> list[str]:
-    return [rnngen(), "score", "--quiet", "--model", str(setting.checkpoint), str(text)]
+def _ours(setting: Setting, text: Path, checkpoint: Path | None = None) -> list[str]:
+    return [rnngen(), "score", "--quiet", "--model", str(checkpoint or setting.checkpoint), str(text)]
 
 
 def _memory(runs: list[Spent]) -> float:

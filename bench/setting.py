@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.make_checkpoint import NGRAM_ORDER
 from bench.timing import run_process
 from rnngen.cores import available_cores
 
@@ -52,8 +53,16 @@ class Setting:
     @cached_property
     def checkpoint(self) -> Path:
         """A GRU of 512 over the text's characters, with random weights: for times, as good as a trained one."""
-        path = self.folder / "gru512.safetensors"
-        run_process([sys.executable, "-m", "bench.make_checkpoint", str(self.text), str(path)])
+        return self._make_checkpoint(0)
+
+    @cached_property
+    def counted_checkpoint(self) -> Path:
+        """The same with the n-grams of the text."""
+        return self._make_checkpoint(NGRAM_ORDER)
+
+    def _make_checkpoint(self, ngram_order: int) -> Path:
+        path = self.folder / f"gru512-{ngram_order}.safetensors"
+        run_process([sys.executable, "-m", "bench.make_checkpoint", str(self.text), str(path), str(ngram_order)])
         return path
 
 

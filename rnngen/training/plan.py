@@ -20,8 +20,8 @@ from rnngen.training.products import product
 BATCH_SIZE = 32
 BPTT = 64
 # Measured (docs/defaults.md): the more often a text is read, the sooner it is learnt by heart.
-DROPOUT_FROM, WEIGHT_DROP_FROM = 3.0, 4.0  # epochs
-DROPPED_MORE = 0.15  # for e times the epochs
+DROPPED_FROM, DROPPED_MORE = 6.0, 0.2  # epochs, and for e times as many
+DROPPED_UNITS_AHEAD = 0.15  # of the dropped weights
 LEAST_DROPOUT, MOST_DROPPED = 0.1, 0.6
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
 SMALL_VOCABULARY = 1024  # up to this one, a model has long n-grams and a narrow embedding by default
@@ -263,12 +263,9 @@ def _tokens_of(
 
 def choose_dropouts(n_epochs: float) -> tuple[float, float]:
     """dropout and weight_drop: more the more often the text is read."""
-
-    def dropped(first: float, since: float) -> float:
-        more = DROPPED_MORE * math.log(max(1.0, n_epochs / since))
-        return round(min(MOST_DROPPED, first + more), 2)
-
-    return dropped(LEAST_DROPOUT, DROPOUT_FROM), dropped(0.0, WEIGHT_DROP_FROM)
+    dropped = DROPPED_MORE * math.log(max(n_epochs, 1) / DROPPED_FROM)
+    dropout = min(MOST_DROPPED, max(LEAST_DROPOUT, dropped + DROPPED_UNITS_AHEAD))
+    return round(dropout, 2), round(min(MOST_DROPPED, max(0.0, dropped)), 2)
 
 
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:
