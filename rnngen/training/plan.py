@@ -21,7 +21,7 @@ BATCH_SIZE = 32
 BPTT = 64
 # Measured (docs/defaults.md): the more often a text is read, the sooner it is learnt by heart.
 DROPPED_FROM, DROPPED_MORE = 6.0, 0.2  # epochs, and for e times as many
-DROPPED_UNITS_AHEAD = 0.15  # of the dropped weights
+UNITS_AHEAD, UNITS_AHEAD_OF_LARGE = 0.15, 0.3  # of the dropped weights; of a large vocabulary
 LEAST_DROPOUT, MOST_DROPPED = 0.1, 0.6
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.3, "rmsprop": 0.01, "sgd": 0.01}
 SMALL_VOCABULARY = 1024  # up to this one, a model has long n-grams and a narrow embedding by default
@@ -172,7 +172,8 @@ def _model_config(
         hidden = options.embedding_dim
     if hidden is None:
         hidden = choose_hidden_size(options, vocab_size, n_train, n_tokens, flops)
-    dropout, weight_drop = choose_dropouts(_tokens_of(options, vocab_size, hidden, n_tokens, flops) / n_train)
+    n_epochs = _tokens_of(options, vocab_size, hidden, n_tokens, flops) / n_train
+    dropout, weight_drop = choose_dropouts(n_epochs, vocab_size)
     narrow = vocab_size <= SMALL_VOCABULARY and not options.tie_weights
     return ModelConfig(
         vocab_size=vocab_size,
@@ -261,14 +262,16 @@ def _tokens_of(
     return EFFICIENCY * (flops or 0) / (BESIDE_PRODUCTS + flops_per_token(options, vocab_size, hidden))
 
 
-def choose_dropouts(n_epochs: float) -> tuple[float, float]:
+def choose_dropouts(n_epochs: float, vocab_size: int) -> tuple[float, float]:
     """dropout and weight_drop: more the more often the text is read."""
     dropped = DROPPED_MORE * math.log(max(n_epochs, 1) / DROPPED_FROM)
-    dropout = min(MOST_DROPPED, max(LEAST_DROPOUT, dropped + DROPPED_UNITS_AHEAD))
+    ahead = UNITS_AHEAD if vocab_size <= SMALL_VOCABULARY else UNITS_AHEAD_OF_LARGE
+    dropout = min(MOST_DROPPED, max(LEAST_DROPOUT, dropped + ahead))
     return round(dropout, 2), round(min(MOST_DROPPED, max(0.0, dropped)), 2)
 
 
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:
     """Peak learning rates that were the best, or near it, on the texts of docs/defaults.md."""
-    base = {"adamw": 3e-3, "rmsprop": 1.5e-3, "sgd": 0.5}[optimizer]
+    adamw = 6e-3 if model.vocab_size <= SMALL_VOCABULARY else 3e-3
+    base = {"adamw": adamw, "rmsprop": 1.5e-3, "sgd": 0.5}[optimizer]
     return base * (0.5 if model.cell == "rnn" else 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnngen.config import ModelOptions, TrainConfig
+from rnngen.config import ModelConfig, ModelOptions, TrainConfig
 from rnngen.cores import available_cores
 from rnngen.errors import ConfigError
 from rnngen.training import plan as plan_module
@@ -225,7 +225,17 @@ def test_a_short_budget_counts_less_of_the_text():
     [(0.1, 0.1, 0), (4, 0.1, 0), (7, 0.18, 0.03), (50, 0.57, 0.42), (9e9, 0.6, 0.6)],
 )
 def test_a_text_that_is_read_often_drops_more(epochs, dropout, weight_drop):
-    assert choose_dropouts(epochs) == (dropout, weight_drop)
+    assert choose_dropouts(epochs, 1024) == (dropout, weight_drop)
+
+
+def test_a_large_vocabulary_gets_a_lower_rate():
+    small, large = (ModelConfig(vocab_size=size, embedding_dim=4, hidden_size=4) for size in (1024, 1025))
+    assert default_learning_rate("adamw", small) == 2 * default_learning_rate("adamw", large)
+
+
+def test_a_large_vocabulary_drops_more_units():
+    assert choose_dropouts(7, 1025) == (0.33, 0.03)
+    assert choose_dropouts(0.1, 1025) == (0.1, 0)
 
 
 def test_what_is_dropped_follows_the_budget_unless_it_is_given(make_dataset):
