@@ -22,6 +22,7 @@ from rnngen.counts.corrections import CountModel
 from rnngen.counts.storage import from_arrays, to_arrays
 from rnngen.errors import ConfigError
 from rnngen.training.bptt import IGNORED
+from rnngen.training.dropping import drop_units, drop_weights
 from rnngen.training.products import product, sum_of_products
 from rnngen.training.recurrent import run_layer
 from rnngen.training.softmax import Rows, softmax_loss, target_logprobs
@@ -277,25 +278,10 @@ class RNNLM(nn.Module):
         return self._drop(outputs.float()), tuple(part.detach().float() for part in last)
 
     def _drop(self, outputs: Tensor) -> Tensor:
-        """One mask for all steps of a window (Gal and Ghahramani 2016; Merity et al. 2018): [T, B, H]."""
-        p = self.config.dropout
-        if not self.training or p == 0:
-            return outputs
-        mask = torch.empty_like(outputs[0]).bernoulli_(1 - p).div_(1 - p)
-        return outputs * mask
+        return drop_units(outputs, self.config.dropout) if self.training else outputs
 
     def _drop_weights(self, weight: Tensor) -> Tensor:
-        """Recurrent weights without some of them, the same for all steps of a window (Merity et al. 2018): [G*H, H].
-
-        A weight is kept where a random byte says so: torch's own masks take one draw a weight, a tenth of a step.
-        """
-        dropped = min(255, round(256 * self.config.weight_drop))
-        if not self.training or dropped == 0:
-            return weight
-        words = torch.empty(-(-weight.numel() // 8), dtype=torch.int64, device=weight.device).random_(-(1 << 63), None)
-        numbers = words.view(torch.uint8)[: weight.numel()].view_as(weight)
-        mask = torch.ge(numbers, dropped, out=torch.empty_like(weight))
-        return weight * mask.mul_(256 / (256 - dropped))
+        return drop_weights(weight, self.config.weight_drop) if self.training else weight
 
 
 class _LowLinear(torch.autograd.Function):
