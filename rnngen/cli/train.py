@@ -213,8 +213,7 @@ def train(
     )  # fmt: skip
     sizes = ModelOptions(
         cell=cell, hidden_size=hidden_size, embedding_dim=embedding_dim, num_layers=num_layers, dropout=dropout,
-        weight_drop=weight_drop,
-        tie_weights=tie_weights, nonlinearity=nonlinearity, ngram_size=ngram_size,
+        weight_drop=weight_drop, tie_weights=tie_weights, nonlinearity=nonlinearity, ngram_size=ngram_size,
         ngram_order=options.parse_order(ngram_order) if ngram_order is not None else None,
     )  # fmt: skip
     tokenizer = TokenizerConfig(
