@@ -56,10 +56,10 @@ class Layer(Protocol):
         """
 
 
-def make_layer(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], layer: int) -> Layer:
-    """Make a layer from its weights in a checkpoint."""
+def make_layer(config: ModelConfig, weights: dict[str, npt.NDArray[Any]], layer: int, suffix: str = "") -> Layer:
+    """Make a layer from its weights in a checkpoint; `suffix` ends their names."""
     w_ih, w_hh, b_ih, b_hh = (
-        weights[f"rnn.{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        weights[f"rnn.{name}_l{layer}{suffix}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     match config.cell:
         case "rnn":

@@ -29,8 +29,8 @@ from rnngen.training.events import Finished, Resumable
 
 if TYPE_CHECKING:
     from rnngen.training.events import Event as TrainingEvent
-    from rnngen.training.network import RNNLM
     from rnngen.training.run_state import RunState
+    from rnngen.training.task import Network
 
 
 def run(request: Request, *, should_stop: Callable[[], bool] = lambda: False) -> Generator[Event, None, None]:
@@ -66,7 +66,7 @@ def run(request: Request, *, should_stop: Callable[[], bool] = lambda: False) ->
         if warm_start:
             notes += (warm_start.note(dataset.tokenizer),)
 
-        def prepare_network(network: RNNLM) -> None:
+        def prepare_network(network: Network) -> None:
             if warm_start:
                 warm_start.carry_over(network, dataset.tokenizer)
 
@@ -97,7 +97,7 @@ def follow(
     *,
     should_stop: Callable[[], bool],
     start: RunState | None = None,
-    prepare_network: Callable[[RNNLM], None] = lambda network: None,
+    prepare_network: Callable[[Network], None] = lambda network: None,
 ) -> Generator[Event, None, None]:
     """Train to the end, keep what comes of it, and log it.
 

@@ -15,7 +15,7 @@ from rnngen.printable import plural
 from rnngen.tokenizers.base import Tokenizer, shared_ids
 
 if TYPE_CHECKING:
-    from rnngen.training.network import RNNLM
+    from rnngen.training.task import Network
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class WarmStart:
     def _has_vocabulary_of(self, tokenizer: Tokenizer) -> bool:
         return self.trained.tokenizer.to_dict() == tokenizer.to_dict()
 
-    def carry_over(self, network: RNNLM, tokenizer: Tokenizer) -> None:
+    def carry_over(self, network: Network, tokenizer: Tokenizer) -> None:
         """Give a new network the trained weights, those of a symbol to the same symbol."""
         from rnngen.training.carry_over import carry_over
 

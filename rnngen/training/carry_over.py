@@ -7,13 +7,13 @@ import numpy.typing as npt
 import torch
 
 from rnngen.checkpoint import Weights
-from rnngen.training.network import RNNLM
+from rnngen.training.task import Network
 
 _BY_SYMBOL = ("embedding.weight", "output.weight", "output.bias")  # a row a symbol
 
 
 @torch.no_grad()
-def carry_over(network: RNNLM, weights: Weights, old_ids: npt.NDArray[np.int64]) -> None:
+def carry_over(network: Network, weights: Weights, old_ids: npt.NDArray[np.int64]) -> None:
     """Write old weights into a network of the same sizes; the rows of new symbols stay as they are.
 
     Args:

@@ -13,13 +13,12 @@ import torch
 from rnngen.checkpoint import Weights
 from rnngen.errors import CheckpointError, DivergenceError, TrainingError
 from rnngen.text.dataset import Dataset
-from rnngen.training.bptt import IGNORED, Window, line_windows, text_windows
-from rnngen.training.counting import MixFit, count_text, counted, counts_alone
+from rnngen.training.bptt import IGNORED, Window
 from rnngen.training.counts_only import count_events
 from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
+from rnngen.training.language_modelling import LanguageModelling
 from rnngen.training.losses import NatsSum, RunningLoss
 from rnngen.training.memory import keep_freed_memory
-from rnngen.training.network import RNNLM, to_weights
 from rnngen.training.optimize import Schedule, TimeBudget
 from rnngen.training.optimizers import Optimizer
 from rnngen.training.plan import FEWEST_BETWEEN, VALIDATE_AFTER, Plan
@@ -35,8 +34,7 @@ from rnngen.training.run_state import (
     to_arrays,
     under,
 )
-from rnngen.training.torch_model import TorchModel
-from rnngen.training.validate import exact_loss, exact_seconds, validation_loss
+from rnngen.training.task import Network, State, Task
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
@@ -52,7 +50,7 @@ def train(
     *,
     save_every: float | None = None,
     start: RunState | None = None,
-    prepare_network: Callable[[RNNLM], None] = lambda network: None,
+    prepare_network: Callable[[Network], None] = lambda network: None,
 ) -> Iterator[Event]:
     """Train a model.
 
@@ -93,7 +91,7 @@ class _Run:
         should_stop: Callable[[], bool],
         save_every: float | None,
         start: RunState | None,
-        prepare_network: Callable[[RNNLM], None],
+        prepare_network: Callable[[Network], None],
     ) -> None:
         self._plan, self._data, self._should_stop = plan, data, should_stop
         self._start = time.monotonic() - (start.number("seconds") if start else 0.0)
@@ -102,20 +100,16 @@ class _Run:
         keep_freed_memory()
         torch.manual_seed(plan.seed)
         self._device = torch.device(plan.device)
-        low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
-        self._counts = count_text(plan, data)
-        self._mix_fit = None if self._counts is None else MixFit(data, self._counts)
-        self._network = RNNLM(plan.model, low, self._counts).to(self._device)
+        self._task: Task = LanguageModelling(plan, data)
+        self._network = self._task.network
         if start is None:
             prepare_network(self._network)
         self._weights = list(self._network.parameters())
         self._optimizer = Optimizer(plan.optimizer, self._weights, plan.learning_rate, plan.weight_decay)
         self._peak = plan.learning_rate
-        self._state = self._network.initial_state(plan.batch_size)
+        self._state = self._task.initial_state(plan.batch_size)
         self._step = self._n_tokens = self._retries = self._worse = 0
         self._train_loss = RunningLoss()
-        # Where no token is unknown, none is looked for.
-        self._unk_id = data.tokenizer.unk_id if data.train.n_unknown else None
         self._best = math.inf
         self._kept: Weights | None = None
         self._good = self._copy()
@@ -127,25 +121,19 @@ class _Run:
         self._budget: TimeBudget | None = None
         if plan.seconds is not None:
             reserve = plan.validate_every / VALIDATE_AFTER
-            ending = exact_seconds(TorchModel(self._network), data)
-            self._budget = TimeBudget(plan.seconds, self._peak, reserve, ending, self._seconds())
+            self._budget = TimeBudget(plan.seconds, self._peak, reserve, self._task.exact_seconds(), self._seconds())
             if start is not None:
                 self._budget.go_to(start.numbers.get("budget"))
 
     def _begin_windows(self, skip: int = 0) -> None:
-        plan, data, ids = self._plan, self._data, self._data.train.ids
-        generator = np.random.Generator(np.random.PCG64([plan.seed, self._retries]))
+        generator = np.random.Generator(np.random.PCG64([self._plan.seed, self._retries]))
         self._n_windows = skip
-        settings = plan.batch_size, plan.bptt, generator, skip, counted(self._counts, plan, data)
-        if data.lines:
-            self._windows = line_windows(ids, data.tokenizer.newline_id, *settings)
-        else:
-            self._windows = text_windows(ids, *settings)
+        self._windows = self._task.windows(generator, skip)
 
     def events(self) -> Iterator[Event]:
         plan, reason = self._plan, "budget"
-        if self._counts is not None and self._kept is None:
-            yield self._validate_counts()
+        if self._kept is None and (first := self._task.first_model()) is not None:
+            yield self._validated(first)
         while (schedule := self._schedule()).steps > self._step:
             asked_to_stop = self._should_stop()
             if self._is_time_to_save(asked_to_stop) and are_finite(*self._tensors().values(), *self._state):
@@ -179,7 +167,7 @@ class _Run:
             reason = "stopped"
         if reason != "stopped":
             self._train_loss.check_that_it_learnt(plan)
-        exact = None if self._kept is None or reason == "stopped" else exact_loss(plan.model, self._kept, self._data)
+        exact = None if self._kept is None or reason == "stopped" else self._task.exact(self._kept)
         yield Finished(self._step, schedule.steps, reason, exact, self._seconds(), self._n_tokens)
 
     def _is_time_to_save(self, asked_to_stop: bool) -> bool:
@@ -206,9 +194,7 @@ class _Run:
         network, window = self._network, next(self._windows)
         self._n_windows += 1
         network.train()
-        inputs = torch.from_numpy(window.inputs).to(self._device)
-        targets = torch.from_numpy(window.targets).to(self._device)
-        loss, losses, state = network.loss(inputs, targets, self._fresh(window), window.before, window.own)
+        loss, losses, state = self._task.loss(window, self._fresh(window))
         network.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._weights, self._plan.grad_clip)
@@ -221,13 +207,13 @@ class _Run:
         self._step += 1
         self._n_tokens += window.n_tokens
         counted = window.targets != IGNORED
-        self._train_loss.add(NatsSum.of(losses.cpu().numpy()[counted], window.targets[counted], self._unk_id))
+        self._train_loss.add(NatsSum.of(losses.cpu().numpy()[counted], window.targets[counted], self._task.unk_id))
         return True
 
-    def _fresh(self, window: Window) -> tuple[torch.Tensor, ...]:
+    def _fresh(self, window: Window) -> State:
         if len(window.fresh) != self._state[0].shape[1]:
             # A batch of lines at the end of a pool may be smaller.
-            self._state = self._network.initial_state(len(window.fresh))
+            self._state = self._task.initial_state(len(window.fresh))
         if window.fresh.any():
             kept = torch.from_numpy(~window.fresh).to(self._state[0].device)
             self._state = tuple(part * kept.view(1, -1, 1) for part in self._state)
@@ -244,20 +230,12 @@ class _Run:
             n_tokens=self._n_tokens,
         )
 
-    def _validate_counts(self) -> Validated:
-        """The first model: the counts, which are worth more than a network that has learnt nothing."""
-        assert self._counts is not None
-        self._network.mix = (0.0, 1.0)
-        return self._validated(validation_loss(counts_alone(self._counts), self._data))
-
     def _validate(self) -> Validated:
-        if self._mix_fit is not None:
-            self._network.mix = self._mix_fit.weights(self._network)
-        return self._validated(validation_loss(TorchModel(self._network), self._data))
+        return self._validated(self._task.validate())
 
     def _validated(self, found: NatsSum) -> Validated:
         better = found.loss < self._best
-        weights = to_weights(self._network) if better else None
+        weights = self._task.weights() if better else None
         if better:
             self._best, self._kept = found.loss, weights
         self._worse = 0 if better else self._worse + 1
@@ -307,7 +285,7 @@ class _Run:
             )
         self._set(self._good)
         self._peak /= 2
-        self._state = self._network.initial_state(self._plan.batch_size)
+        self._state = self._task.initial_state(self._plan.batch_size)
         self._begin_windows()
         return Diverged(at, self._step, self._peak)
 
@@ -344,7 +322,7 @@ class _Run:
             raise CheckpointError("the resume file is broken: n_windows is more than its steps")
         self._peak = start.number("peak")
         self._retries, self._worse = start.count("retries"), start.count("worse")
-        self._state = checked_state(self._network.initial_state, self._plan.batch_size, under("state", start.arrays))
+        self._state = checked_state(self._task.initial_state, self._plan.batch_size, under("state", start.arrays))
         if start.numbers.get("best") is not None:
             self._best, self._kept = start.number("best"), best_weights(self._plan.model, start.arrays)
         self._saved_at = time.monotonic()

@@ -1,14 +1,9 @@
-"""RNNLM: the language model as a torch module.
-
-The modules are torch.nn's own and only hold the weights, under torch.nn's names; on a CPU the recurrent layers run
-through `recurrent.py`, elsewhere through torch.nn.
-"""
+"""RNNLM: the language model as a torch module, with torch.nn's names of the weights."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +17,10 @@ from rnngen.counts.corrections import CountModel
 from rnngen.counts.storage import from_arrays, to_arrays
 from rnngen.errors import ConfigError
 from rnngen.training.bptt import IGNORED
-from rnngen.training.dropping import drop_units, drop_weights
-from rnngen.training.products import product, sum_of_products
-from rnngen.training.recurrent import run_layer
+from rnngen.training.linear import in_blocks
 from rnngen.training.softmax import Rows, softmax_loss, target_logprobs
+from rnngen.training.stack import Stack, initial_state, initialize, make_rnn
 
-# Up to this vocabulary the embedding and the input weights of the first layer are multiplied as a whole, once a
-# window, and the gates are looked up: cheaper than multiplying every row of the window.
-LOOKED_UP_VOCABULARY = 1024
 # From this vocabulary on, rounding the softmax's product to bfloat16 saves time.
 LARGE_VOCABULARY = 1024
 
@@ -61,15 +52,8 @@ class RNNLM(nn.Module):
         self.register_buffer("unigram", torch.from_numpy(unigram).float(), persistent=False)
         self.unigram: Tensor
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
-        sizes = (config.embedding_dim, config.hidden_size, config.num_layers)
-        self.rnn: nn.RNNBase
-        match config.cell:
-            case "rnn":
-                self.rnn = nn.RNN(*sizes, nonlinearity=config.nonlinearity)
-            case "gru":
-                self.rnn = nn.GRU(*sizes)
-            case "lstm":
-                self.rnn = nn.LSTM(*sizes)
+        self.rnn = make_rnn(config)
+        self._stack = Stack(config, self.embedding, self.rnn, low)
         self.output = nn.Linear(config.hidden_size, config.vocab_size)
         self._initialize()
         if config.tie_weights:
@@ -77,27 +61,17 @@ class RNNLM(nn.Module):
 
     def _initialize(self) -> None:
         """Orthogonal recurrent matrices, forget gates open, a softmax that starts uniform."""
-        H = self.config.hidden_size
-        scale = 1 / math.sqrt(H)
+        scale = 1 / math.sqrt(self.config.hidden_size)
         with torch.no_grad():
             # A tied matrix is the softmax's too, and must not start with large logits.
             self.embedding.weight.normal_(0, scale if self.config.tie_weights else 1.0)
-            for name, weight in self.rnn.named_parameters():
-                if name.startswith("weight_hh"):
-                    for block in weight.split(H):
-                        nn.init.orthogonal_(block)
-                elif name.startswith("bias"):
-                    weight.zero_()
-                    if self.config.cell == "lstm" and name.startswith("bias_hh"):
-                        weight[H : 2 * H] = 1.0  # Jozefowicz et al. 2015: remember until told to forget
+            initialize(self.rnn)
             self.output.weight.normal_(0, 0.1 * scale)
             self.output.bias.zero_()
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
         """Zeros: h, and for lstm c, each [L, B, H]."""
-        shape = (self.config.num_layers, batch_size, self.config.hidden_size)
-        zeros = self.output.bias.new_zeros
-        return tuple(zeros(shape) for _ in range(2 if self.config.cell == "lstm" else 1))
+        return initial_state(self.config, batch_size, self.output.bias)
 
     def forward(
         self, ids: Tensor, state: tuple[Tensor, ...], before: Ids | None = None, own: Ids | None = None
@@ -113,9 +87,9 @@ class RNNLM(nn.Module):
         Returns:
             Logits [T, B, V], and the state after the window, detached.
         """
-        outputs, after = self._outputs(ids, state)
+        outputs, after = self._stack.run(ids, state)
         x, bias = self._shares(outputs)
-        logits = _blocks(x, self.output.weight, bias, 1, self._softmax_low())[0]  # [T, B, V]
+        logits = in_blocks(x, self.output.weight, bias, 1, self._softmax_low())[0]  # [T, B, V]
         if self.counts is not None:
             add = self._counts_adder(ids, before, own)
             add(slice(None), logits.flatten(0, 1))
@@ -141,7 +115,7 @@ class RNNLM(nn.Module):
         """
         flat = targets.flatten()
         if self.in_chunks:
-            outputs, after = self._outputs(ids, state)
+            outputs, after = self._stack.run(ids, state)
             x, bias = self._shares(outputs)
             add = None if self.counts is None else self._counts_adder(ids, before, own)
             loss, losses = softmax_loss(x.flatten(0, 1), self.output.weight, bias, flat, self._softmax_low(), add)
@@ -192,7 +166,7 @@ class RNNLM(nn.Module):
         self, ids: Tensor, targets: Tensor, state: tuple[Tensor, ...], before: Ids | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Natural log-probabilities [T, B] of the targets [T, B] and the state after; for `in_chunks` only."""
-        outputs, after = self._outputs(ids, state)
+        outputs, after = self._stack.run(ids, state)
         x, bias = self._shares(outputs)
         add = None if self.counts is None else self._counts_adder(ids, before, None)
         found = target_logprobs(x.flatten(0, 1), self.output.weight, bias, targets.flatten(), add)
@@ -211,7 +185,7 @@ class RNNLM(nn.Module):
             Twice [n, V], float32, on the processor.
         """
         assert self.counts is not None
-        outputs, _ = self._outputs(ids, state)
+        outputs, _ = self._stack.run(ids, state)
         x = outputs.flatten(0, 1)[torch.from_numpy(wanted).to(outputs.device)]
         logits = functional.linear(x, self.output.weight, self.output.bias).cpu()
         nodes = self.counts.nodes(np.concatenate([before, ids.cpu().numpy()])).reshape(ids.numel(), -1)
@@ -221,96 +195,6 @@ class RNNLM(nn.Module):
 
     def _softmax_low(self) -> torch.dtype:
         return self.low if self.training and self.config.vocab_size >= LARGE_VOCABULARY else torch.float32
-
-    def _outputs(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Of the last layer, [T, B, H], and the recurrent state after."""
-        return (self._run if ids.device.type == "cpu" else self._run_torch)(ids, state)
-
-    def _run(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        config = self.config
-        H = config.hidden_size
-        low = self.low if self.training else torch.float32
-        after = []
-        outputs = None
-        for layer in range(config.num_layers):
-            w_ih, w_hh, b_ih, b_hh = (
-                getattr(self.rnn, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
-            b_n = b_hh[2 * H :] if config.cell == "gru" else None
-            # All of b_hh can be added before the loop but the gru's share inside the reset gate.
-            bias = b_ih + (b_hh if b_n is None else functional.pad(b_hh[: 2 * H], (0, H)))
-            if outputs is not None:
-                gates = _blocks(outputs, w_ih, bias, config.num_gates, low)
-            elif config.vocab_size <= LOOKED_UP_VOCABULARY:
-                gates = self._look_up(ids, w_ih, bias)
-            else:
-                gates = _blocks(self.embedding(ids), w_ih, bias, config.num_gates, low)
-            first = tuple(part[layer] for part in state)
-            w_hh = self._drop_weights(w_hh)
-            outputs, last = run_layer(config.cell, config.nonlinearity, gates, first, w_hh, b_n, low)
-            outputs = self._drop(outputs)
-            after.append(last)
-        assert outputs is not None
-        return outputs, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
-
-    def _look_up(self, ids: Tensor, w_ih: Tensor, bias: Tensor) -> Tensor:
-        V, H = self.config.vocab_size, self.config.hidden_size
-        table = functional.linear(self.embedding.weight, w_ih, bias)  # [V, G*H]
-        table = table.view(V, -1, H).transpose(0, 1)  # [G, V, H]
-        first = torch.arange(len(table))[:, None, None] * V
-        return functional.embedding(ids + first, table.reshape(-1, H))  # [G, T, B, H]
-
-    def _run_torch(self, ids: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        config = self.config
-        weights = [
-            self._drop_weights(weight) if name.startswith("weight_hh") else weight
-            for name, weight in self.rnn.named_parameters()
-        ]
-        name = f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell
-        run = getattr(torch, name)  # the modules' own forward takes no other weights
-        is_low = self.training and self.low == torch.bfloat16
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=is_low):
-            outputs, *last = run(
-                self.embedding(ids), state if len(state) > 1 else state[0], weights, has_biases=True,
-                num_layers=config.num_layers, dropout=config.dropout if config.num_layers > 1 else 0.0,
-                train=self.training, bidirectional=False, batch_first=False,
-            )  # fmt: skip
-        return self._drop(outputs.float()), tuple(part.detach().float() for part in last)
-
-    def _drop(self, outputs: Tensor) -> Tensor:
-        return drop_units(outputs, self.config.dropout) if self.training else outputs
-
-    def _drop_weights(self, weight: Tensor) -> Tensor:
-        return drop_weights(weight, self.config.weight_drop) if self.training else weight
-
-
-class _LowLinear(torch.autograd.Function):
-    """x W^T + b with rounded operands in the products, forward and backward, and a float32 result, block by block.
-
-    [N, I], [blocks * O, I], [blocks * O] -> [blocks, N, O].
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, blocks: int, low: torch.dtype) -> Any:
-        x, weight = x.to(low), weight.detach().to(low)
-        ctx.save_for_backward(x, weight)
-        rows = product(weight)(x).view(len(x), blocks, -1).transpose(0, 1)
-        # Memory of its own, not a view: a recurrent layer writes into it.
-        return torch.add(rows, bias.view(blocks, 1, -1), out=torch.empty(rows.shape, device=x.device))
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        x, weight = ctx.saved_tensors
-        grad = grads[0]  # [blocks, N, O]
-        rows = grad.to(weight.dtype).transpose(0, 1).reshape(len(x), -1)
-        d_x = product(weight.t().contiguous())(rows).float()
-        return d_x, sum_of_products(rows, x), grad.sum(1).flatten(), None, None
-
-
-def _blocks(x: Tensor, weight: Tensor, bias: Tensor, blocks: int, low: torch.dtype) -> Tensor:
-    """x W^T + b, block by block of W's rows: [T, B, I] -> [blocks, T, B, O]."""
-    rows: Tensor = _LowLinear.apply(x.flatten(0, 1), weight, bias, blocks, low)  # type: ignore[no-untyped-call]
-    return rows.view(blocks, *x.shape[:2], -1)
 
 
 def to_weights(network: RNNLM) -> Weights:

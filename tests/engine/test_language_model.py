@@ -11,8 +11,7 @@ from cells import MODELS
 from pairwise import every_pair
 
 from rnngen.config import ModelConfig
-from rnngen.engine import compiled
-from rnngen.engine import language_model as model_module
+from rnngen.engine import compiled, language_model, stack
 from rnngen.engine.language_model import Engine, log_softmax_at, select_rows
 from rnngen.errors import CheckpointError
 
@@ -119,14 +118,16 @@ def test_logits_that_are_not_finite_are_an_error(make_engine, ids, changes):
 
 
 @pytest.mark.parametrize(
-    ("_recurrence", "model_options", "name"),
-    every_pair(RECURRENCES, MODELS, {name: name for name in ("LARGEST_TABLE", "LOGITS_AT_A_TIME")}),
+    ("_recurrence", "model_options", "limit"),
+    every_pair(
+        RECURRENCES, MODELS, {"table": (stack, "LARGEST_TABLE"), "logits": (language_model, "LOGITS_AT_A_TIME")}
+    ),
     indirect=["_recurrence"],
 )
-def test_saving_memory_changes_no_number(make_engine, monkeypatch, model_options, ids, name):
+def test_saving_memory_changes_no_number(make_engine, monkeypatch, model_options, ids, limit):
     roomy = make_engine(num_layers=2, **model_options)
     wanted, last = roomy.logprobs(ids, ids, roomy.initial_state(B))
-    monkeypatch.setattr(model_module, name, 1)
+    monkeypatch.setattr(*limit, 1)
     thrifty = make_engine(num_layers=2, **model_options)
     found, state = thrifty.logprobs(ids, ids, thrifty.initial_state(B))
     assert_close(found, wanted)
@@ -185,7 +186,7 @@ def test_log_probabilities_are_the_same_with_few_rows_at_a_time(make_engine, mod
     engine = make_engine(**model_options)
     ids = np.random.default_rng(0).integers(7, size=(5, 4))
     wanted, wanted_state = engine.logprobs(ids, ids, engine.initial_state(5))
-    monkeypatch.setattr(model_module, "LOGITS_AT_A_TIME", 7 * rows)
+    monkeypatch.setattr(language_model, "LOGITS_AT_A_TIME", 7 * rows)
     found, state = engine.logprobs(ids, ids, engine.initial_state(5))
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     for part, twin in zip(state, wanted_state, strict=True):

@@ -17,7 +17,7 @@ from rnngen.engine.sampling import generate
 from rnngen.engine.scoring import score_lines, score_text
 from rnngen.errors import TrainingError
 from rnngen.text.dataset import Dataset
-from rnngen.training import loop, optimize
+from rnngen.training import language_modelling, loop, optimize
 from rnngen.training.events import Diverged, Event, Finished, Stepped, Validated
 from rnngen.training.loop import LEARNT_AFTER, LEARNT_SHARE, train
 from rnngen.training.losses import NatsSum
@@ -203,14 +203,14 @@ def test_handed_out_weights_stay_as_they_were_while_training_goes_on(make_datase
 @pytest.mark.parametrize("lines", [False, True], ids=["text", "lines"])
 def test_a_state_is_carried_from_window_to_window_or_starts_from_zeros(make_dataset, monkeypatch, lines):
     monkeypatch.setattr("rnngen.training.bptt.RESET_PROBABILITY", 0.3)
-    data, seen, forward = make_dataset(NAMES, lines=lines), [], loop.RNNLM.forward
+    data, seen, forward = make_dataset(NAMES, lines=lines), [], RNNLM.forward
 
     def spy(network: Any, ids: torch.Tensor, state: tuple[torch.Tensor, ...], *counted: Any) -> Any:
         logits, after = forward(network, ids, state, *counted)
         seen.append((ids[0], state[0][0], after[0][0]))
         return logits, after
 
-    monkeypatch.setattr(loop.RNNLM, "forward", spy)
+    monkeypatch.setattr(RNNLM, "forward", spy)
     run_of(data, steps=40, validate_every=99, bptt=3)
     seen = seen[:40]  # the rest is validation
     assert not seen[0][1].any()
@@ -321,7 +321,7 @@ def test_a_state_that_already_gives_a_loss_that_is_not_finite_is_not_one_to_go_b
 
 def test_one_validation_that_is_not_a_number_does_not_hide_the_better_ones_after_it(make_dataset, monkeypatch):
     losses = iter([3.0, math.nan, 2.0, 2.5])
-    monkeypatch.setattr(loop, "validation_loss", lambda model, data: NatsSum(next(losses), 1))
+    monkeypatch.setattr(language_modelling, "validation_loss", lambda model, data: NatsSum(next(losses), 1))
     events = run_of(make_dataset(NAMES), steps=80)
     assert [event.weights is not None for event in only(Validated, events)] == [True, False, True, False]
 

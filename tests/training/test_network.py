@@ -15,20 +15,16 @@ from torch.nn import functional
 from rnngen.config import ModelConfig
 from rnngen.counts.corrections import CountModel
 from rnngen.counts.storage import from_arrays
-from rnngen.engine import language_model as model_module
+from rnngen.engine import language_model
+from rnngen.engine import stack as stack_module
 from rnngen.engine.language_model import Engine
 from rnngen.errors import ConfigError
-from rnngen.training import network as network_module
 from rnngen.training import softmax
+from rnngen.training import stack as torch_stack
 from rnngen.training.bptt import IGNORED
-from rnngen.training.network import (
-    COUNTS_IN_TRAINING,
-    LOOKED_UP_VOCABULARY,
-    RNNLM,
-    check_device,
-    to_weights,
-)
+from rnngen.training.network import COUNTS_IN_TRAINING, RNNLM, check_device, to_weights
 from rnngen.training.optimizers import Optimizer
+from rnngen.training.stack import LOOKED_UP_VOCABULARY
 from rnngen.training.torch_model import TorchModel, load_torch_model
 
 B, T = 3, 11
@@ -58,8 +54,8 @@ def test_the_numpy_engine_computes_the_logits_of_the_torch_network(
     model_options, random_weights, monkeypatch, num_layers, tie_weights, tables
 ):
     if not tables:
-        monkeypatch.setattr(model_module, "LARGEST_TABLE", 0)
-        monkeypatch.setattr(network_module, "LOOKED_UP_VOCABULARY", 0)
+        monkeypatch.setattr(stack_module, "LARGEST_TABLE", 0)
+        monkeypatch.setattr(torch_stack, "LOOKED_UP_VOCABULARY", 0)
     config = config_of(model_options, num_layers=num_layers, tie_weights=tie_weights, embedding_dim=8)
     weights, ids = random_weights(config), ids_of(config)
     engine, twin = Engine(config, weights), load_torch_model(config, weights, "cpu")
@@ -79,7 +75,7 @@ def test_the_numpy_engine_computes_the_logits_of_the_torch_network(
 def test_engine_and_network_agree_on_a_large_vocabulary_and_a_text_of_many_windows(model_options, random_weights):
     config = config_of(model_options, vocab_size=LARGE)
     weights, ids = random_weights(config), ids_of(config, rows=4, length=1100)
-    assert ids.size * LARGE > model_module.LOGITS_AT_A_TIME
+    assert ids.size * LARGE > language_model.LOGITS_AT_A_TIME
     engine, twin = Engine(config, weights), load_torch_model(config, weights, "cpu")
     targets = np.roll(ids, -1, axis=1)
     logprobs, state = engine.logprobs(ids, targets, engine.initial_state(4))
@@ -190,8 +186,8 @@ def test_the_softmax_works_in_chunks_for_a_large_vocabulary(model_options):
 def test_windows_of_a_large_vocabulary_are_bounded_by_the_hidden_size_alone(monkeypatch):
     network = RNNLM(config_of({"cell": "gru"}, vocab_size=LARGE, hidden_size=64))
     lengths = []
-    run = network._outputs
-    monkeypatch.setattr(network, "_outputs", lambda ids, state: lengths.append(len(ids)) or run(ids, state))
+    run = network._stack.run
+    monkeypatch.setattr(network._stack, "run", lambda ids, state: lengths.append(len(ids)) or run(ids, state))
     model, ids = TorchModel(network), ids_of(network.config, rows=32, length=1100)
     model.logprobs(ids, ids, model.initial_state(32))
     assert lengths == [512, 512, 76]
@@ -287,7 +283,7 @@ def test_dropout_acts_in_training_only(model_options, num_layers, name):
     network.eval()
     once, twice = (network(ids, network.initial_state(B))[0] for _ in range(2))
     assert torch.equal(once, twice)
-    network.config = replace(network.config, **{name: 0.0})
+    network._stack._config = replace(network.config, **{name: 0.0})
     assert torch.equal(network.train()(ids, network.initial_state(B))[0], once)
 
 
@@ -296,7 +292,7 @@ def test_weight_drop_drops_single_weights_and_scales_the_others(p):
     network = RNNLM(config_of({"cell": "gru"}, hidden_size=300, weight_drop=p)).train()
     weight = network.rnn.weight_hh_l0
     torch.manual_seed(0)
-    dropped, again = network._drop_weights(weight), network._drop_weights(weight)
+    dropped, again = network._stack._drop_weights(weight), network._stack._drop_weights(weight)
     gone = dropped == 0
     assert gone.float().mean().item() == pytest.approx(p, abs=0.005)
     assert not torch.equal(dropped, again)
@@ -311,7 +307,7 @@ def test_the_layers_of_torch_drop_the_same_weights(model_options):
     network = RNNLM(config_of(model_options, num_layers=2, weight_drop=0.4)).train()
     ids = torch.from_numpy(ids_of(network.config).T)
     found = []
-    for run in (network._run, network._run_torch):
+    for run in (network._stack._run, network._stack._run_torch):
         torch.manual_seed(0)
         network.zero_grad()
         outputs, after = run(ids, network.initial_state(B))
