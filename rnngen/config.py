@@ -80,7 +80,10 @@ class TokenizerConfig(Settings):
 class ModelConfig(Settings):
     """The network: embedding (V x E), `num_layers` recurrent layers of H units, a softmax over V; and beside it counts.
 
+    A bidirectional network has such layers from the left and from the right, and a layer that joins both: H x 2 H.
+
     Attributes:
+        bidirectional: a token is predicted from those on both sides of it.
         cell: none is a model of counts alone; then all sizes of the network are 0.
         nonlinearity: of the `rnn` cell; the other cells do not use it.
         dropout: probability, applied after every recurrent layer, while training only.
@@ -99,6 +102,7 @@ class ModelConfig(Settings):
     weight_drop: float = 0.0
     tie_weights: bool = False
     ngram_order: int = 0
+    bidirectional: bool = False
 
     def __post_init__(self) -> None:
         self._make_plain()
@@ -111,6 +115,11 @@ class ModelConfig(Settings):
         check_whole("num_layers", self.num_layers, least, layers)
         if not self.has_network and not self.ngram_order:
             raise ConfigError("a model needs a network or counts: leave out --cell none, or --ngram-order none")
+        check(isinstance(self.bidirectional, bool), "bidirectional", self.bidirectional, "true or false")
+        if self.bidirectional and self.ngram_order:
+            raise ConfigError(
+                "counts see only what stands before a token, and --bidirectional both sides: leave out one of them"
+            )
         check_choice("nonlinearity", self.nonlinearity, Nonlinearity)
         _check_probability("dropout", self.dropout)
         _check_probability("weight_drop", self.weight_drop)
@@ -131,6 +140,11 @@ class ModelConfig(Settings):
         """Number of blocks of H rows in a layer's weight matrices."""
         return {"none": 0, "rnn": 1, "gru": 3, "lstm": 4}[self.cell]
 
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What ends the names of the layers' weights: of those from the left, and of those from the right."""
+        return ("", "_reverse") if self.bidirectional else ("",)
+
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, under the names that torch.nn gives them; those of the counts are others."""
         V, E, H, G = self.vocab_size, self.embedding_dim, self.hidden_size, self.num_gates
@@ -138,11 +152,14 @@ class ModelConfig(Settings):
         if not self.has_network:
             return shapes
         shapes["embedding.weight"] = (V, E)
-        for layer in range(self.num_layers):
-            shapes[f"rnn.weight_ih_l{layer}"] = (G * H, E if layer == 0 else H)
-            shapes[f"rnn.weight_hh_l{layer}"] = (G * H, H)
-            shapes[f"rnn.bias_ih_l{layer}"] = (G * H,)
-            shapes[f"rnn.bias_hh_l{layer}"] = (G * H,)
+        for direction in self.directions:
+            for layer in (f"l{number}{direction}" for number in range(self.num_layers)):
+                shapes[f"rnn.weight_ih_{layer}"] = (G * H, E if layer.startswith("l0") else H)
+                shapes[f"rnn.weight_hh_{layer}"] = (G * H, H)
+                shapes[f"rnn.bias_ih_{layer}"] = (G * H,)
+                shapes[f"rnn.bias_hh_{layer}"] = (G * H,)
+        if self.bidirectional:
+            shapes |= {"joint.weight": (H, 2 * H), "joint.bias": (H,)}
         if not self.tie_weights:
             shapes["output.weight"] = (V, H)
         shapes["output.bias"] = (V,)
@@ -175,6 +192,7 @@ class ModelOptions(Settings):
     nonlinearity: Nonlinearity = "tanh"
     ngram_order: int | None = None
     ngram_size: float | None = None
+    bidirectional: bool = False
 
     def __post_init__(self) -> None:
         self._make_plain()
@@ -184,10 +202,18 @@ class ModelOptions(Settings):
                 raise ConfigError("--ngram-size is for counts: leave it out, or give --ngram-order")
         if self.nonlinearity == "relu" and self.cell != "rnn":
             raise ConfigError(f"--nonlinearity is for the rnn cell: add --cell rnn (cell is {self.cell!r})")
+        if self.bidirectional and self.ngram_size is not None:
+            raise ConfigError("a bidirectional model has no counts: leave out --ngram-size, or --bidirectional")
         # A ModelConfig with the open sizes at 1 checks the rest by its own rules.
         given = {name: value for name, value in asdict(self).items() if value is not None and name != "ngram_size"}
         least = 0 if self.cell == "none" else 1
-        sizes = {"vocab_size": 1, "embedding_dim": least, "hidden_size": least, "num_layers": least, "ngram_order": 1}
+        sizes = {
+            "vocab_size": 1,
+            "embedding_dim": least,
+            "hidden_size": least,
+            "num_layers": least,
+            "ngram_order": int(not self.bidirectional),
+        }
         open_sizes = {"embedding_dim", "hidden_size"} - set(given)
         ModelConfig(**{**sizes, **given, "tie_weights": self.tie_weights and not open_sizes})
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnngen.checks import check_choice
 from rnngen.config import ENCODING, Device, ModelConfig, OnUnknown, SampleConfig, ScoreState
+from rnngen.runners import from_the_left, make_runner
 from rnngen.storage.atomic import check_writable
 from rnngen.storage.checkpoint_paths import find, path_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rnngen.engine.stepping import Distribution, Stepper
     from rnngen.evaluate.measures import Measured
     from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
+    from rnngen.runners import Runner
     from rnngen.text.sources import Paths
     from rnngen.tokenizers.base import Ids, Tokenizer
     from rnngen.tokenizers.prompts import Prompt
@@ -34,7 +36,7 @@ class Model:
 
     Attributes:
         path: of its checkpoint; None for a model that is in memory only.
-        network: ids to log-probabilities.
+        runner: the network, ready to compute.
 
     >>> import rnngen
     >>> model = rnngen.load("hello")
@@ -44,7 +46,12 @@ class Model:
 
     path: Path | None
     checkpoint: Checkpoint = field(repr=False)  # thousands of numbers
-    network: LanguageModel = field(repr=False)
+    runner: Runner = field(repr=False)
+
+    @property
+    def network(self) -> LanguageModel:
+        """Ids to log-probabilities of what comes next. Raises ConfigError: the model is bidirectional."""
+        return from_the_left(self.runner, self.path or "the model")
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -341,10 +348,4 @@ def load(
     check_choice("device", device, Device)
     path = find(name, say)
     checkpoint = checkpoints.up_to_order(checkpoints.load(path), max_order)
-    if device == "cpu":
-        from rnngen.engine.language_model import Engine
-
-        return Model(path, checkpoint, Engine(checkpoint.config, checkpoint.weights))
-    from rnngen.training.torch_model import load_torch_model
-
-    return Model(path, checkpoint, load_torch_model(checkpoint.config, checkpoint.weights, device))
+    return Model(path, checkpoint, make_runner(checkpoint.config, checkpoint.weights, device))

@@ -148,7 +148,15 @@ DRAWING = (
 )  # fmt: skip
 # Options of `train` and `tokenize`.
 NEW_VOCABULARY = ("--level", "--min-count", "--split", "--subword-model", "--vocab-size")
-SIZES = ("--cell", "--embedding-dim", "--hidden-size", "--nonlinearity", "--num-layers", "--tie-weights")
+SIZES = (
+    "--cell",
+    "--bidirectional",
+    "--embedding-dim",
+    "--hidden-size",
+    "--nonlinearity",
+    "--num-layers",
+    "--tie-weights",
+)
 OF_NETWORKS = (
     *SIZES[1:], "--batch-size", "--bptt", "--device", "--dropout", "--epochs", "--grad-clip", "--init-from", "--lr",
     "--optimizer", "--patience", "--precision", "--save-every", "--seed", "--steps", "--threads", "--time",

@@ -101,6 +101,10 @@ def train(
     cell: Annotated[
         Cell, typer.Option("--cell", help="Type of the recurrent layers; none counts alone.")
     ] = ModelOptions.cell,
+    bidirectional: Annotated[
+        bool,
+        typer.Option("--bidirectional", help="Learn to predict a token from both sides of it (for fill and score)."),
+    ] = False,
     hidden_size: Annotated[
         int | None, typer.Option("--hidden-size", metavar="H", help="Units in a recurrent layer.", show_default="auto")
     ] = None,
@@ -212,7 +216,8 @@ def train(
         precision=precision, device=device,
     )  # fmt: skip
     sizes = ModelOptions(
-        cell=cell, hidden_size=hidden_size, embedding_dim=embedding_dim, num_layers=num_layers, dropout=dropout,
+        cell=cell, bidirectional=bidirectional, hidden_size=hidden_size, embedding_dim=embedding_dim,
+        num_layers=num_layers, dropout=dropout,
         weight_drop=weight_drop, tie_weights=tie_weights, nonlinearity=nonlinearity, ngram_size=ngram_size,
         ngram_order=options.parse_order(ngram_order) if ngram_order is not None else None,
     )  # fmt: skip

@@ -38,6 +38,7 @@ class WarmStart:
         return replace(
             asked, cell=config.cell, hidden_size=config.hidden_size, embedding_dim=config.embedding_dim,
             num_layers=config.num_layers, tie_weights=config.tie_weights, nonlinearity=config.nonlinearity,
+            bidirectional=config.bidirectional,
             ngram_order=0 if asked.ngram_order is None and not config.ngram_order else asked.ngram_order,
         )  # fmt: skip
 

@@ -30,7 +30,7 @@ RESET_PROBABILITY = 0.01
 _POOL = 32  # batches of lines that are sorted by length together
 _MOST_SHUFFLED = 1 << 22  # lines that are shuffled in an array; the products for larger numbers stay below 2^63
 _PIECE = 1 << 22  # ids that are searched for line breaks together
-_RELEASE_EVERY = 100  # windows; the readers take up about 16 MB of a mapped file in that time
+RELEASE_EVERY = 100  # windows; the readers take up about 16 MB of a mapped file in that time
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def text_windows(
         yield Window(window[:-1], window[1:], fresh, before, own)
         places += bptt
         fresh = generator.random(batch_size) < RESET_PROBABILITY
-        if turn % _RELEASE_EVERY == 0:
+        if turn % RELEASE_EVERY == 0:
             release(ids)
 
 
@@ -116,10 +116,10 @@ def line_windows(
         ids: lines, each ended by `newline_id`.
         skip: as `text_windows` has it.
     """
-    bounds = _line_bounds(ids, newline_id)
+    bounds = line_bounds(ids, newline_id)
     n_given = 0
     while True:
-        for batch in _batches(bounds, batch_size, generator):
+        for batch in line_batches(bounds, batch_size, generator):
             n_windows = -(-int((bounds[batch + 1] - bounds[batch]).max()) // bptt)
             if n_given + n_windows > skip:
                 lines = [ids[bounds[line] : bounds[line + 1]] for line in batch]
@@ -128,7 +128,7 @@ def line_windows(
             n_given += n_windows
 
 
-def _batches(
+def line_batches(
     bounds: npt.NDArray[np.integer], batch_size: int, generator: np.random.Generator
 ) -> Iterator[npt.NDArray[np.integer]]:
     """The numbers of all lines, shuffled, in batches of similar length."""
@@ -158,7 +158,7 @@ def _shuffled(n: int, generator: np.random.Generator) -> Callable[[npt.NDArray[n
     return lambda places: (places * step + first) % n
 
 
-def _line_bounds(ids: npt.NDArray[np.integer], newline_id: int) -> npt.NDArray[np.integer]:
+def line_bounds(ids: npt.NDArray[np.integer], newline_id: int) -> npt.NDArray[np.integer]:
     """Where each line starts, and where the last one ends, as one array: a gigabyte can have 30 million lines."""
     pieces = range(0, len(ids), _PIECE)
     n_lines = 0
@@ -177,7 +177,7 @@ def _line_bounds(ids: npt.NDArray[np.integer], newline_id: int) -> npt.NDArray[n
 
 def count_line_windows(ids: npt.NDArray[np.integer], newline_id: int, batch_size: int, bptt: int) -> int:
     """How many windows an epoch of `line_windows` has, to within the chance of its shuffling."""
-    lengths = np.diff(_line_bounds(ids, newline_id))
+    lengths = np.diff(line_bounds(ids, newline_id))
     lengths.sort()
     last = [len(lengths) - 1] if len(lengths) % batch_size else []
     longest = lengths[[*range(batch_size - 1, len(lengths), batch_size), *last]]

@@ -13,7 +13,8 @@ import torch
 from rnngen.checkpoint import Weights
 from rnngen.errors import CheckpointError, DivergenceError, TrainingError
 from rnngen.text.dataset import Dataset
-from rnngen.training.bptt import IGNORED, Window
+from rnngen.training.both_sides import BothSides
+from rnngen.training.bptt import IGNORED
 from rnngen.training.counts_only import count_events
 from rnngen.training.events import Diverged, Event, Finished, Resumable, Stepped, Validated
 from rnngen.training.language_modelling import LanguageModelling
@@ -34,7 +35,7 @@ from rnngen.training.run_state import (
     to_arrays,
     under,
 )
-from rnngen.training.task import Network, State, Task
+from rnngen.training.task import Example, Network, State, Task
 
 MOST_RETRIES = 3
 GOOD_STATE_EVERY = 100  # steps between two copies of a state to go back to
@@ -100,7 +101,7 @@ class _Run:
         keep_freed_memory()
         torch.manual_seed(plan.seed)
         self._device = torch.device(plan.device)
-        self._task: Task = LanguageModelling(plan, data)
+        self._task: Task = (BothSides if plan.model.bidirectional else LanguageModelling)(plan, data)
         self._network = self._task.network
         if start is None:
             prepare_network(self._network)
@@ -210,7 +211,9 @@ class _Run:
         self._train_loss.add(NatsSum.of(losses.cpu().numpy()[counted], window.targets[counted], self._task.unk_id))
         return True
 
-    def _fresh(self, window: Window) -> State:
+    def _fresh(self, window: Example) -> State:
+        if not self._state:
+            return ()
         if len(window.fresh) != self._state[0].shape[1]:
             # A batch of lines at the end of a pool may be smaller.
             self._state = self._task.initial_state(len(window.fresh))

@@ -161,7 +161,9 @@ def _model_config(
     options: ModelOptions, vocab_size: int, n_train: int, n_tokens: float | None, flops: float | None
 ) -> ModelConfig:
     order = options.ngram_order
-    if order is None:
+    if options.bidirectional:
+        order = 0
+    elif order is None:
         order = NGRAM_ORDER if vocab_size <= SMALL_VOCABULARY else NGRAM_ORDER_OF_LARGE
     if options.cell == "none":
         return ModelConfig(
@@ -186,6 +188,7 @@ def _model_config(
         weight_drop=weight_drop if options.weight_drop is None else options.weight_drop,
         tie_weights=options.tie_weights,
         ngram_order=order,
+        bidirectional=options.bidirectional,
     )
 
 
@@ -231,7 +234,8 @@ def flops_per_token(options: ModelOptions, vocab_size: int, hidden: int) -> floa
 def recurrent_weights(options: ModelOptions, hidden: int) -> int:
     """Weights in all layers, and between them. Those of the input and the softmax are few or seldom used."""
     gates = ModelConfig(vocab_size=1, embedding_dim=1, hidden_size=1, cell=options.cell).num_gates
-    return gates * hidden * hidden * (2 * (options.num_layers or 1) - 1)
+    directions = 2 if options.bidirectional else 1
+    return directions * gates * hidden * hidden * (2 * (options.num_layers or 1) - 1)
 
 
 def choose_hidden_size(

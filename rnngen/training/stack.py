@@ -60,11 +60,15 @@ class Stack:
     """Runs the layers.
 
     Args:
+        rnn: holds the weights.
         low: type of the operands of the large matrix products in training.
+        direction: ends the names of the weights.
     """
 
-    def __init__(self, config: ModelConfig, embedding: nn.Embedding, rnn: nn.RNNBase, low: torch.dtype) -> None:
-        self._config, self._embedding, self._rnn, self._low = config, embedding, rnn, low
+    def __init__(
+        self, config: ModelConfig, embedding: nn.Embedding, rnn: nn.Module, low: torch.dtype, direction: str = ""
+    ) -> None:
+        self._config, self._embedding, self._rnn, self._low, self._direction = config, embedding, rnn, low, direction
 
     def run(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """[T, B] -> the outputs of the last layer, [T, B, H], and the state after the window, detached."""
@@ -81,9 +85,7 @@ class Stack:
         after = []
         outputs = None
         for layer in range(config.num_layers):
-            w_ih, w_hh, b_ih, b_hh = (
-                getattr(self._rnn, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
+            w_ih, w_hh, b_ih, b_hh = self._weights(layer)
             b_n = b_hh[2 * H :] if config.cell == "gru" else None
             # All of b_hh can be added before the loop but the gru's share inside the reset gate.
             bias = b_ih + (b_hh if b_n is None else functional.pad(b_hh[: 2 * H], (0, H)))
@@ -101,6 +103,11 @@ class Stack:
         assert outputs is not None
         return outputs, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
 
+    def _weights(self, layer: int) -> list[Tensor]:
+        """In torch's order."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self._rnn, f"{name}_l{layer}{self._direction}") for name in names]
+
     def _look_up(self, ids: Tensor, w_ih: Tensor, bias: Tensor) -> Tensor:
         V, H = self._config.vocab_size, self._config.hidden_size
         table = functional.linear(self._embedding.weight, w_ih, bias)  # [V, G*H]
@@ -110,10 +117,10 @@ class Stack:
 
     def _run_torch(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         config = self._config
-        weights = [
-            self._drop_weights(weight) if name.startswith("weight_hh") else weight
-            for name, weight in self._rnn.named_parameters()
-        ]
+        weights: list[Tensor] = []
+        for layer in range(config.num_layers):
+            w_ih, w_hh, *biases = self._weights(layer)
+            weights += [w_ih, self._drop_weights(w_hh), *biases]
         name = f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell
         run = getattr(torch, name)  # the modules' own forward takes no other weights
         is_low = self._training and self._low == torch.bfloat16

@@ -31,11 +31,11 @@ def validation_loss(model: LanguageModel, data: Dataset) -> NatsSum:
     """The sums over the whole validation text: with carried state, or each line by itself."""
     ids = data.valid.ids
     if data.lines:
-        return _sum(_by_lines(model, data), data)
+        return nats_sum(_by_lines(model, data), data)
     segments = min(SEGMENTS, len(ids) // SHORTEST_SEGMENT)
     if segments < 2:
-        return _sum(_in_one_pass(model, data), data)
-    return _sum(_side_by_side(model, ids, data.tokenizer.newline_id, segments), data)
+        return nats_sum(_in_one_pass(model, data), data)
+    return nats_sum(_side_by_side(model, ids, data.tokenizer.newline_id, segments), data)
 
 
 def _in_one_pass(model: LanguageModel, data: Dataset) -> Iterator[Scored]:
@@ -47,12 +47,12 @@ def _in_one_pass(model: LanguageModel, data: Dataset) -> Iterator[Scored]:
 
 def _by_lines(model: LanguageModel, data: Dataset) -> Iterator[Scored]:
     newline_id = data.tokenizer.newline_id
-    for lines in _lines(data.valid.ids, newline_id):
+    for lines in lines_of(data.valid.ids, newline_id):
         for line, logprobs in zip(lines, score_lines(model, lines, newline_id), strict=True):
             yield logprobs, np.append(line, newline_id)
 
 
-def _lines(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[list[npt.NDArray[np.integer]]]:
+def lines_of(ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[list[npt.NDArray[np.integer]]]:
     """The lines without their line breaks; those of one piece of the text together."""
     first = 0
     for start in range(0, len(ids), PIECE_TOKENS):
@@ -100,7 +100,7 @@ def exact_loss(config: ModelConfig, weights: Weights, data: Dataset) -> NatsSum:
     """The sums over the whole validation text, in one pass with carried state; or each line by itself."""
     engine = Engine(config, weights)
     with work.named("the exact pass"):
-        return _sum(_by_lines(engine, data) if data.lines else _in_one_pass(engine, data), data)
+        return nats_sum(_by_lines(engine, data) if data.lines else _in_one_pass(engine, data), data)
 
 
 def exact_seconds(network: TorchModel, data: Dataset) -> float:
@@ -114,7 +114,7 @@ def exact_seconds(network: TorchModel, data: Dataset) -> float:
     return (time.perf_counter() - start) * len(data.valid.ids) / ids.size
 
 
-def _sum(scored: Iterable[Scored], data: Dataset) -> NatsSum:
+def nats_sum(scored: Iterable[Scored], data: Dataset) -> NatsSum:
     # Where no token is unknown, none is looked for.
     unk_id = data.tokenizer.unk_id if data.valid.n_unknown else None
     found = NatsSum()
