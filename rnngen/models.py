@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnngen.checks import check_choice
 from rnngen.config import ENCODING, Device, ModelConfig, OnUnknown, SampleConfig, ScoreState
-from rnngen.runners import from_the_left, make_runner
+from rnngen.runners import make_runner
 from rnngen.storage.atomic import check_writable
 from rnngen.storage.checkpoint_paths import find, path_of
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from rnngen.engine.generation import Sample
     from rnngen.engine.language_model import LanguageModel
     from rnngen.engine.model_layers import Layers
+    from rnngen.engine.runner import Runner
     from rnngen.engine.stepping import Distribution, Stepper
     from rnngen.evaluate.measures import Measured
     from rnngen.evaluate.scored_lines import Boundaries, ScoredLine
-    from rnngen.runners import Runner
     from rnngen.text.sources import Paths
     from rnngen.tokenizers.base import Ids, Tokenizer
     from rnngen.tokenizers.prompts import Prompt
@@ -51,6 +51,8 @@ class Model:
     @property
     def network(self) -> LanguageModel:
         """Ids to log-probabilities of what comes next. Raises ConfigError: the model is bidirectional."""
+        from rnngen.engine.runner import from_the_left
+
         return from_the_left(self.runner, self.path or "the model")
 
     @property
@@ -107,7 +109,7 @@ class Model:
         seed: int | None = None,
         on_unknown: OnUnknown = "error",
     ) -> Iterator[str]:
-        """Draw a text, and give it as it comes.
+        """Draw a text, and give it as it comes, in pieces of which none is empty.
 
         Args:
             prompt: the text before it, which is not repeated. A space at its end is the one before the next word.
@@ -120,9 +122,6 @@ class Model:
             stop: the text ends before any of these strings. A model of lines ends it at the line break too.
             seed: the same seed gives the same text; None takes a random one.
             on_unknown: unknown symbols of the prompt are an "error", the unknown symbol ("unk"), or left out ("skip").
-
-        Returns:
-            An iterator of pieces of text, none empty.
 
         Raises:
             ConfigError: a setting is out of its range.
@@ -259,7 +258,7 @@ class Model:
         from rnngen.text.sources import blocks_of_lines
 
         blocks = blocks_of_lines(lines)
-        scored = score_in_blocks(self.network, self.tokenizer, blocks, on_unknown, boundaries or Boundaries())
+        scored = score_in_blocks(self.runner, self.tokenizer, blocks, on_unknown, boundaries or Boundaries())
         return chain.from_iterable(scored)
 
     def measure(
@@ -296,7 +295,7 @@ class Model:
         from rnngen.text.sources import open_text
 
         opened, state = open_text(paths, text, encoding), self.state if state is None else state
-        return measure_text(self.network, self.tokenizer, opened, state=state, on_unknown=on_unknown)
+        return measure_text(self.runner, self.tokenizer, opened, state=state, on_unknown=on_unknown)
 
     def save(self, path: str | os.PathLike[str], *, replace: bool = False) -> Path:
         """Write the checkpoint, whole or not at all, and return its path.

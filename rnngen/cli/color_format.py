@@ -16,7 +16,7 @@ from rnngen.cli.heat_map import (
 )
 from rnngen.cli.layout import columns_of, terminal_width
 from rnngen.cli.score_formats import Writer
-from rnngen.engine.language_model import LanguageModel
+from rnngen.engine.runner import Runner
 from rnngen.evaluate.alternatives import SurprisingToken, surprising_tokens
 from rnngen.evaluate.scored_lines import ScoredLine
 from rnngen.printable import escaped, visible
@@ -34,8 +34,8 @@ class Colored(Writer):
 
     paints = True
 
-    def __init__(self, network: LanguageModel, n_alternatives: int | None) -> None:
-        self._network, self._n_alternatives = network, n_alternatives
+    def __init__(self, runner: Runner, n_alternatives: int | None) -> None:
+        self._runner, self._n_alternatives = runner, n_alternatives
         self._colors, self._width = wants_colors(sys.stdout), terminal_width()
         self._file: str | None = None
 
@@ -50,7 +50,7 @@ class Colored(Writer):
             painted = f"{escaped(line.file or '')}\n{painted}"
         if self._n_alternatives is None:
             return painted
-        surprising = surprising_tokens(self._network, line, self._n_alternatives)
+        surprising = surprising_tokens(self._runner, line, self._n_alternatives)
         return painted + "".join(alternatives_row(line.text, token, self._width) for token in surprising)
 
 

@@ -13,7 +13,7 @@ from rnngen import models
 from rnngen.checks import check_whole
 from rnngen.cli import options
 from rnngen.cli.context_curve import write_curve
-from rnngen.cli.contradictions import refuse_contradictions
+from rnngen.cli.contradictions import refuse_contradictions, refuse_for_both_sides
 from rnngen.cli.output import Console, end_with_the_pipe
 from rnngen.cli.perplexity_report import write_report
 from rnngen.cli.work_bar import work_shown
@@ -77,6 +77,7 @@ def perplexity(
     loss_nats and perplexity are per token (line breaks are tokens). perplexity_per_word is exp(nats / (n_words +
     n_line_ends)), SRILM's ppl; perplexity_per_word_no_eol is exp(nats / n_words), its ppl1. Words are what blanks
     separate, so these two compare models with any tokens, as the bits do. known_... leave unknown symbols out.
+    A bidirectional model gives pseudo_...: each token given those on both sides of it.
     """
     refuse_contradictions(context)
     if longest_context is not None:
@@ -90,6 +91,8 @@ def perplexity(
     text = FileText(paths, encoding, console.note)
     tuning = FileText([_another(tune, paths)], encoding, console.note) if tune is not None else None
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
+    for each in loaded:
+        refuse_for_both_sides(context, each.config, each.path)
     chosen = state or _state_of(loaded, cache or dynamic or longest_context is not None, console)
     if longest_context is not None:
         _write_context_curve(loaded[0], text, longest_context, on_unknown, json, console)
@@ -99,7 +102,7 @@ def perplexity(
     predictors: list[Predictor] = []
     statics: list[int] = []  # the places of the models as they were trained
     for one in loaded:
-        static = network_predictor(str(one.path), one.network, one.tokenizer, chosen)
+        static = network_predictor(str(one.path), one.runner, one.tokenizer, chosen)
         statics.append(len(predictors))
         predictors.append(static)
         if cache or dynamic:

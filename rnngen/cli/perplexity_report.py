@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnngen.cli.layout import aligned, terminal_width, wrapped
 from rnngen.cli.output import for_stdout, path_field
+from rnngen.evaluate.measures import PSEUDO
 from rnngen.printable import MOST_IN_FULL, plural
 from rnngen.storage.json_lines import json_line
 from rnngen.text.unpacking import shown
@@ -71,6 +72,13 @@ def _shown(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+def _measures(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The measures of a record: the key, the key without the unknown symbols, and what a person reads."""
+    if PSEUDO + "perplexity" not in record:
+        return [(name, f"known_{name}", said) for name, said in LABELS.items()]
+    return [(PSEUDO + name, f"known_{PSEUDO}{name}", f"pseudo: {said}") for name, said in LABELS.items()]
+
+
 def _with_error(record: dict[str, Any], name: str) -> str:
     return f"{_rounded(record[name])} ± {_rounded(record[name + '_standard_error'])}"
 
@@ -93,9 +101,14 @@ def _conventions(measured: Measured) -> str:
     units = plural(sums.n_units, "line" if sums.lines_per_unit == 1 else "unit")
     size = f" of {sums.lines_per_unit} lines in a row" * (sums.lines_per_unit > 1)
     start = "the text starts" if carried else "every line starts"
+    ends = "a line break ends a line, also a blank one, and is a token"
+    if measured.pseudo:
+        ends = "each token is predicted from those on both sides" + (
+            "" if carried else "; line breaks are not predicted"
+        )
     entries = {
         "state": "carried from line to line" if carried else "reset at every line",
-        "lines": f"{start} as if after a line break; a line break ends a line, also a blank one, and is a token",
+        "lines": f"{start} as if after a line break; {ends}",
         "logarithms": "natural (nats), base 2 where it says bits",
         "words": "what blanks separate; ppl counts line ends as words, ppl1 does not; both have their nats",
         "unknown": unknown[measured.on_unknown],
@@ -113,7 +126,7 @@ def _one(record: dict[str, Any]) -> str:
     lines = [f"{'model':<12}{record['model']}", ""]
     lines += [f"{name:<12}{count:>{max(map(len, counts.values()))}}" for name, count in counts.items()]
     cells = [("", "all tokens", "without unknown")]
-    cells += [(said, _with_error(record, name), _with_error(record, f"known_{name}")) for name, said in LABELS.items()]
+    cells += [(said, _with_error(record, name), _with_error(record, known)) for name, known, said in _measures(record)]
     return "\n".join(lines) + "\n\n" + aligned(cells, terminal_width())
 
 
@@ -121,10 +134,11 @@ def _files(by_predictor: Sequence[Sequence[dict[str, Any]]], letters: Sequence[s
     """A row for each file, if there are several."""
     if len(by_predictor[0]) == 1:
         return ""
-    cells = [[LABELS["perplexity"], "lines", *(letters if len(letters) > 1 else ["all tokens"])]]
+    key, _, said = _measures(by_predictor[0][0])[1]
+    cells = [[said, "lines", *(letters if len(letters) > 1 else ["all tokens"])]]
     for found in zip(*by_predictor, strict=True):
         name, n_lines = shown(_cell("file", found[0]["file"])), f"{found[0]['n_lines']:,}"
-        cells.append([name, n_lines, *(_with_error(one, "perplexity") for one in found)])
+        cells.append([name, n_lines, *(_with_error(one, key) for one in found)])
     return "\n" + aligned(cells, terminal_width())
 
 
@@ -134,12 +148,11 @@ def _several(records: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]],
     counts = ("n_lines", *COUNTS, "n_unknown")
     cells = [["", *letters]]
     cells += [[name.removeprefix("n_"), *(f"{record[name]:,}" for record in records)] for name in counts]
-    cells += [[said, *(_with_error(record, name) for record in records)] for name, said in LABELS.items()]
+    measures = _measures(records[0])
+    cells += [[said, *(_with_error(record, name) for record in records)] for name, _, said in measures]
     if any(record["n_unknown"] for record in records):
         cells.append(["without unknown:", *[""] * len(records)])
-        cells += [
-            [said, *(_with_error(record, f"known_{name}") for record in records)] for name, said in LABELS.items()
-        ]
+        cells += [[said, *(_with_error(record, known) for record in records)] for _, known, said in measures]
     compared = "".join(
         _pair_text(pair, a, b) for pair, (a, b) in zip(pairs, itertools.combinations(letters, 2), strict=True)
     )

@@ -83,7 +83,8 @@ def _announce(started: Started, console: Console) -> None:
     parts = [f"n-grams up to {model.ngram_order}"] if model.ngram_order else []
     if model.has_network:
         layers = f"{plural(model.num_layers, 'layer')} of {model.hidden_size}"
-        parts = [model.cell, layers, *parts, f"{model.n_parameters:,} parameters; {budget}"]
+        cell = f"bidirectional {model.cell}" if model.bidirectional else model.cell
+        parts = [cell, layers, *parts, f"{model.n_parameters:,} parameters; {budget}"]
         parts += [f"seed {plan.seed}", plural(plan.threads, "thread"), plan.precision]
     console.note(f"model: {', '.join(parts)}")
     n_counted = min(len(dataset.train.ids), plan.ngram_tokens)
@@ -127,9 +128,10 @@ def _report(ended: Ended, started: Started, console: Console) -> None:
 def _report_losses(kept: str, record: dict[str, Any], console: Console) -> None:
     losses = ("train_loss_nats", "valid_loss_nats", "valid_bits_per_char")
     train, valid, bits = (None if record[name] is None else decimal(record[name]) for name in losses)
+    measure, name, _ = _perplexity_of(record)
     console.note(
         f"{kept}; {'' if train is None else f'train loss {train}, '}validation loss {valid} nats a token, "
-        f"{bits} bits a character, perplexity {decimal(record['valid_perplexity'], 3)}"
+        f"{'' if bits is None else f'{bits} bits a character, '}{measure} {decimal(record[name], 3)}"
     )
     if record["n_unknown_train_tokens"] or record["n_unknown_valid_tokens"]:
         console.note(_without_unknown(record))
@@ -137,14 +139,22 @@ def _report_losses(kept: str, record: dict[str, Any], console: Console) -> None:
 
 def _without_unknown(record: dict[str, Any]) -> str:
     share = _share(record["n_unknown_valid_tokens"], record["n_valid_tokens"])
-    names = {"known_train_loss_nats": 4, "known_valid_loss_nats": 4, "known_valid_perplexity": 3}
+    measure, _, name = _perplexity_of(record)
+    names = {"known_train_loss_nats": 4, "known_valid_loss_nats": 4, name: 3}
     train, valid, perplexity = (
         "-" if record[name] is None else decimal(record[name], digits) for name, digits in names.items()
     )
     return (
         f"without the unknown symbol ({share} of the validation tokens): train loss {train}, "
-        f"validation loss {valid} nats a token, perplexity {perplexity}"
+        f"validation loss {valid} nats a token, {measure} {perplexity}"
     )
+
+
+def _perplexity_of(record: dict[str, Any]) -> tuple[str, str, str]:
+    """What a person reads, and the keys of its value with and without the unknown symbol."""
+    if "valid_perplexity" in record:
+        return "perplexity", "valid_perplexity", "known_valid_perplexity"
+    return "pseudo-perplexity", "valid_pseudo_perplexity", "known_valid_pseudo_perplexity"
 
 
 def _share(count: int, of: int) -> str:

@@ -9,7 +9,7 @@ import typer
 from rnngen import models
 from rnngen.checks import check_whole
 from rnngen.cli import options
-from rnngen.cli.contradictions import refuse_contradictions
+from rnngen.cli.contradictions import refuse_contradictions, refuse_for_both_sides
 from rnngen.cli.output import Console, about_lines, end_with_the_pipe
 from rnngen.cli.work_bar import work_shown
 from rnngen.config import NBEST_FEATURE, LogBase, NbestForm, OnUnknown, ScoreFormat, ScoreState, SortKey
@@ -111,6 +111,7 @@ def score(
     A line is scored from a line break to the line break that ends it, by itself.
     Columns: line number, log-probability in nats, tokens, perplexity, unknown tokens, the log-probability and
     perplexity without those, the line. With --tokens and --words: line, place, token or word, surprisal in bits.
+    A bidirectional model gives pseudo_...: each token given all others of its line, without the line break.
     """
     refuse_contradictions(context)
     json = json or format == "jsonl"
@@ -131,6 +132,8 @@ def score(
     files = stream_files(paths, encoding, console.note)  # which checks the files before the model is loaded
     loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
     one = loaded[0]
+    for each in loaded:
+        refuse_for_both_sides(context, each.config, each.path)
     if nbest is not None:
         write_nbest(
             one, files, nbest, feature=feature, best=best, weight=weight, on_unknown=on_unknown, console=console
@@ -142,11 +145,12 @@ def score(
     from rnngen.cli.score_formats import Columns, Detail, JsonLines, Logs, TextOnly
 
     detail: Detail = "token" if tokens else "word" if words else "line"
+    logs = Logs(base, pseudo=one.config.bidirectional)
     writer: Writer
     if color:
         from rnngen.cli.color_format import Colored
 
-        writer = Colored(one.network, alternatives)
+        writer = Colored(one.runner, alternatives)
     elif keep:
         writer = TextOnly()
     elif format in ("kenlm", "srilm"):
@@ -154,13 +158,13 @@ def score(
 
         writer = KenLM(one.tokenizer, words) if format == "kenlm" else SRILM(one.tokenizer, words, " ".join(paths))
     elif json:
-        writer = JsonLines(one.network, detail, Logs(base), alternatives)
+        writer = JsonLines(one.runner, detail, logs, alternatives)
     else:
-        writer = Columns(detail, Logs(base), header, several=len(paths) > 1)
+        writer = Columns(detail, logs, header, several=len(paths) > 1)
     boundaries = Boundaries(bos=bos, eos=eos, state=state, prefix=escapes.model_text(prefix))
     console.note(about_lines("the prefix", boundaries.prefix, one))
     _note_prefix(one.tokenizer, prefix, on_unknown, console)
-    blocks = score_files(one.network, one.tokenizer, files, on_unknown, boundaries)
+    blocks = score_files(one.runner, one.tokenizer, files, on_unknown, boundaries)
     if format == "srilm":
         blocks = sentences_of_srilm(blocks, console.note)
     write_lines(blocks, writer, choice, on_unknown, console)

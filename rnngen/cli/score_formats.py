@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rnngen.cli.output import for_stdout, path_field
 from rnngen.config import LogBase
-from rnngen.engine.language_model import LanguageModel
+from rnngen.engine.runner import Runner
 from rnngen.engine.scoring import perplexity
+from rnngen.evaluate.measures import PSEUDO
 from rnngen.evaluate.scored_lines import ScoredLine, ScoredWord
 from rnngen.storage.json_lines import json_line
 from rnngen.tokenizers.fields import token_field, word_field
@@ -51,19 +52,25 @@ class Logs:
 
     Attributes:
         base: of log-probabilities and surprisals; None gives log-probabilities in nats, and surprisals in bits.
+        pseudo: they are of a token given those on both sides, and are named so.
     """
 
     base: LogBase | None = None
+    pseudo: bool = False
 
     @property
     def logprob(self) -> str:
         """The name of a log-probability."""
-        return f"logprob_{UNIT_OF_BASE[self.base or 'e']}"
+        return self.named(f"logprob_{UNIT_OF_BASE[self.base or 'e']}")
 
     @property
     def surprisal(self) -> str:
         """The name of a surprisal."""
-        return f"surprisal_{UNIT_OF_BASE[self.base or '2']}"
+        return self.named(f"surprisal_{UNIT_OF_BASE[self.base or '2']}")
+
+    def named(self, measure: str) -> str:
+        """The name of another measure."""
+        return PSEUDO + measure if self.pseudo else measure
 
     def of(self, logprob_nats: float) -> float:
         return logprob_nats / NATS_IN_ONE[self.base or "e"]
@@ -92,8 +99,9 @@ class Columns(Writer):
         if not self._header:
             return ""
         logprob, surprisal = self._logs.logprob, self._logs.surprisal
+        perplexity = self._logs.named("perplexity")
         columns = {
-            "line": ["line", logprob, "n_tokens", "perplexity", "n_unknown", f"known_{logprob}", "known_perplexity",
+            "line": ["line", logprob, "n_tokens", perplexity, "n_unknown", f"known_{logprob}", f"known_{perplexity}",
                      "text"],
             "token": ["line", "token_number", "token", "text", surprisal],
             "word": ["line", "word_number", "word", "n_tokens", surprisal],
@@ -142,8 +150,8 @@ class JsonLines(Writer):
         n_alternatives: how many likelier tokens to give for the most surprising ones; None gives no alternatives.
     """
 
-    def __init__(self, network: LanguageModel, detail: Detail, logs: Logs, n_alternatives: int | None) -> None:
-        self._network, self._detail, self._logs, self._n_alternatives = network, detail, logs, n_alternatives
+    def __init__(self, runner: Runner, detail: Detail, logs: Logs, n_alternatives: int | None) -> None:
+        self._runner, self._detail, self._logs, self._n_alternatives = runner, detail, logs, n_alternatives
 
     def line(self, line: ScoredLine) -> str:
         logs, totals = self._logs, line.totals
@@ -152,10 +160,10 @@ class JsonLines(Writer):
             "line": line.number,
             logs.logprob: logs.of(totals.logprob_nats),
             "n_tokens": totals.n_tokens,
-            "perplexity": totals.perplexity,
+            logs.named("perplexity"): totals.perplexity,
             "n_unknown": totals.n_unknown,
             f"known_{logs.logprob}": logs.of(totals.known_logprob_nats),
-            "known_perplexity": totals.known_perplexity,
+            f"known_{logs.named('perplexity')}": totals.known_perplexity,
             "text": line.text,
         }
         if self._detail == "token":
@@ -164,14 +172,14 @@ class JsonLines(Writer):
             words = line.words()
             record |= {
                 "n_words": sum(not word.ends_line for word in words),
-                "perplexity_per_word": perplexity(totals.logprob_nats, len(words)),
+                logs.named("perplexity_per_word"): perplexity(totals.logprob_nats, len(words)),
                 "words": self._words(words),
             }
         if self._n_alternatives is not None:
             from rnngen.evaluate.alternatives import surprising_tokens
 
-            surprising = surprising_tokens(self._network, line, self._n_alternatives)
-            record["alternatives"] = list(map(_alternatives_record, surprising))
+            surprising = surprising_tokens(self._runner, line, self._n_alternatives)
+            record["alternatives"] = [_alternatives_record(token, logs) for token in surprising]
         return json_line(record)
 
     def _tokens(self, line: ScoredLine) -> list[dict[str, Any]]:
@@ -197,11 +205,11 @@ class JsonLines(Writer):
         return {logs.logprob: logs.of(logprob_nats), logs.surprisal: logs.surprisal_of(logprob_nats)}
 
 
-def _alternatives_record(token: SurprisingToken) -> dict[str, Any]:
+def _alternatives_record(token: SurprisingToken, logs: Logs) -> dict[str, Any]:
     return {
         "token_number": token.number,
         "token": token.token,
         "text": token.text,
-        "surprisal_bits": token.surprisal_bits,
+        logs.named("surprisal_bits"): token.surprisal_bits,
         "likelier": [{"token": symbol, "probability": probability} for symbol, probability in token.likelier],
     }

@@ -13,7 +13,7 @@ from rnngen.config import MIX, ModelConfig
 from rnngen.counts.corrections import CountModel
 from rnngen.counts.storage import from_arrays
 from rnngen.engine.layers import Embedding, GRULayer, Linear, LSTMLayer, RNNLayer, Vector
-from rnngen.errors import CheckpointError
+from rnngen.errors import CheckpointError, ConfigError
 
 RecurrentLayer = RNNLayer | GRULayer | LSTMLayer
 
@@ -74,9 +74,11 @@ class Layers:
 
     @classmethod
     def of(cls, config: ModelConfig, weights: dict[str, npt.NDArray[Any]]) -> Layers:
-        """The layers of a checkpoint's weights. Raises CheckpointError for a model of counts alone."""
+        """The layers of a checkpoint's weights. Raises CheckpointError: there are none; ConfigError: bidirectional."""
         if not config.has_network:
             raise CheckpointError("the model is one of counts alone: it has no layers")
+        if config.bidirectional:
+            raise ConfigError("the model is bidirectional: its layers are no steps from the left to the right")
         output = weights["embedding.weight" if config.tie_weights else "output.weight"]
         counts, (share, weight) = None, (1.0, 0.0)
         if config.ngram_order:

@@ -13,7 +13,9 @@ from rnngen.checks import check_whole
 from rnngen.config import SampleConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.language_model import LOGITS_AT_A_TIME, Ids, LanguageModel
+from rnngen.engine.runner import Runner, from_both_sides, from_the_left
 from rnngen.engine.sampling import odds
+from rnngen.engine.sides import Piece, sides_of
 from rnngen.errors import ConfigError
 from rnngen.evaluate.scored_lines import ScoredLine
 from rnngen.tokenizers.symbols import NEWLINE
@@ -39,7 +41,7 @@ class SurprisingToken:
     likelier: tuple[tuple[str, float], ...]
 
 
-def surprising_tokens(network: LanguageModel, line: ScoredLine, n: int) -> list[SurprisingToken]:
+def surprising_tokens(runner: Runner, line: ScoredLine, n: int) -> list[SurprisingToken]:
     """The most surprising tokens of a line, and the tokens that the model finds likelier in their places.
 
     Args:
@@ -56,7 +58,7 @@ def surprising_tokens(network: LanguageModel, line: ScoredLine, n: int) -> list[
     tokenizer = line.tokenizer
     bits = line.surprisals_bits
     places = most_surprising(bits)
-    found = alternatives(network, line.encoded.ids, tokenizer.newline_id, places, n, tokenizer.never_drawn)
+    found = alternatives(runner, line.encoded.ids, tokenizer.newline_id, places, n, tokenizer.never_drawn)
     ids = [*line.encoded.ids.tolist(), tokenizer.newline_id]
     spans = [*line.encoded.spans.tolist(), [len(line.text), len(line.text)]]
     return [
@@ -90,7 +92,7 @@ def most_surprising(surprisals_bits: Sequence[float], most: int = 3, least_bits:
 
 
 def alternatives(
-    model: LanguageModel,
+    model: Runner,
     ids: npt.NDArray[np.integer],
     newline_id: int,
     places: Sequence[int],
@@ -99,7 +101,8 @@ def alternatives(
 ) -> list[list[tuple[int, float]]]:
     """The most likely tokens at some places of a line, which starts after a line break from a fresh state.
 
-    Memory does not grow with the line: logits are made for a window of it, and only those of `places` are kept.
+    Those of a bidirectional model are likely between all other tokens of the line. Memory does not grow with the line:
+    logits are made for a window of it, and only those of `places` are kept.
 
     Args:
         ids: one line without its line break.
@@ -116,9 +119,17 @@ def alternatives(
     """
     found = {
         place: _most_likely(logits, n, never_drawn)
-        for place, logits in _logits_at(model, np.concatenate([[newline_id], ids]), sorted(set(places)))
+        for place, logits in _logits(model, ids, newline_id, sorted(set(places)))
     }
     return [found[place] for place in places]
+
+
+def _logits(runner: Runner, ids: Ids, newline_id: int, places: list[int]) -> Iterator[tuple[int, Array]]:
+    """The logits [V] at each of `places`, which ascend."""
+    if not runner.config.bidirectional:
+        return _logits_at(from_the_left(runner), np.concatenate([[newline_id], ids]), places)
+    model, line = from_both_sides(runner), np.concatenate([[newline_id], ids, [newline_id]])
+    return ((place, model.logits(sides_of([Piece(line, place + 1, place + 2)], newline_id))[0, 0]) for place in places)
 
 
 def _logits_at(model: LanguageModel, inputs: Ids, places: list[int]) -> Iterator[tuple[int, Array]]:

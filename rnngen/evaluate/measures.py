@@ -93,25 +93,26 @@ def sum_lines(tokenizer: Tokenizer, lines: Sequence[str], ids: Ids, logprobs: Se
     Args:
         lines: with their line breaks; only the last may be without.
         ids: [T], of all lines, one after another.
-        logprobs: natural, [T] for each predictor.
+        logprobs: natural, [T] for each predictor; those that are NaN are not counted, of all predictors alike.
 
     Returns:
         For each predictor [lines, 2, QUANTITIES], with all tokens and without the unknown ones.
     """
     is_end = ids == tokenizer.newline_id
     line_of = np.cumsum(is_end) - is_end
+    is_predicted = ~np.isnan(logprobs[0])
 
     def totals(amounts: npt.NDArray[np.generic]) -> Floats:
         return np.bincount(line_of, amounts.astype(np.float64), len(lines)).astype(np.float64, copy=False)
 
     counts = np.zeros((len(lines), 2, len(QUANTITIES)))
-    counts[:, :, 0] = totals(is_end)[:, None]
-    counts[:, :, 1] = totals(np.ones(len(ids)))[:, None]
+    counts[:, :, 0] = totals(is_end & is_predicted)[:, None]
+    counts[:, :, 1] = totals(is_predicted)[:, None]
     counts[:, :, 2:5] = np.array([_counts(line) for line in lines], np.float64).reshape(-1, 1, 3)
     results = []
     for own in logprobs:
         results.append(counts.copy())
-        results[-1][:, :, 5:] = totals(-own.astype(np.float64))[:, None, None]
+        results[-1][:, :, 5:] = totals(np.where(is_predicted, -own.astype(np.float64), 0))[:, None, None]
     unknown = np.zeros(len(ids), bool) if tokenizer.unk_id is None else ids == tokenizer.unk_id
     for number in np.unique(line_of[unknown]).tolist():
         part = slice(*np.searchsorted(line_of, [number, number + 1]).tolist())
@@ -171,6 +172,7 @@ class Measure:
     unit: Literal["nats", "bits", "perplexity"]
 
 
+PSEUDO = "pseudo_"  # begins the names of what is computed from both sides of a token
 PER_TOKEN = Ratio("nats", ("n_tokens",))
 PER_WORD = Ratio("word_nats", ("n_words", "n_line_ends"))
 PER_WORD_NO_EOL = Ratio("word_nats", ("n_words",))
@@ -209,6 +211,7 @@ class Measured:
         on_unknown: what became of unknown symbols.
         file: the name of the file, where it is one of several.
         files: each file of several by itself, in order. A carried state goes on from file to file.
+        pseudo: a probability is that of a token given those on both sides; with "reset" no line end has one.
     """
 
     sums: LineSums
@@ -218,6 +221,7 @@ class Measured:
     on_unknown: OnUnknown
     file: str | None = None
     files: tuple[Measured, ...] = ()
+    pseudo: bool = False
 
     def estimate(self, name: str, known: bool = False) -> Estimate:
         """One of MEASURES with its standard error over lines.

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from rnngen import work
 from rnngen.checks import check_choice
 from rnngen.config import OnUnknown, ScoreState
-from rnngen.engine.language_model import LanguageModel
-from rnngen.engine.scoring import WINDOW_TOKENS, Reader, Scorer, in_windows, network_scorer
-from rnngen.errors import DataError
+from rnngen.engine.runner import Runner, scorer
+from rnngen.engine.scoring import WINDOW_TOKENS, Reader, Scorer, in_windows
+from rnngen.errors import ConfigError, DataError
 from rnngen.evaluate.comparison import have_same_tokens
 from rnngen.evaluate.interpolation import Mixture, Tuned, mix, tune_weight
 from rnngen.evaluate.measures import LineSums, Logprobs, Measured, sum_lines
@@ -42,6 +42,7 @@ class Predictor:
         scorer: predictors that share one are computed by one run of it.
         state: "carry", or "reset" where `scorer` takes whole lines and scores each by itself.
         mixture: what the scorer's probabilities are mixed with.
+        pseudo: a probability is that of a token given those on both sides.
     """
 
     label: str
@@ -49,17 +50,22 @@ class Predictor:
     scorer: Scorer
     state: ScoreState = "carry"
     mixture: Mixture | None = None
+    pseudo: bool = False
 
 
-def network_predictor(
-    label: str, network: LanguageModel, tokenizer: Tokenizer, state: ScoreState = "carry"
-) -> Predictor:
+def network_predictor(label: str, network: Runner, tokenizer: Tokenizer, state: ScoreState = "carry") -> Predictor:
     """A network as it was trained."""
-    return Predictor(label=label, tokenizer=tokenizer, scorer=network_scorer(network, state), state=state)
+    return Predictor(
+        label=label,
+        tokenizer=tokenizer,
+        scorer=scorer(network, state),
+        state=state,
+        pseudo=network.config.bidirectional,
+    )
 
 
 def measure_text(
-    network: LanguageModel,
+    network: Runner,
     tokenizer: Tokenizer,
     text: Text,
     *,
@@ -91,9 +97,14 @@ def measure(predictors: Sequence[Predictor], text: Text, on_unknown: OnUnknown =
         One for each predictor, in order.
 
     Raises:
+        ConfigError: some of the predictors are bidirectional, and others are not.
         DataError: the text cannot be read, or there is nothing to measure.
         TokenizerError: an unknown symbol, with `on_unknown` "error".
     """
+    if len({predictor.pseudo for predictor in predictors}) > 1:
+        raise ConfigError(
+            "a pseudo-perplexity cannot be compared with a perplexity: name bidirectional models, or none of them"
+        )
     found: dict[int, Measured] = {}
     for places in _groups(predictors):
         group = [predictors[place] for place in places]
@@ -107,7 +118,9 @@ def _groups(predictors: Sequence[Predictor]) -> list[list[int]]:
     for place, predictor in enumerate(predictors):
         for group in groups:
             first = predictors[group[0]]
-            if first.state == predictor.state and have_same_tokens(first.tokenizer, predictor.tokenizer):
+            if (first.state, first.pseudo) == (predictor.state, predictor.pseudo) and have_same_tokens(
+                first.tokenizer, predictor.tokenizer
+            ):
                 group.append(place)
                 break
         else:
@@ -139,7 +152,7 @@ def _measure_together(group: Sequence[Predictor], text: Text, on_unknown: OnUnkn
     all_unknowns = Unknowns.of_all(unknowns)
     if not sums[0].count("n_tokens"):
         raise DataError(f"the text {emptiness(all_unknowns.count)}: there is nothing to measure")
-    whole = partial(Measured, tokenizer=tokenizer, state=state, on_unknown=on_unknown)
+    whole = partial(Measured, tokenizer=tokenizer, state=state, on_unknown=on_unknown, pseudo=group[0].pseudo)
     return [
         whole(
             sums=own,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnngen.evaluate.comparison import compare
-from rnngen.evaluate.measures import MEASURES, Measured
+from rnngen.evaluate.measures import MEASURES, PSEUDO, Measured
 
 
 def model_records(label: str, measured: Measured) -> list[dict[str, Any]]:
@@ -30,7 +30,8 @@ def model_record(label: str, measured: Measured) -> dict[str, Any]:
     """All counts and measures of a text by one predictor, and the conventions that they follow."""
     sums = measured.sums
     values, errors = {}, {}
-    for known, prefix in ((False, ""), (True, "known_")):
+    pseudo = PSEUDO if measured.pseudo else ""
+    for known, prefix in ((False, pseudo), (True, "known_" + pseudo)):
         for name in MEASURES:
             found = measured.estimate(name, known)
             values[prefix + name] = found.value

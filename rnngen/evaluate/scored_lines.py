@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from rnngen.config import OnUnknown, ScoreState
 from rnngen.engine.cells import Array
-from rnngen.engine.language_model import LanguageModel
-from rnngen.engine.scoring import network_reader, perplexity
+from rnngen.engine.runner import Runner, from_the_left, reader
+from rnngen.engine.scoring import perplexity
 from rnngen.errors import ConfigError, brief
 from rnngen.evaluate.continuations import Continuations
 from rnngen.text.streams import Lines
@@ -55,6 +55,13 @@ class Boundaries:
             raise ConfigError(f"prefix is {brief(self.prefix)}: it must be a string")
         if self.prefix and (self.state == "carry" or not self.bos):
             raise ConfigError("a prefix stands after a line break before every line: leave out state and bos")
+
+
+def of_both_sides(boundaries: Boundaries) -> Boundaries:
+    """The boundaries for a bidirectional model: it has no probability for the end of a line. Raises ConfigError."""
+    if replace(boundaries, eos=True) != Boundaries():
+        raise ConfigError("a bidirectional model scores each line by itself: leave out bos, state and prefix")
+    return replace(boundaries, eos=False)
 
 
 class LineTotals(NamedTuple):
@@ -143,6 +150,7 @@ class ScoredLine:
         file: the path of its file, where there are several.
         encoded: its text and ids, without the line break and without the prefix.
         logprobs: float32, one for each token that `boundaries` give it.
+        pseudo: each is that of a token given all others of the line.
     """
 
     number: int
@@ -150,6 +158,7 @@ class ScoredLine:
     logprobs: Array
     boundaries: Boundaries = Boundaries()
     file: str | None = None
+    pseudo: bool = False
 
     @property
     def text(self) -> str:
@@ -250,7 +259,7 @@ def _words_of_tokens(line: ScoredLine, texts: list[str], word_of: Any) -> list[S
 
 
 def score_in_blocks(
-    network: LanguageModel,
+    network: Runner,
     tokenizer: Tokenizer,
     arriving: Iterable[list[str]],
     on_unknown: OnUnknown = "unk",
@@ -272,7 +281,7 @@ def score_in_blocks(
 
 
 def score_files(
-    network: LanguageModel,
+    network: Runner,
     tokenizer: Tokenizer,
     files: Iterable[Lines],
     on_unknown: OnUnknown = "unk",
@@ -283,6 +292,8 @@ def score_files(
     Args:
         files: names and lines, as in `score_in_blocks`, as is the rest. None is the name of a file that needs none.
     """
+    pseudo = network.config.bidirectional
+    boundaries = of_both_sides(boundaries) if pseudo else boundaries
     score = _scorer(network, tokenizer, on_unknown, boundaries)
     for file, arriving in files:
         numbers, where = itertools.count(1), of_file(file)
@@ -296,19 +307,20 @@ def score_files(
                     encoded=encoded,
                     logprobs=logprobs if boundaries.eos else logprobs[:-1],
                     boundaries=boundaries,
+                    pseudo=pseudo,
                 )
                 for (number, _), (encoded, logprobs) in zip(numbered, scored, strict=True)
             ]
 
 
 def _scorer(
-    network: LanguageModel, tokenizer: Tokenizer, on_unknown: OnUnknown, boundaries: Boundaries
+    network: Runner, tokenizer: Tokenizer, on_unknown: OnUnknown, boundaries: Boundaries
 ) -> Callable[[Sequence[tuple[str, str]]], list[tuple[Encoded, Array]]]:
     """Lines, each with its name for errors, to ids and log-probabilities, those of their line breaks included."""
     if boundaries.prefix:
-        return Continuations(network, tokenizer, boundaries.prefix, on_unknown).score
+        return Continuations(from_the_left(network), tokenizer, boundaries.prefix, on_unknown).score
     newline_id = tokenizer.newline_id
-    read = network_reader(network, newline_id, boundaries.state, boundaries.bos)
+    read = reader(network, newline_id, boundaries.state, boundaries.bos)
 
     def score(lines: Sequence[tuple[str, str]]) -> list[tuple[Encoded, Array]]:
         encoded = [encode_known(tokenizer, text, on_unknown, where) for text, where in lines]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnngen import __version__
 from rnngen.engine.scoring import perplexity
+from rnngen.evaluate.measures import PSEUDO
 from rnngen.runs.repeat import command_line
 from rnngen.runs.request import Request
 from rnngen.text.dataset import Dataset
@@ -34,6 +35,8 @@ def training_record(
     loss = exact.loss if exact else best.valid_loss_nats
     known = exact.known_loss if exact else best.known_valid_loss_nats
     n_valid_tokens = len(dataset.valid.ids)
+    bits = loss * n_valid_tokens / dataset.valid_chars / math.log(2)
+    pseudo = PSEUDO if plan.model.bidirectional else ""
     return {
         "run": run_id,
         "rnngen_version": __version__,
@@ -53,11 +56,11 @@ def training_record(
         "tokens_per_second": round(last.n_tokens / max(last.seconds, 1e-9)),
         "train_loss_nats": best.train_loss_nats,
         "valid_loss_nats": loss,
-        "valid_bits_per_char": loss * n_valid_tokens / dataset.valid_chars / math.log(2),
-        "valid_perplexity": perplexity(-loss, 1),
+        "valid_bits_per_char": None if pseudo else bits,
+        f"valid_{pseudo}perplexity": perplexity(-loss, 1),
         "known_train_loss_nats": best.known_train_loss_nats,
         "known_valid_loss_nats": known,
-        "known_valid_perplexity": None if known is None else perplexity(-known, 1),
+        f"known_valid_{pseudo}perplexity": None if known is None else perplexity(-known, 1),
         "stopped_by": finished.reason if finished else None,
         "repeat": _repeat(request, plan, finished),
     }
