@@ -28,6 +28,7 @@ COMMANDS = {
     "sample": "Write new text with a model.",
     "score": "How likely each line is: one record a line, in order.",
     "perplexity": "How well a model predicts a text.",
+    "fill": "What is missing in the gaps of lines.",
     "tokenize": "Show a text as tokens, line by line.",
     "info": "What is in a checkpoint.",
     "export": "The counts of a model as an ARPA file, which KenLM and SRILM read.",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,17 +20,23 @@ import numpy as np
 import numpy.typing as npt
 
 from rnngen.checks import check_whole
+from rnngen.config import OnUnknown
 from rnngen.engine.bidirectional import BidirectionalModel, logprobs_of
 from rnngen.engine.language_model import LanguageModel, State, select_rows
 from rnngen.engine.runner import Runner, from_both_sides, from_the_left
 from rnngen.engine.sides import Piece, sides_of
 from rnngen.errors import DataError
-from rnngen.evaluate.gaps import GapLength, Gapped
+from rnngen.evaluate.gaps import GAP, GapLength, Gapped, find_gaps
+from rnngen.tokenizers.base import Tokenizer
 
 MOST_EXACT = 4096  # fillings that are all weighed
 CHAINS, SWEEPS = 32, 16  # of Gibbs sampling
 BEAM = 64
 ROWS = 256  # rows of a batch
+
+LENGTHS = {
+    "char": GapLength(1, 8), "byte": GapLength(1, 8), "word": GapLength(1, 1), "subword": GapLength(1, 3)
+}  # fmt: skip
 
 Method = Literal["exact", "gibbs", "beam"]
 Fillers = tuple[tuple[int, ...], ...]  # the ids in each gap
@@ -62,6 +68,35 @@ class FilledLine:
 
     fillings: tuple[Filling, ...]
     method: Method
+
+
+def fill_lines(
+    runner: Runner,
+    tokenizer: Tokenizer,
+    lines: Iterable[str],
+    *,
+    mark: str = GAP,
+    length: GapLength | None = None,
+    top: int = 5,
+    seed: int = 0,
+    on_unknown: OnUnknown = "unk",
+) -> Iterator[FilledLine]:
+    """The most likely fillings of each line, as the lines arrive.
+
+    Args:
+        lines: with or without their line breaks.
+        mark: what stands for a gap.
+        length: of a gap, in tokens; None takes `LENGTHS` of the level.
+        on_unknown: what becomes of symbols that the model does not know.
+
+    Raises:
+        DataError: a line has no gap, or one that cannot be filled.
+        TokenizerError: a symbol is unknown and `on_unknown` is "error".
+        ConfigError, CheckpointError: as `fill` has them.
+    """
+    for number, line in enumerate(lines, 1):
+        gapped = find_gaps(tokenizer, line.removesuffix("\n"), mark, on_unknown, f"line {number}")
+        yield fill(runner, gapped, tokenizer.newline_id, length or LENGTHS[tokenizer.level], top, seed)
 
 
 def fill(runner: Runner, line: Gapped, newline_id: int, length: GapLength, top: int, seed: int = 0) -> FilledLine:
