@@ -78,9 +78,9 @@ def fill(
     filled = fill_lines(
         loaded.runner, loaded.tokenizer, arriving, mark=gap, length=length, top=top, seed=seed, on_unknown=on_unknown
     )
-    if header and not json:
-        sys.stdout.write("\t".join(COLUMNS) + "\n")
     for number, one in enumerate(filled, 1):
+        if header and not json and number == 1:
+            sys.stdout.write("\t".join(COLUMNS) + "\n")
         sys.stdout.writelines(_record(number, one) if json else _rows(number, one))
         sys.stdout.flush()
 

@@ -118,10 +118,13 @@ def fill(runner: Runner, line: Gapped, newline_id: int, length: GapLength, top: 
         found, method = _from_both_sides(from_both_sides(runner), line, newline_id, length, seed)
     else:
         found, method = _by_beam(from_the_left(runner), line, newline_id, length), "beam"
+    # A filler of blanks is no word.
+    is_whole = all if line.tokenizer.level in ("char", "byte") else lambda texts: all(map(str.strip, texts))
     fillings: dict[tuple[str, ...], float] = {}
     for fillers, probability in found:
         texts = tuple(gap.text(np.array(ids)) for gap, ids in zip(line.gaps, fillers, strict=True))
-        fillings[texts] = fillings.get(texts, 0.0) + probability  # several tokens may have one text
+        if is_whole(texts):
+            fillings[texts] = fillings.get(texts, 0.0) + probability  # several tokens may have one text
     best = sorted(fillings.items(), key=lambda one: -one[1])[:top]
     return FilledLine(tuple(Filling(texts, p, line.filled(texts)) for texts, p in best), method)
 

@@ -100,6 +100,7 @@ class Gapped:
         gaps: in order.
     """
 
+    tokenizer: Tokenizer
     texts: tuple[str, ...]
     ids: tuple[npt.NDArray[np.int64], ...]
     gaps: tuple[Gap, ...]
@@ -162,4 +163,4 @@ def find_gaps(tokenizer: Tokenizer, line: str, mark: str, on_unknown: OnUnknown,
         gaps.append(Gap(marked[: place - len(owed)].replace(letter, ""), owed, tokenizer))
         start, place = after, place + 1
     found.append(ids[start:])
-    return Gapped(tuple(texts), tuple(found), tuple(gaps))
+    return Gapped(tokenizer, tuple(texts), tuple(found), tuple(gaps))

@@ -15,7 +15,6 @@ from rnngen.config import Device, ModelConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.sides import Sides
 from rnngen.training.bptt import IGNORED
-from rnngen.training.dropping import drop_units
 from rnngen.training.linear import in_blocks
 from rnngen.training.network import LARGE_VOCABULARY, check_device
 from rnngen.training.softmax import softmax_loss, target_logprobs
@@ -112,8 +111,8 @@ class BidirectionalNetwork(nn.Module):
             for stack, ids, at in ((self._left, sides.left, sides.left_at), (self._right, sides.right, sides.right_at))
         ]
         low = self.low if self.training else torch.float32
-        joint = torch.tanh(in_blocks(torch.cat(outputs, -1), self.joint.weight, self.joint.bias, 1, low)[0])
-        return drop_units(joint, self.config.dropout) if self.training else joint
+        both = in_blocks(torch.cat(outputs, -1), self.joint.weight, self.joint.bias, 1, low)[0]
+        return outputs[0] + outputs[1] + functional.relu(both)
 
     def _outputs(self, stack: Stack, ids: Ids, at: Ids) -> Tensor:
         """The outputs of one direction for each place, [T, B, H]."""
