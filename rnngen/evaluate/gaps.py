@@ -32,9 +32,9 @@ class GapLength:
     @classmethod
     def of(cls, text: str) -> GapLength:
         """The lengths of `3` or `1-8`. Raises ConfigError."""
-        first, _, last = text.partition("-")
+        first, dash, last = text.partition("-")
         try:
-            found = cls(int(first), int(last or first))
+            found = cls(int(first), int(last if dash else first))
         except ValueError:
             found = cls(0, 0)
         if not 1 <= found.least <= found.most <= MOST_LENGTHS:
