@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import (
+    both_sides,
     ceilings,
     classifying,
     drawing,
@@ -47,11 +48,12 @@ ITEMS: dict[str, Item] = {
     "memory-score": memory_scoring.score_memory,
     "ceilings": ceilings.ceilings,
     "quality": quality.quality,
+    "both-sides": both_sides.both_sides,
 }
 
 
-# Ten minutes each, for a gigabyte.
-BY_NAME_ONLY = {"memory", "memory-score"}
+# Ten minutes each or more.
+BY_NAME_ONLY = {"memory", "memory-score", "both-sides"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import typer
 
-from rnngen.config import ModelConfig
 from rnngen.errors import ConfigError
 
 REPEATED = "..."
@@ -128,17 +127,6 @@ def refuse_contradictions(context: typer.Context) -> None:
             raise ConfigError(error)
 
 
-def refuse_for_both_sides(context: typer.Context, config: ModelConfig, name: object) -> None:
-    """Refuse what a bidirectional model cannot do, of the options of `score` and `perplexity`. Raises ConfigError."""
-    given = given_options(context)
-    for option in FROM_THE_LEFT[context.command.name or ""] if config.bidirectional else ():
-        if is_given(option, given):
-            raise ConfigError(
-                f"{option} is for models that read from the left, and {name} is bidirectional: leave it out, or train "
-                "a model without --bidirectional"
-            )
-
-
 def exclusive(*options: str) -> tuple[Excludes, ...]:
     """Options of which at most one can be given."""
     message = "{option} and {other} contradict each other: leave one out"
@@ -153,11 +141,6 @@ BOUNDARIES = ("--no-bos", "--no-eos", "--state carry")
 # Options of `perplexity`.
 ADAPTIVE = ("--cache", "--dynamic")
 
-# What a bidirectional model cannot do.
-FROM_THE_LEFT = {
-    "score": (*OTHER_TOOLS, "--nbest", "--classify", "--no-bos", "--prefix", "--state carry"),
-    "perplexity": (*ADAPTIVE, "--mix", "--context"),
-}
 # Options of `sample`.
 DRAWING = (
     "--temp", "--top-k", "--top-p", "--min-p", "--repetition-penalty", "--length", "--min-length", "--stop",

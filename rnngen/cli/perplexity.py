@@ -13,7 +13,8 @@ from rnngen import models
 from rnngen.checks import check_whole
 from rnngen.cli import options
 from rnngen.cli.context_curve import write_curve
-from rnngen.cli.contradictions import refuse_contradictions, refuse_for_both_sides
+from rnngen.cli.contradictions import refuse_contradictions
+from rnngen.cli.loading import load_models
 from rnngen.cli.output import Console, end_with_the_pipe
 from rnngen.cli.perplexity_report import write_report
 from rnngen.cli.work_bar import work_shown
@@ -90,9 +91,7 @@ def perplexity(
     context.with_resource(work_shown(quiet))
     text = FileText(paths, encoding, console.note)
     tuning = FileText([_another(tune, paths)], encoding, console.note) if tune is not None else None
-    loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
-    for each in loaded:
-        refuse_for_both_sides(context, each.config, each.path)
+    loaded = load_models(context, model, device, console)
     chosen = state or _state_of(loaded, cache or dynamic or longest_context is not None, console)
     if longest_context is not None:
         _write_context_curve(loaded[0], text, longest_context, on_unknown, json, console)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngen import models
 from rnngen.checks import check_whole
 from rnngen.cli import options
-from rnngen.cli.contradictions import refuse_contradictions, refuse_for_both_sides
+from rnngen.cli.contradictions import refuse_contradictions
+from rnngen.cli.loading import load_models
 from rnngen.cli.output import Console, about_lines, end_with_the_pipe
 from rnngen.cli.work_bar import work_shown
 from rnngen.config import NBEST_FEATURE, LogBase, NbestForm, OnUnknown, ScoreFormat, ScoreState, SortKey
@@ -130,10 +130,8 @@ def score(
     console = Console(quiet)
     context.with_resource(work_shown(quiet))
     files = stream_files(paths, encoding, console.note)  # which checks the files before the model is loaded
-    loaded = [models.load(name, device=device, say=console.note) for name in model or (None,)]
+    loaded = load_models(context, model, device, console)
     one = loaded[0]
-    for each in loaded:
-        refuse_for_both_sides(context, each.config, each.path)
     if nbest is not None:
         write_nbest(
             one, files, nbest, feature=feature, best=best, weight=weight, on_unknown=on_unknown, console=console

@@ -115,6 +115,7 @@ def exact_seconds(network: TorchModel, data: Dataset) -> float:
 
 
 def nats_sum(scored: Iterable[Scored], data: Dataset) -> NatsSum:
+    """The sums over parts of the validation text, followed as they come."""
     # Where no token is unknown, none is looked for.
     unk_id = data.tokenizer.unk_id if data.valid.n_unknown else None
     found = NatsSum()

