@@ -80,5 +80,33 @@ def test_three_lines_of_the_document_load_the_recurrent_layer(tmp_path):
     (tmp_path / "text.txt").write_text(PLAY, "utf-8")
     path = str(tmp_path / "model.safetensors")
     assert run(["train", str(tmp_path / "text.txt"), "-o", path, "--steps", "1", "--hidden-size", "12", "-q"]) == 0
-    made = run_document("load_state_dict", path)
+    made = run_document("reversed(weights", path)
     assert torch.equal(made["rnn"].weight_hh_l0, made["weights"]["rnn.weight_hh_l0"])
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        (torch.nn.GRU, []),
+        (torch.nn.LSTM, ["--cell", "lstm", "--num-layers", "3", "--level", "word"]),
+        (torch.nn.RNN, ["--cell", "rnn", "--tie-weights", "--lines"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value.__name__,
+)
+def test_a_bidirectional_model_is_plain_torch_too(tmp_path, capsys, module, options):
+    (tmp_path / "text.txt").write_text(PLAY, "utf-8")
+    (tmp_path / "lines.txt").write_text("\n".join(LINES), "utf-8")
+    path = str(tmp_path / "model.safetensors")
+    budget = ["--steps", "10", "--lr", "0.05", "--hidden-size", "24", "--threads", "1", "--bidirectional"]
+    assert run(["train", str(tmp_path / "text.txt"), "-o", path, *budget, *options]) == 0
+    capsys.readouterr()
+    assert run(["score", str(tmp_path / "lines.txt"), "-m", path, "--tokens", "--json"]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.split("\n")[:-1]]
+    newline = 1  # of characters and of words
+    logits_of = run_document("def both_sides_logits", path)["both_sides_logits"]
+    for record in records:
+        ids = [token["id"] for token in record["tokens"]]
+        with torch.no_grad():
+            logprobs = logits_of([newline, *ids, newline], module=module).log_softmax(-1) if ids else torch.empty(0, 1)
+        found = torch.tensor([token["pseudo_logprob_nats"] for token in record["tokens"]])
+        torch.testing.assert_close(found, logprobs[range(len(ids)), ids], atol=1e-4, rtol=0)
