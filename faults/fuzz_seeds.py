@@ -30,6 +30,7 @@ _MODELS: tuple[dict[str, Any], ...] = (
     {"cell": "lstm", "tie_weights": True},
     {"cell": "rnn", "nonlinearity": "relu", "num_layers": 2},
     {"cell": "gru", "dropout": 0.1},
+    {"cell": "gru", "bidirectional": True, "num_layers": 2},
     {"cell": "none", "embedding_dim": 0, "hidden_size": 0, "num_layers": 0, "ngram_order": 5},
 )
 

@@ -17,9 +17,11 @@ from faults.fuzz_mutations import damaged, damaged_json, damaged_line
 from faults.fuzz_tensors import damaged_file
 from rnngen import checkpoint as checkpoints
 from rnngen.cli.info import write_description
-from rnngen.engine.language_model import Engine
+from rnngen.engine.runner import from_both_sides, from_the_left
+from rnngen.engine.sides import Sides
 from rnngen.errors import CheckpointError, ConfigError, DataError, RnngenError, TokenizerError
 from rnngen.evaluate import arpa
+from rnngen.runners import make_runner
 from rnngen.text import nbest
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
@@ -64,10 +66,14 @@ def read_checkpoint(seed: Path, path: Path, random: Random) -> str:
     except RnngenError as error:
         return refusal(error, (CheckpointError,))
     _use_tokenizer(loaded.tokenizer)
-    engine = Engine(loaded.config, loaded.weights)
+    runner = make_runner(loaded.config, loaded.weights, "cpu")
     ids = np.arange(4).reshape(2, 2) % loaded.config.vocab_size
     with np.errstate(all="ignore"):
-        logits, _ = engine.forward(ids, engine.initial_state(2))
+        if loaded.config.bidirectional:
+            logits = from_both_sides(runner).logits(Sides(ids, ids, ids % 2, ids % 2))
+        else:
+            engine = from_the_left(runner)
+            logits, _ = engine.forward(ids, engine.initial_state(2))
     if logits.shape != (2, 2, loaded.config.vocab_size):
         return f"logits of the shape {logits.shape}"
     for as_json in (False, True):

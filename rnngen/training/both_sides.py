@@ -96,7 +96,9 @@ def text_stretches(
 ) -> Iterator[Stretch]:
     """Stretches of a running text, read as a ring, without end; `bptt.text_windows` has the way of the readers."""
     places = np.arange(batch_size) * len(ids) // batch_size + int(generator.integers(len(ids))) + skip * bptt
-    piece = Piece(np.arange(bptt + 2 * CONTEXT + 2), CONTEXT + 1, CONTEXT + 1 + bptt, CONTEXT + 1)
+    # In a short ring the token at a place would come again in its context.
+    context = 1 + min(CONTEXT, len(ids) - bptt - 1)
+    piece = Piece(np.arange(bptt + 2 * context), context, context + bptt, context)
     left, right, left_at, right_at = piece.read()  # as places of a row
     shape = (batch_size, bptt)
     at = np.broadcast_to(left_at, shape), np.broadcast_to(right_at, shape)

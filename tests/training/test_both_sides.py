@@ -72,6 +72,14 @@ def test_stretches_of_a_text_are_all_of_it_with_their_surroundings():
     assert (later.sides.left == stretches[7].sides.left).all()
 
 
+def test_in_a_short_text_no_token_is_in_its_own_context():
+    ids = np.arange(20)
+    for stretch in islice(text_stretches(ids, 3, 17, generator_of()), 5):
+        for place, row in np.ndindex(stretch.targets.shape):
+            left, right = sides_at(stretch, row, place)
+            assert stretch.targets[place, row] not in {*left, *right}
+
+
 def test_stretches_of_lines_are_all_tokens_but_the_line_breaks():
     lines = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11], [12, 13]]
     ids = np.array([token for line in lines for token in (*line, 0)])
