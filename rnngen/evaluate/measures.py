@@ -109,6 +109,7 @@ def sum_lines(tokenizer: Tokenizer, lines: Sequence[str], ids: Ids, logprobs: Se
     counts[:, :, 0] = totals(is_end & is_predicted)[:, None]
     counts[:, :, 1] = totals(is_predicted)[:, None]
     counts[:, :, 2:5] = np.array([_counts(line) for line in lines], np.float64).reshape(-1, 1, 3)
+    counts[:, :, 3:5] -= totals(is_end & ~is_predicted)[:, None, None]
     results = []
     for own in logprobs:
         results.append(counts.copy())

@@ -106,6 +106,7 @@ def test_perplexities_are_named_pseudo(rnngen, both, tmp_path, state):
     assert not {"perplexity", "loss_nats", "bits_per_char"} & set(record)
     n_ends = PLAY[:300].count("\n")
     assert record["n_tokens"] == (300 if state == "carry" else 300 - n_ends)
+    assert record["n_chars"] == record["n_bytes"] == record["n_tokens"]
     assert record["n_line_ends"] == (n_ends if state == "carry" else 0)
 
 
