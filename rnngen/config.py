@@ -30,6 +30,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 ValidPart = Literal["spread", "last"]
 
 MIX = "mix"
+PSEUDO = "pseudo_"  # begins the names of what is computed from both sides of a token
 MOST_LAYERS = 1024
 MOST_UNITS = 1 << 24
 MOST_SYMBOLS = 1 << 31  # ids are int32

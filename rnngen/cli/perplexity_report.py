@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnngen.cli.layout import aligned, terminal_width, wrapped
 from rnngen.cli.output import for_stdout, path_field
-from rnngen.evaluate.measures import PSEUDO
+from rnngen.config import PSEUDO
 from rnngen.printable import MOST_IN_FULL, plural
 from rnngen.storage.json_lines import json_line
 from rnngen.text.unpacking import shown

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnngen.cli.output import for_stdout, path_field
-from rnngen.config import LogBase
+from rnngen.config import PSEUDO, LogBase
 from rnngen.engine.runner import Runner
 from rnngen.engine.scoring import perplexity
-from rnngen.evaluate.measures import PSEUDO
 from rnngen.evaluate.scored_lines import ScoredLine, ScoredWord
 from rnngen.storage.json_lines import json_line
 from rnngen.tokenizers.fields import token_field, word_field

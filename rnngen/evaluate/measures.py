@@ -173,7 +173,6 @@ class Measure:
     unit: Literal["nats", "bits", "perplexity"]
 
 
-PSEUDO = "pseudo_"  # begins the names of what is computed from both sides of a token
 PER_TOKEN = Ratio("nats", ("n_tokens",))
 PER_WORD = Ratio("word_nats", ("n_words", "n_line_ends"))
 PER_WORD_NO_EOL = Ratio("word_nats", ("n_words",))

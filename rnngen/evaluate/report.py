@@ -9,8 +9,9 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from rnngen.config import PSEUDO
 from rnngen.evaluate.comparison import compare
-from rnngen.evaluate.measures import MEASURES, PSEUDO, Measured
+from rnngen.evaluate.measures import MEASURES, Measured
 
 
 def model_records(label: str, measured: Measured) -> list[dict[str, Any]]:

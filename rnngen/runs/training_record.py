@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from rnngen import __version__
+from rnngen.config import PSEUDO
 from rnngen.engine.scoring import perplexity
-from rnngen.evaluate.measures import PSEUDO
 from rnngen.runs.repeat import command_line
 from rnngen.runs.request import Request
 from rnngen.text.dataset import Dataset

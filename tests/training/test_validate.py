@@ -86,6 +86,6 @@ def test_lines_are_read_piece_by_piece_each_once(monkeypatch, piece):
     monkeypatch.setattr(validate, "PIECE_TOKENS", piece)
     ids = np.append(random_ids(700), NEWLINE)
     wanted = [line[:-1].tolist() for line in np.split(ids, np.flatnonzero(ids == NEWLINE) + 1)[:-1]]
-    pieces = list(validate._lines(ids, NEWLINE))
+    pieces = list(validate.lines_of(ids, NEWLINE))
     assert [line.tolist() for lines in pieces for line in lines] == wanted
     assert (len(pieces) == 1) is (piece > len(ids))
