@@ -104,9 +104,9 @@ def test_a_network_learns_each_letter_from_its_neighbours(tmp_path):
     model = rnngen.train(
         text="hello\n" * 100,
         model=ModelOptions(hidden_size=16, bidirectional=True, num_layers=2, dropout=0.0, weight_drop=0.0),
-        training=TrainConfig(steps=80, learning_rate=0.02, threads=1),
+        training=TrainConfig(steps=150, learning_rate=0.02, threads=1),
     )
-    assert model.training["valid_loss_nats"] < 0.05
+    assert model.training["valid_loss_nats"] < 0.1  # after the last line break stands another one, which is new to it
     [line] = model.score(["hello"])
     assert line.pseudo
     assert line.totals.n_tokens == 5
