@@ -11,9 +11,10 @@ import numpy as np
 from bench.data import VOCAB_SIZE, token_ids
 from rnngen import checkpoint
 from rnngen.checkpoint import Checkpoint, Weights
-from rnngen.config import MIX, ModelConfig, TokenizerConfig
+from rnngen.config import ModelConfig, TokenizerConfig
 from rnngen.counts.estimate import estimate
 from rnngen.counts.storage import to_arrays
+from rnngen.shapes import MIX
 from rnngen.text.corpus import FileText
 from rnngen.tokenizers import levels
 

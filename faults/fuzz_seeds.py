@@ -10,9 +10,10 @@ import numpy as np
 
 from rnngen import checkpoint as checkpoints
 from rnngen.checkpoint import Checkpoint
-from rnngen.config import MIX, ModelConfig, TokenizerConfig
+from rnngen.config import ModelConfig, TokenizerConfig
 from rnngen.counts.estimate import estimate
 from rnngen.counts.storage import to_arrays
+from rnngen.shapes import MIX
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from rnngen.checks import LARGE, MOST_WHOLE, SMALL, Settings, check, check_choice, check_number, check_whole, is_number
 from rnngen.errors import ConfigError
+from rnngen.shapes import weight_shapes
 
 Level = Literal["char", "byte", "word", "subword"]
 Split = Literal["punctuation", "whitespace"]
@@ -29,7 +30,6 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 ValidPart = Literal["spread", "last"]
 
-MIX = "mix"
 PSEUDO = "pseudo_"  # begins the names of what is computed from both sides of a token
 MOST_LAYERS = 1024
 MOST_UNITS = 1 << 24
@@ -83,8 +83,14 @@ class ModelConfig(Settings):
 
     A bidirectional network has such layers from the left and from the right, and a layer that joins both: H x 2 H.
 
+    A tagger reads words, and each word as characters too; its bidirectional layers are those of torch.nn, and above
+    them is a softmax over the tags (`engine/tagger.py`).
+
     Attributes:
         bidirectional: a token is predicted from those on both sides of it.
+        n_words: that a tagger knows; 0 for all other models.
+        n_tags: that it gives.
+        spelling_dim: of a character's embedding, and units of the layers that read a word's characters.
         cell: none is a model of counts alone; then all sizes of the network are 0.
         nonlinearity: of the `rnn` cell; the other cells do not use it.
         dropout: probability, applied after every recurrent layer, while training only.
@@ -104,10 +110,19 @@ class ModelConfig(Settings):
     tie_weights: bool = False
     ngram_order: int = 0
     bidirectional: bool = False
+    n_words: int = 0
+    n_tags: int = 0
+    spelling_dim: int = 0
 
     def __post_init__(self) -> None:
         self._make_plain()
         check_whole("vocab_size", self.vocab_size, 1, MOST_SYMBOLS - 1)
+        for name in ("n_words", "n_tags", "spelling_dim"):
+            check_whole(name, getattr(self, name), 0, MOST_SYMBOLS - 1)
+        if len({self.n_words > 0, self.n_tags > 0, self.spelling_dim > 0}) > 1:
+            raise ConfigError("a tagger needs words, tags and their spelling: n_words, n_tags and spelling_dim")
+        if self.n_tags and (not self.bidirectional or self.tie_weights):
+            raise ConfigError("a tagger is bidirectional, and its weights are not tied")
         check_choice("cell", self.cell, Cell)
         check_whole("ngram_order", self.ngram_order, 0, MOST_ORDER)
         least, units, layers = (1, MOST_UNITS, MOST_LAYERS) if self.has_network else (0, 0, 0)
@@ -146,25 +161,14 @@ class ModelConfig(Settings):
         """What ends the names of the layers' weights: of those from the left, and of those from the right."""
         return ("", "_reverse") if self.bidirectional else ("",)
 
+    @property
+    def is_tagger(self) -> bool:
+        """Whether the model gives a tag to each word, and not probabilities to tokens."""
+        return self.n_tags > 0
+
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, under the names that torch.nn gives them; those of the counts are others."""
-        V, E, H, G = self.vocab_size, self.embedding_dim, self.hidden_size, self.num_gates
-        shapes: dict[str, tuple[int, ...]] = {MIX: (2,)} if self.ngram_order else {}
-        if not self.has_network:
-            return shapes
-        shapes["embedding.weight"] = (V, E)
-        for direction in self.directions:
-            for layer in (f"l{number}{direction}" for number in range(self.num_layers)):
-                shapes[f"rnn.weight_ih_{layer}"] = (G * H, E if layer.startswith("l0") else H)
-                shapes[f"rnn.weight_hh_{layer}"] = (G * H, H)
-                shapes[f"rnn.bias_ih_{layer}"] = (G * H,)
-                shapes[f"rnn.bias_hh_{layer}"] = (G * H,)
-        if self.bidirectional:
-            shapes |= {"joint.weight": (H, 2 * H), "joint.bias": (H,)}
-        if not self.tie_weights:
-            shapes["output.weight"] = (V, H)
-        shapes["output.bias"] = (V,)
-        return shapes
+        return weight_shapes(self)
 
     @property
     def n_parameters(self) -> int:
@@ -181,6 +185,7 @@ class ModelOptions(Settings):
 
     Attributes:
         ngram_size: what the counts may take in a checkpoint, in millions of bytes.
+        tags: the model gives a tag to each word.
     """
 
     cell: Cell = "gru"
@@ -194,6 +199,7 @@ class ModelOptions(Settings):
     ngram_order: int | None = None
     ngram_size: float | None = None
     bidirectional: bool = False
+    tags: bool = False
 
     def __post_init__(self) -> None:
         self._make_plain()
@@ -203,10 +209,16 @@ class ModelOptions(Settings):
                 raise ConfigError("--ngram-size is for counts: leave it out, or give --ngram-order")
         if self.nonlinearity == "relu" and self.cell != "rnn":
             raise ConfigError(f"--nonlinearity is for the rnn cell: add --cell rnn (cell is {self.cell!r})")
+        if self.tags and (self.ngram_order or self.ngram_size is not None or self.tie_weights or self.cell == "none"):
+            raise ConfigError("--tags needs a network alone: leave out --ngram-order, --ngram-size and --tie-weights")
         if self.bidirectional and self.ngram_size is not None:
             raise ConfigError("a bidirectional model has no counts: leave out --ngram-size, or --bidirectional")
         # A ModelConfig with the open sizes at 1 checks the rest by its own rules.
-        given = {name: value for name, value in asdict(self).items() if value is not None and name != "ngram_size"}
+        given = {
+            name: value
+            for name, value in asdict(self).items()
+            if value is not None and name not in ("ngram_size", "tags")
+        }
         least = 0 if self.cell == "none" else 1
         sizes = {
             "vocab_size": 1,

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rnngen.config import MIX, ModelConfig
+from rnngen.config import ModelConfig
 from rnngen.counts.estimate import estimate
 from rnngen.counts.storage import to_arrays
+from rnngen.shapes import MIX
 
 COUNTED_TOKENS = 300
 RANDOM_MIX = (0.8, 0.6)

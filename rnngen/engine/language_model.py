@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.config import MIX, ModelConfig
+from rnngen.config import ModelConfig
 from rnngen.counts.corrections import CountModel
 from rnngen.counts.storage import from_arrays
 from rnngen.engine.cells import Array
 from rnngen.engine.stack import Stack
 from rnngen.errors import CheckpointError
+from rnngen.shapes import MIX
 
 # The state that a model carries from token to token: arrays whose axis 1 is the batch. Callers know nothing else of it.
 State = tuple[npt.NDArray[Any], ...]

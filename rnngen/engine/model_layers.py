@@ -9,11 +9,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from rnngen.config import MIX, ModelConfig
+from rnngen.config import ModelConfig
 from rnngen.counts.corrections import CountModel
 from rnngen.counts.storage import from_arrays
 from rnngen.engine.layers import Embedding, GRULayer, Linear, LSTMLayer, RNNLayer, Vector
 from rnngen.errors import CheckpointError, ConfigError
+from rnngen.shapes import MIX
 
 RecurrentLayer = RNNLayer | GRULayer | LSTMLayer
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rnngen import checkpoint
 from rnngen.checks import check_whole
-from rnngen.config import MIX, ModelConfig, TrainConfig
+from rnngen.config import ModelConfig, TrainConfig
 from rnngen.counts import storage as counts_storage
 from rnngen.errors import CheckpointError, ConfigError
+from rnngen.shapes import MIX
 from rnngen.storage import tensor_file
 from rnngen.storage.tensor_file import TensorFile
 from rnngen.tokenizers.base import Tokenizer

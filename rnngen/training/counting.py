@@ -16,12 +16,13 @@ from torch import Tensor
 
 from rnngen import work
 from rnngen.checkpoint import Weights
-from rnngen.config import MIX, ModelConfig
+from rnngen.config import ModelConfig
 from rnngen.counts.corrections import CountModel
 from rnngen.counts.estimate import estimate
 from rnngen.counts.sample import TextSample
 from rnngen.counts.storage import to_arrays
 from rnngen.engine.language_model import Engine
+from rnngen.shapes import MIX
 from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import IGNORED, Counted, Window, line_windows
 from rnngen.training.network import COUNTS_IN_TRAINING, RNNLM

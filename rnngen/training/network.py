@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnngen.checkpoint import Weights
-from rnngen.config import MIX, Device, ModelConfig
+from rnngen.config import Device, ModelConfig
 from rnngen.counts.corrections import CountModel
 from rnngen.counts.storage import from_arrays, to_arrays
 from rnngen.errors import ConfigError
+from rnngen.shapes import MIX
 from rnngen.training.bptt import IGNORED
 from rnngen.training.linear import in_blocks
 from rnngen.training.softmax import Rows, softmax_loss, target_logprobs
