@@ -66,7 +66,7 @@ def read_checkpoint(seed: Path, path: Path, random: Random) -> str:
     except RnngenError as error:
         return refusal(error, (CheckpointError,))
     _use_tokenizer(loaded.tokenizer)
-    runner = make_runner(loaded.config, loaded.weights, "cpu")
+    runner = make_runner(loaded, "cpu")
     ids = np.arange(4).reshape(2, 2) % loaded.config.vocab_size
     with np.errstate(all="ignore"):
         if loaded.config.bidirectional:

@@ -12,7 +12,7 @@ from before refuses the new files, as their record describes no tokenizer that i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from rnngen.printable import visible
 from rnngen.storage import tensor_file
 from rnngen.storage.checkpoint_paths import FOLDER, newest_first
 from rnngen.storage.tensor_file import SHOWN_CHARS, SUFFIX, TensorFile
+from rnngen.text import tagged
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 
@@ -206,16 +207,29 @@ def _read_config(file: TensorFile) -> ModelConfig:
 
 def _read_weights(file: TensorFile, config: ModelConfig) -> Weights:
     shapes = config.weight_shapes()
-    counts = counts_storage.DTYPES if config.ngram_order else {}
-    wanted = {*shapes, *counts}
+    others = other_dtypes(config)
+    wanted = {*shapes, *others}
     for name in sorted((file.names - TOKENIZER_ARRAYS) ^ wanted):
         what = "lacks the weight" if name in wanted else "has the unknown weight"
         raise file.broken(f"it {what} {visible(name[:SHOWN_CHARS])}")
     weights: Weights = {name: file.array(name, shape, "float32") for name, shape in shapes.items()}
-    weights |= {name: file.array(name, None, dtype) for name, dtype in counts.items()}
-    if counts:
-        try:
-            counts_storage.from_arrays(weights, config.vocab_size)
-        except CheckpointError as error:
-            raise file.broken(str(error)) from None
+    weights |= {name: file.array(name, None, dtype) for name, dtype in others.items()}
+    try:
+        check_others(config, weights)
+    except CheckpointError as error:
+        raise file.broken(str(error)) from None
     return weights
+
+
+def other_dtypes(config: ModelConfig) -> dict[str, str]:
+    """The arrays of a model that are no weights of its network: of counts, and of the words and tags of a tagger."""
+    counts = counts_storage.DTYPES if config.ngram_order else {}
+    return counts | (tagged.DTYPES if config.is_tagger else {})
+
+
+def check_others(config: ModelConfig, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Check the content of these arrays. Raises CheckpointError."""
+    if config.ngram_order:
+        counts_storage.from_arrays(arrays, config.vocab_size)
+    if config.is_tagger:
+        tagged.from_arrays(arrays, config.n_words, config.n_tags)

@@ -347,4 +347,4 @@ def load(
     check_choice("device", device, Device)
     path = find(name, say)
     checkpoint = checkpoints.up_to_order(checkpoints.load(path), max_order)
-    return Model(path, checkpoint, make_runner(checkpoint.config, checkpoint.weights, device))
+    return Model(path, checkpoint, make_runner(checkpoint, device))

@@ -29,6 +29,7 @@ COMMANDS = {
     "score": "How likely each line is: one record a line, in order.",
     "perplexity": "How well a model predicts a text.",
     "fill": "What is missing in the gaps of lines.",
+    "tag": "A tag for each word.",
     "tokenize": "Show a text as tokens, line by line.",
     "info": "What is in a checkpoint.",
     "export": "The counts of a model as an ARPA file, which KenLM and SRILM read.",

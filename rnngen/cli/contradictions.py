@@ -160,7 +160,7 @@ SIZES = (
 OF_NETWORKS = (
     *SIZES[1:], "--batch-size", "--bptt", "--device", "--dropout", "--epochs", "--grad-clip", "--init-from", "--lr",
     "--optimizer", "--patience", "--precision", "--save-every", "--seed", "--steps", "--threads", "--time",
-    "--weight-decay", "--weight-drop", "--ngram-order none",
+    "--weight-decay", "--weight-drop", "--ngram-order none", "--tags",
 )  # fmt: skip
 
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -172,6 +172,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         Excludes("--tokenizer", NEW_VOCABULARY, "{option} brings its own vocabulary: leave out {others}"),
         Excludes("--cell none", OF_NETWORKS, "{option} trains no network, it counts: leave out {others}"),
+        Excludes(
+            "--tags",
+            ("--init-from", "--tokenizer", "--bptt", "--device cuda", "--bidirectional", *NEW_VOCABULARY),
+            "{option} reads words and their characters, in both directions: leave out {others}",
+        ),
         Excludes("--init-from", SIZES, "{option} brings the sizes of its model: leave out {others}"),
         *(
             Needs(option, ("--level",), "{option} is for a new vocabulary: add --level to --init-from", "--init-from")
@@ -256,6 +261,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
             ("--model", "--tokenizer", "--level byte"),
             "{option} needs the tokenizer that made the ids: add --model, --tokenizer or --level byte",
         ),
+    ),
+    "tag": (
+        *exclusive("--json", "--format"),
+        *exclusive("--measure", "--format"),
+        *exclusive("--measure", "--probabilities"),
+        Needs("--top", ("--measure",), "{option} is for the confusions: add --measure"),
+        Excludes("--no-header", (*JSON, "--format slash", "--measure"), "{other} has no header: leave out --no-header"),
     ),
     "info": (Excludes("CHECKPOINT", ("--model",), "the checkpoint is named twice: leave out {other}"),),
 }

@@ -84,6 +84,7 @@ def _announce(started: Started, console: Console) -> None:
     if model.has_network:
         layers = f"{plural(model.num_layers, 'layer')} of {model.hidden_size}"
         cell = f"bidirectional {model.cell}" if model.bidirectional else model.cell
+        cell = f"tagger of {model.n_words:,} words with {model.n_tags} tags, {cell}" if model.is_tagger else cell
         parts = [cell, layers, *parts, f"{model.n_parameters:,} parameters; {budget}"]
         parts += [f"seed {plan.seed}", plural(plan.threads, "thread"), plan.precision]
     console.note(f"model: {', '.join(parts)}")

@@ -105,6 +105,10 @@ def train(
         bool,
         typer.Option("--bidirectional", help="Learn to predict a token from both sides of it (for fill and score)."),
     ] = False,
+    tags: Annotated[
+        bool,
+        typer.Option("--tags", help="Learn to give tags to words; each line is words, a tab, and as many tags."),
+    ] = False,
     hidden_size: Annotated[
         int | None, typer.Option("--hidden-size", metavar="H", help="Units in a recurrent layer.", show_default="auto")
     ] = None,
@@ -216,7 +220,7 @@ def train(
         precision=precision, device=device,
     )  # fmt: skip
     sizes = ModelOptions(
-        cell=cell, bidirectional=bidirectional, hidden_size=hidden_size, embedding_dim=embedding_dim,
+        cell=cell, bidirectional=bidirectional, tags=tags, hidden_size=hidden_size, embedding_dim=embedding_dim,
         num_layers=num_layers, dropout=dropout,
         weight_drop=weight_drop, tie_weights=tie_weights, nonlinearity=nonlinearity, ngram_size=ngram_size,
         ngram_order=options.parse_order(ngram_order) if ngram_order is not None else None,

@@ -11,14 +11,16 @@ from rnngen.config import ScoreState
 from rnngen.engine.bidirectional import BidirectionalModel, logprobs_of, score_text
 from rnngen.engine.language_model import LanguageModel
 from rnngen.engine.scoring import Reader, Scorer, network_reader, network_scorer
+from rnngen.engine.tagger import Tagger
 from rnngen.errors import ConfigError
 
 Ids = npt.NDArray[np.integer]
-Runner = LanguageModel | BidirectionalModel
+Runner = LanguageModel | BidirectionalModel | Tagger
 
 
 def from_the_left(runner: Runner, name: object = "the model") -> LanguageModel:
     """A runner that reads from the left to the right. Raises ConfigError for another, and names it."""
+    _refuse_tagger(runner, name)
     if runner.config.bidirectional:
         raise ConfigError(
             f"{name} is bidirectional: it predicts a token from both sides of it, and nothing from the left alone; "
@@ -28,10 +30,23 @@ def from_the_left(runner: Runner, name: object = "the model") -> LanguageModel:
 
 
 def from_both_sides(runner: Runner, name: object = "the model") -> BidirectionalModel:
-    """A runner that is bidirectional. Raises ConfigError for another, and names it."""
+    """A runner that predicts from both sides. Raises ConfigError for another, and names it."""
+    _refuse_tagger(runner, name)
     if not runner.config.bidirectional:
         raise ConfigError(f"{name} predicts a token from the left alone: train a model with --bidirectional for this")
     return runner  # type: ignore[return-value]
+
+
+def tagger_of(runner: Runner, name: object = "the model") -> Tagger:
+    """A runner that gives tags. Raises ConfigError for another, and names it."""
+    if not runner.config.is_tagger:
+        raise ConfigError(f"{name} is no tagger: train one with rnngen train TAGS.tsv --tags")
+    return runner  # type: ignore[return-value]
+
+
+def _refuse_tagger(runner: Runner, name: object) -> None:
+    if runner.config.is_tagger:
+        raise ConfigError(f"{name} is a tagger, which gives no probabilities to texts: use it with rnngen tag")
 
 
 def reader(runner: Runner, newline_id: int, state: ScoreState, bos: bool = True) -> Reader:

@@ -36,8 +36,8 @@ class Stack:
         layers = [make_layer(config, weights, number, suffix) for number in range(config.num_layers)]
         self.n_states = layers[0].n_states if layers else 0
         self._input_weights = [(layer.w_input, layer.b_input) for layer in layers]
-        self._recurrences = [_recurrence(layer, None) for layer in layers[:-1]]
-        self._recurrences += [_recurrence(layer, readout) for layer in layers[-1:]]
+        self._recurrences = [make_recurrence(layer, None) for layer in layers[:-1]]
+        self._recurrences += [make_recurrence(layer, readout) for layer in layers[-1:]]
         self._table: Array | None = None
         if layers:
             self._embedding = weights["embedding.weight"]
@@ -113,7 +113,8 @@ class Stack:
         return advance, product
 
 
-def _recurrence(layer: Layer, readout: Array | None) -> Recurrence:
+def make_recurrence(layer: Layer, readout: Array | None) -> Recurrence:
+    """The recurrence of a layer, in C where that is compiled."""
     if compiled.LIBRARY is None:
         return NumpyRecurrence(layer, readout)
     return CompiledRecurrence(compiled.LIBRARY, layer, readout)

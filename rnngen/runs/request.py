@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class Request:
             raise ConfigError("--valid and --valid-fraction exclude each other: leave one out")
         if self.valid and self.training.valid_part != TrainConfig.valid_part:
             raise ConfigError("--valid and --valid-part exclude each other: leave one out")
+        if self.model.tags and not self.training.lines:
+            object.__setattr__(self, "training", replace(self.training, lines=True))
         check_number("save_every", self.save_every, SMALL)
 
     @property

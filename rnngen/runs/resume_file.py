@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from rnngen import checkpoint
 from rnngen.checks import check_whole
 from rnngen.config import ModelConfig, TrainConfig
-from rnngen.counts import storage as counts_storage
 from rnngen.errors import CheckpointError, ConfigError
 from rnngen.shapes import MIX
 from rnngen.storage import tensor_file
@@ -114,8 +113,8 @@ def _state(file: TensorFile, model: ModelConfig) -> RunState:
             wanted[f"now/weights/{name}"] = wanted[f"good/weights/{name}"] = shape
         if has_best:
             wanted[f"best/{name}"] = shape
-    counts = counts_storage.DTYPES if has_best and model.ngram_order else {}
-    dtypes = {f"best/{name}": dtype for name, dtype in counts.items()}
+    others = checkpoint.other_dtypes(model) if has_best else {}
+    dtypes = {f"best/{name}": dtype for name, dtype in others.items()}
     for name in (*wanted, *dtypes):
         if name not in file.names:
             raise file.broken(f"it lacks {name}")

@@ -23,6 +23,7 @@ from rnngen.runs.request import Request
 from rnngen.runs.warm_start import WarmStart
 from rnngen.storage.locks import hold
 from rnngen.text.dataset import Dataset, prepare
+from rnngen.text.tagged import check_lines
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 from rnngen.training.events import Finished, Resumable
@@ -195,5 +196,9 @@ def read_texts(request: Request, tokenizer: Tokenizer | None) -> Dataset:
     notes: list[str] = []
     text, valid = request.open_text(notes.append), request.open_valid(notes.append)
     wanted = request.tokenizer or TokenizerConfig()
+    if request.model.tags:
+        check_lines(text, "")
+        if valid is not None:
+            check_lines(valid, " of the validation text")
     dataset = prepare(text, valid, request.training, tokenizer, wanted, request.cache_dir)
     return replace(dataset, notes=(*notes, *dataset.notes))

@@ -36,7 +36,7 @@ def training_record(
     known = exact.known_loss if exact else best.known_valid_loss_nats
     n_valid_tokens = len(dataset.valid.ids)
     bits = loss * n_valid_tokens / dataset.valid_chars / math.log(2)
-    pseudo = PSEUDO if plan.model.bidirectional else ""
+    pseudo = PSEUDO if plan.model.bidirectional and not plan.model.is_tagger else ""
     return {
         "run": run_id,
         "rnngen_version": __version__,
@@ -56,7 +56,7 @@ def training_record(
         "tokens_per_second": round(last.n_tokens / max(last.seconds, 1e-9)),
         "train_loss_nats": best.train_loss_nats,
         "valid_loss_nats": loss,
-        "valid_bits_per_char": None if pseudo else bits,
+        "valid_bits_per_char": None if plan.model.bidirectional else bits,
         f"valid_{pseudo}perplexity": perplexity(-loss, 1),
         "known_train_loss_nats": best.known_train_loss_nats,
         "known_valid_loss_nats": known,

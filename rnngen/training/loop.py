@@ -35,6 +35,7 @@ from rnngen.training.run_state import (
     to_arrays,
     under,
 )
+from rnngen.training.tagging import Tagging
 from rnngen.training.task import Example, Network, State, Task
 
 MOST_RETRIES = 3
@@ -84,6 +85,13 @@ def train(
         raise
 
 
+def make_task(plan: Plan, data: Dataset) -> Task:
+    """What a plan trains for."""
+    if plan.model.is_tagger:
+        return Tagging(plan, data)
+    return BothSides(plan, data) if plan.model.bidirectional else LanguageModelling(plan, data)
+
+
 class _Run:
     def __init__(
         self,
@@ -101,7 +109,7 @@ class _Run:
         keep_freed_memory()
         torch.manual_seed(plan.seed)
         self._device = torch.device(plan.device)
-        self._task: Task = (BothSides if plan.model.bidirectional else LanguageModelling)(plan, data)
+        self._task = make_task(plan, data)
         self._network = self._task.network
         if start is None:
             prepare_network(self._network)

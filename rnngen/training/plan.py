@@ -16,6 +16,7 @@ from rnngen.text.dataset import Dataset
 from rnngen.training.bptt import count_line_windows
 from rnngen.training.network import check_device
 from rnngen.training.products import product
+from rnngen.training.tagger_plan import SENTENCES, TAGGER_RATE, sentences_an_epoch, tagger_config
 
 BATCH_SIZE = 32
 BPTT = 64
@@ -84,13 +85,15 @@ def make_plan(config: TrainConfig, options: ModelOptions, data: Dataset) -> Plan
     threads = config.threads or available_cores()
     torch.set_num_threads(threads)
     precision = _precision(config)
-    batch_size, bptt = _window_shape(config, data)
-    n_windows = _windows_an_epoch(config, data, batch_size, bptt)
+    batch_size, bptt = _window_shape(config, data, options.tags)
+    n_windows = (
+        sentences_an_epoch(data) / batch_size if options.tags else _windows_an_epoch(config, data, batch_size, bptt)
+    )
     steps = config.steps
     if config.epochs is not None:
         steps = max(1, math.ceil(config.epochs * n_windows))
     n_train = len(data.train.ids)
-    model = _model_config(
+    model = tagger_config(options, data) if options.tags else _model_config(
         options, data.tokenizer.vocab_size, n_train,
         n_tokens=None if steps is None else steps * n_train / n_windows,
         flops=None if config.time_budget is None else config.time_budget * measured_flops(precision, config.device),
@@ -133,10 +136,12 @@ def _slower(config: TrainConfig, threads: int, precision: Literal["float32", "bf
     return tuple(reasons)
 
 
-def _window_shape(config: TrainConfig, data: Dataset) -> tuple[int, int]:
+def _window_shape(config: TrainConfig, data: Dataset, tags: bool) -> tuple[int, int]:
     """batch_size and bptt: those that were asked for, or as large as the text allows up to the defaults."""
     n_train = len(data.train.ids)
     bptt = config.bptt or min(BPTT, max(1, n_train - 1))
+    if tags:
+        return config.batch_size or SENTENCES, bptt
     if config.lines:
         return config.batch_size or BATCH_SIZE, bptt
     batch_size = config.batch_size or min(BATCH_SIZE, max(1, n_train // bptt))
@@ -277,5 +282,6 @@ def choose_dropouts(n_epochs: float, vocab_size: int) -> tuple[float, float]:
 def default_learning_rate(optimizer: Optimizer, model: ModelConfig) -> float:
     """Peak learning rates that were the best, or near it, on the texts of docs/defaults.md."""
     adamw = 6e-3 if model.vocab_size <= SMALL_VOCABULARY else 3e-3
+    adamw = TAGGER_RATE if model.is_tagger else adamw
     base = {"adamw": adamw, "rmsprop": 1.5e-3, "sgd": 0.5}[optimizer]
     return base * (0.5 if model.cell == "rnn" else 1.0)

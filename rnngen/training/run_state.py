@@ -15,9 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rnngen.checkpoint import Weights
+from rnngen.checkpoint import Weights, check_others, other_dtypes
 from rnngen.config import ModelConfig
-from rnngen.counts import storage as counts_storage
 from rnngen.errors import CheckpointError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -102,17 +101,16 @@ def are_finite(*tensors: Tensor) -> bool:
 def best_weights(model: ModelConfig, arrays: Arrays) -> Weights:
     """The arrays `best/...`, which must be the weights of the model and its counts. Raises CheckpointError."""
     best = under("best", arrays)
-    counts = counts_storage.DTYPES if model.ngram_order else {}
-    found = {name: (array.shape, array.dtype.name) for name, array in best.items() if name not in counts}
-    if {name: best[name].dtype.name for name in counts if name in best} != counts or found != {
+    others = other_dtypes(model)
+    found = {name: (array.shape, array.dtype.name) for name, array in best.items() if name not in others}
+    if {name: best[name].dtype.name for name in others if name in best} != others or found != {
         name: (shape, "float32") for name, shape in model.weight_shapes().items()
     }:
         raise CheckpointError("the resume file is broken: its best weights are not those of its model")
-    if counts:
-        try:
-            counts_storage.from_arrays(best, model.vocab_size)
-        except CheckpointError as error:
-            raise CheckpointError(f"the resume file is broken: {error}") from None
+    try:
+        check_others(model, best)
+    except CheckpointError as error:
+        raise CheckpointError(f"the resume file is broken: {error}") from None
     return best
 
 

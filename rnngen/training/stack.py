@@ -22,32 +22,37 @@ LOOKED_UP_VOCABULARY = 1024
 State = tuple[Tensor, ...]
 
 
-def make_rnn(config: ModelConfig) -> nn.RNNBase:
-    """The layers of one direction, with the first weights of torch.nn."""
-    sizes = (config.embedding_dim, config.hidden_size, config.num_layers)
+def make_rnn(config: ModelConfig, sizes: tuple[int, int, int] | None = None, bidirectional: bool = False) -> nn.RNNBase:
+    """Recurrent layers with the first weights of torch.nn.
+
+    Args:
+        sizes: inputs, units and layers; None for those of a language model.
+    """
+    inputs, units, layers = sizes or (config.embedding_dim, config.hidden_size, config.num_layers)
     rnn: nn.RNNBase
     match config.cell:
         case "rnn":
-            rnn = nn.RNN(*sizes, nonlinearity=config.nonlinearity)
+            rnn = nn.RNN(inputs, units, layers, nonlinearity=config.nonlinearity, bidirectional=bidirectional)
         case "gru":
-            rnn = nn.GRU(*sizes)
+            rnn = nn.GRU(inputs, units, layers, bidirectional=bidirectional)
         case "lstm":
-            rnn = nn.LSTM(*sizes)
+            rnn = nn.LSTM(inputs, units, layers, bidirectional=bidirectional)
     return rnn
 
 
-def initialize(rnn: nn.RNNBase) -> None:
+def initialize(rnn: nn.Module) -> None:
     """Orthogonal recurrent matrices, forget gates open."""
-    H = rnn.hidden_size
     with torch.no_grad():
         for name, weight in rnn.named_parameters():
             if name.startswith("weight_hh"):
-                for block in weight.split(H):
+                for block in weight.split(weight.shape[1]):
                     nn.init.orthogonal_(block)
             elif name.startswith("bias"):
                 weight.zero_()
                 if isinstance(rnn, nn.LSTM) and name.startswith("bias_hh"):
-                    weight[H : 2 * H] = 1.0  # Jozefowicz et al. 2015: remember until told to forget
+                    weight[rnn.hidden_size : 2 * rnn.hidden_size] = (
+                        1.0  # Jozefowicz et al. 2015: remember until told to forget
+                    )
 
 
 def initial_state(config: ModelConfig, batch_size: int, like: Tensor) -> State:

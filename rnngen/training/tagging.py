@@ -1,0 +1,138 @@
+"""To give each word of a sentence its tag."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rnngen.checkpoint import Weights
+from rnngen.engine.tagger import Ids, Tagger, padded, reversed_rows
+from rnngen.text.dataset import Dataset
+from rnngen.text.tagged import Sentence, TagVocabulary, sentences_of, to_arrays
+from rnngen.training.bptt import IGNORED
+from rnngen.training.losses import NatsSum
+from rnngen.training.plan import Plan
+from rnngen.training.tagger import Spelled, TaggerNetwork, to_weights
+from rnngen.training.task import Loss, State
+
+POOL = 32  # batches of sentences that are sorted by length together
+# A word that was met n times is taken as unknown with the probability 1/4 : n (Kiperwasser and Goldberg 2016).
+UNKNOWN_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class TaggedBatch:
+    """One step's data, an `Example`.
+
+    Attributes:
+        sentences: one a column.
+        words: ids, [T, B]; 0 for an unknown word.
+        targets: ids of the tags, [T, B]; IGNORED behind the end of a sentence.
+        fresh: [B], bool.
+    """
+
+    sentences: Sequence[Sentence]
+    words: Ids
+    targets: Ids
+    fresh: npt.NDArray[np.bool_]
+
+    @property
+    def n_tokens(self) -> int:
+        return int((self.targets != IGNORED).sum())
+
+
+class Tagging:
+    """The task of a tagger, a `Task`."""
+
+    unk_id = None
+
+    def __init__(self, plan: Plan, data: Dataset) -> None:
+        self._plan, self._tokenizer = plan, data.tokenizer
+        self._train, self._valid = (sentences_of(data.tokenizer, part.ids) for part in (data.train, data.valid))
+        self._known = TagVocabulary.of(self._train)
+        self._id_of = {word: number for number, word in enumerate(self._known.words, 1)}
+        self._tag_id_of = {tag: number for number, tag in enumerate(self._known.tags)}
+        counts = Counter(word for sentence in self._train for word in sentence.words)
+        self._counts = np.array([np.inf, *(counts[word] for word in self._known.words)])
+        low = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
+        self._device = torch.device(plan.device)
+        self.network = TaggerNetwork(plan.model, low).to(self._device)
+
+    def initial_state(self, batch_size: int) -> State:
+        return ()
+
+    def windows(self, generator: np.random.Generator, skip: int) -> Iterator[TaggedBatch]:
+        lengths = np.array([len(sentence.words) for sentence in self._train])
+        n_given = 0
+        while True:
+            for batch in _batches(lengths, self._plan.batch_size, generator):
+                n_given += 1
+                chance = generator.random((int(lengths[batch].max()), len(batch)))
+                if n_given > skip:
+                    yield self._batch([self._train[number] for number in batch], chance)
+
+    def _batch(self, some: list[Sentence], chance: npt.NDArray[np.float64]) -> TaggedBatch:
+        words = padded([[self._id_of[word] for word in sentence.words] for sentence in some])
+        words[chance < UNKNOWN_SHARE / (UNKNOWN_SHARE + self._counts[words])] = 0
+        targets = padded([[self._tag_id_of[tag] for tag in sentence.tags] for sentence in some], IGNORED)
+        return TaggedBatch(some, words, targets, np.zeros(len(some), bool))
+
+    def loss(self, window: TaggedBatch, state: State) -> Loss:
+        distinct = {word: n for n, word in enumerate(dict.fromkeys(w for one in window.sentences for w in one.words))}
+        numbers = padded([[distinct[word] for word in one.words] for one in window.sentences])
+        lengths = np.array([len(one.words) for one in window.sentences])
+        spelled = [self._tokenizer.encode(word) for word in distinct]
+        sizes = np.array(list(map(len, spelled)))
+        characters = padded(spelled)
+        on_device = self._on_device
+        logits = self.network(
+            on_device(window.words), on_device(numbers), on_device(reversed_rows(len(numbers), lengths)),
+            Spelled(on_device(characters), on_device(sizes), on_device(reversed_rows(len(characters), sizes))),
+        )  # fmt: skip
+        loss, losses = self.network.loss(logits, on_device(window.targets))
+        return loss, losses, state
+
+    def _on_device(self, ids: Ids) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(ids, np.int64)).to(self._device)
+
+    def first_model(self) -> NatsSum | None:
+        return None
+
+    def validate(self) -> NatsSum:
+        return self.exact(self.weights())
+
+    def weights(self) -> Weights:
+        return to_weights(self.network) | to_arrays(self._known)
+
+    def exact(self, weights: Weights) -> NatsSum:
+        """The sums over the tags of the validation text; a tag that is unknown has no probability, and is left out."""
+        tagger = Tagger(self._plan.model, weights, self._tokenizer, self._known)
+        nats, n_tags = 0.0, 0
+        found = tagger.logprobs([sentence.words for sentence in self._valid])
+        for logprobs, sentence in zip(found, self._valid, strict=True):
+            ids = [self._tag_id_of.get(tag, -1) for tag in sentence.tags]
+            places = [place for place, id in enumerate(ids) if id >= 0]
+            nats -= float(logprobs[places, [ids[place] for place in places]].sum(dtype=np.float64))
+            n_tags += len(places)
+        return NatsSum(nats, max(1, n_tags))
+
+    def exact_seconds(self) -> float:
+        return 0.0  # it is a validation
+
+
+def _batches(
+    lengths: npt.NDArray[np.integer], batch_size: int, generator: np.random.Generator
+) -> Iterator[npt.NDArray[np.integer]]:
+    """The numbers of all sentences, shuffled, in batches of similar length."""
+    order = generator.permutation(len(lengths))
+    for start in range(0, len(order), POOL * batch_size):
+        pool = order[start : start + POOL * batch_size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches = np.split(pool, range(batch_size, len(pool), batch_size))
+        for turn in generator.permutation(len(batches)):
+            yield batches[turn]
