@@ -14,6 +14,7 @@ from rnngen.config import ModelConfig, TokenizerConfig
 from rnngen.counts.estimate import estimate
 from rnngen.counts.storage import to_arrays
 from rnngen.shapes import MIX
+from rnngen.text import tagged
 from rnngen.tokenizers import levels
 from rnngen.tokenizers.base import Tokenizer
 
@@ -32,6 +33,7 @@ _MODELS: tuple[dict[str, Any], ...] = (
     {"cell": "rnn", "nonlinearity": "relu", "num_layers": 2},
     {"cell": "gru", "dropout": 0.1},
     {"cell": "gru", "bidirectional": True, "num_layers": 2},
+    {"cell": "gru", "bidirectional": True, "n_words": 3, "n_tags": 2, "spelling_dim": 4},
     {"cell": "none", "embedding_dim": 0, "hidden_size": 0, "num_layers": 0, "ngram_order": 5},
 )
 
@@ -69,11 +71,12 @@ ngram 3=2
 
 
 def write_checkpoints(folder: Path) -> list[Path]:
-    """A checkpoint of random weights for every tokenizer, with the models in turn."""
-    paths = []
-    for number, tokenizer in enumerate(_tokenizers()):
+    """Checkpoints of random weights: all tokenizers and all models, each in turn."""
+    paths, tokenizers = [], _tokenizers()
+    for number in range(max(len(tokenizers), len(_MODELS))):
         path = folder / f"seed{number}.safetensors"
-        checkpoints.save(_checkpoint(tokenizer, _MODELS[number % len(_MODELS)]), path)
+        tokenizer, options = tokenizers[number % len(tokenizers)], _MODELS[number % len(_MODELS)]
+        checkpoints.save(_checkpoint(tokenizer, options), path)
         paths.append(path)
     return paths
 
@@ -118,6 +121,8 @@ def _checkpoint(tokenizer: Tokenizer, options: dict[str, Any]) -> Checkpoint:
         weights[MIX] = np.array([0.7, 0.6], np.float32)
         tokens = random.integers(min(8, config.vocab_size), size=400)
         weights |= to_arrays(estimate(tokens, 0, config.vocab_size, config.ngram_order))
+    if config.is_tagger:
+        weights |= tagged.to_arrays(tagged.TagVocabulary(("to", "be", "not"), ("PART", "VERB")))
     training = {"corpus": {"sha256": "0f", "n_chars": 10}, "seed": 1, "lines": False, "texts": ["a.txt"], "time": 1.5}
     history: Any = [
         {"step": 10, "train_loss_nats": 1.5, "valid_loss_nats": None},

@@ -17,7 +17,7 @@ from faults.fuzz_mutations import damaged, damaged_json, damaged_line
 from faults.fuzz_tensors import damaged_file
 from rnngen import checkpoint as checkpoints
 from rnngen.cli.info import write_description
-from rnngen.engine.runner import from_both_sides, from_the_left
+from rnngen.engine.runner import from_both_sides, from_the_left, tagger_of
 from rnngen.engine.sides import Sides
 from rnngen.errors import CheckpointError, ConfigError, DataError, RnngenError, TokenizerError
 from rnngen.evaluate import arpa
@@ -69,6 +69,9 @@ def read_checkpoint(seed: Path, path: Path, random: Random) -> str:
     runner = make_runner(loaded, "cpu")
     ids = np.arange(4).reshape(2, 2) % loaded.config.vocab_size
     with np.errstate(all="ignore"):
+        if loaded.config.is_tagger:
+            [logprobs] = tagger_of(runner).logprobs([["to", "b\u00e9"]])
+            return "loaded" if logprobs.shape == (2, loaded.config.n_tags) else f"tags of the shape {logprobs.shape}"
         if loaded.config.bidirectional:
             logits = from_both_sides(runner).logits(Sides(ids, ids, ids % 2, ids % 2))
         else:

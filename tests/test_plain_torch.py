@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import rnngen
 from rnngen.cli.app import run
 
 FORMATS = (Path(__file__).parents[1] / "docs" / "formats.md").read_text("utf-8")
@@ -110,3 +111,23 @@ def test_a_bidirectional_model_is_plain_torch_too(tmp_path, capsys, module, opti
             logprobs = logits_of([newline, *ids, newline], module=module).log_softmax(-1) if ids else torch.empty(0, 1)
         found = torch.tensor([token["pseudo_logprob_nats"] for token in record["tokens"]])
         torch.testing.assert_close(found, logprobs[range(len(ids)), ids], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("module", "options"), [(torch.nn.GRU, ["--num-layers", "2"]), (torch.nn.LSTM, ["--cell", "lstm"])]
+)
+def test_a_tagger_is_plain_torch_too(tmp_path, capsys, module, options):
+    (tmp_path / "tags.tsv").write_text("the bell rings\tDET NOUN VERB\na tide turns\tDET NOUN VERB\n" * 20, "utf-8")
+    path = str(tmp_path / "model.safetensors")
+    budget = ["--steps", "10", "--lr", "0.05", "--hidden-size", "24", "--threads", "1", "--tags"]
+    assert run(["train", str(tmp_path / "tags.tsv"), "-o", path, *budget, *options]) == 0
+    (tmp_path / "lines.txt").write_text("the tide\nrings unknown bell turns\n", "utf-8")
+    capsys.readouterr()
+    assert run(["tag", str(tmp_path / "lines.txt"), "-m", path, "--probabilities", "--json"]) == 0
+    encode = rnngen.load(path).encode
+    logprobs_of = run_document("def tag_logprobs", path)["tag_logprobs"]
+    for record in map(json.loads, capsys.readouterr().out.split("\n")[:-1]):
+        words = [one["word"] for one in record["words"]]
+        with torch.no_grad():
+            best = logprobs_of(words, lambda word: encode(word).tolist(), module=module).max(1).values.exp()
+        assert best.tolist() == pytest.approx([one["probability"] for one in record["words"]], abs=1e-5)

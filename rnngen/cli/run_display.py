@@ -108,14 +108,16 @@ def _report(ended: Ended, started: Started, console: Console) -> None:
         "overdue": f", ended {finished.steps - finished.step:,} steps early: the machine slowed down",
     }[finished.reason]
     n_tokens = plural(record["n_tokens"], "token")
-    if started.plan.model.has_network:
+    model = started.plan.model
+    if model.has_network:
+        # A tagger's tokens are words, and those of its text characters.
+        epochs = "" if model.is_tagger else f" ({record['n_tokens'] / record['n_train_tokens']:.1f} epochs)"
         console.note(
-            f"trained: {plural(record['steps'], 'step')}, {n_tokens} "
-            f"({record['n_tokens'] / record['n_train_tokens']:.1f} epochs) in {record['seconds']:.1f} s, "
+            f"trained: {plural(record['steps'], 'step')}, {n_tokens}{epochs} in {record['seconds']:.1f} s, "
             f"{record['tokens_per_second']:,} tokens/s{why}"
         )
         kept = f"step {record['best_step']:,}" if record["best_step"] else "the counts alone"
-        kept = f"{kept}, {started.plan.model.n_parameters:,} parameters"
+        kept = f"{kept}, {model.n_parameters:,} parameters"
     else:
         console.note(f"counted: {n_tokens} in {record['seconds']:.1f} s")
         kept = "the counts"
@@ -134,7 +136,8 @@ def _report_losses(kept: str, record: dict[str, Any], console: Console) -> None:
         f"{kept}; {'' if train is None else f'train loss {train}, '}validation loss {valid} nats a token, "
         f"{'' if bits is None else f'{bits} bits a character, '}{measure} {decimal(record[name], 3)}"
     )
-    if record["n_unknown_train_tokens"] or record["n_unknown_valid_tokens"]:
+    has_unknown = record["n_unknown_train_tokens"] or record["n_unknown_valid_tokens"]
+    if has_unknown and record["known_valid_loss_nats"] != record["valid_loss_nats"]:
         console.note(_without_unknown(record))
 
 

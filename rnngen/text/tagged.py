@@ -102,7 +102,7 @@ def check_lines(text: Text, of_file: str) -> None:
         of_file: ends the name of a line.
     """
     lines = (line for block in line_blocks_of(text.chunks()) for line in block)
-    if not any(1 for _ in sentences(lines, of_file)):
+    if not sum(1 for _ in sentences(lines, of_file)):  # all of them are looked at
         raise DataError("the text has blank lines only: it must have words, a tab, and as many tags, a line each")
 
 
