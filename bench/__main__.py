@@ -24,6 +24,7 @@ from bench import (
     quality,
     scoring,
     steps,
+    tagging,
     tokenizing,
     vocabulary,
 )
@@ -49,11 +50,12 @@ ITEMS: dict[str, Item] = {
     "ceilings": ceilings.ceilings,
     "quality": quality.quality,
     "both-sides": both_sides.both_sides,
+    "tags": tagging.tags,
 }
 
 
 # Ten minutes each or more.
-BY_NAME_ONLY = {"memory", "memory-score", "both-sides"}
+BY_NAME_ONLY = {"memory", "memory-score", "both-sides", "tags"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         # For the processes that are started, too: no cache of this user helps, or grows.
         os.environ["XDG_CACHE_HOME"] = folder
-        setting = Setting(options.text.resolve(), Path(folder), options.quick, options.seeds)
+        setting = Setting(options.text.resolve(), Path(folder), options.quick, options.seeds, options.pairs)
         rows, failed = _run(_chosen(options.names), setting)
     result = {
         "machine": machine(),
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="to train on, score and tokenize (some targets are for tinyshakespeare.txt)")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="short rounds, to see that everything runs")
     parser.add_argument("--seeds", type=int, default=1, help="training runs of the quality item")
+    parser.add_argument("--pairs", type=Path, metavar="FOLDER", help="texts with two columns, for the item tags")
     parser.add_argument("--json", default="bench.json", metavar="FILE", help="where the numbers go; - is stdout")
     return parser
 

@@ -24,12 +24,14 @@ class Setting:
         folder: for what the items write; gone at the end.
         quick: few and short rounds, one thread for the references: to see that everything runs.
         seeds: runs of the quality item.
+        pairs: a folder of texts with two columns; None without one.
     """
 
     text: Path
     folder: Path
     quick: bool = False
     seeds: int = 1
+    pairs: Path | None = None
 
     def rounds(self, number: int) -> int:
         """How many rounds are measured, where `number` would be right."""
