@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rnngen.config import ModelConfig
+from typing import Protocol
 
 MIX = "mix"
 
 Shapes = dict[str, tuple[int, ...]]
 
 
-def weight_shapes(config: ModelConfig) -> Shapes:
+class Sizes(Protocol):
+    """What `ModelConfig` says of the sizes of a model, which has these names explained."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def embedding_dim(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def num_layers(self) -> int: ...
+    @property
+    def ngram_order(self) -> int: ...
+    @property
+    def tie_weights(self) -> bool: ...
+    @property
+    def bidirectional(self) -> bool: ...
+    @property
+    def n_words(self) -> int: ...
+    @property
+    def n_tags(self) -> int: ...
+    @property
+    def spelling_dim(self) -> int: ...
+
+    @property
+    def num_gates(self) -> int: ...
+    @property
+    def has_network(self) -> bool: ...
+    @property
+    def is_tagger(self) -> bool: ...
+    @property
+    def directions(self) -> tuple[str, ...]: ...
+
+
+def weight_shapes(config: Sizes) -> Shapes:
     """Those of any model; the counts have other names (`counts/storage.py`)."""
     if config.is_tagger:
         return _of_tagger(config)
@@ -32,7 +63,7 @@ def weight_shapes(config: ModelConfig) -> Shapes:
     return shapes
 
 
-def _of_tagger(config: ModelConfig) -> Shapes:
+def _of_tagger(config: Sizes) -> Shapes:
     E, H, S, G = config.embedding_dim, config.hidden_size, config.spelling_dim, config.num_gates
     shapes: Shapes = {"embedding.weight": (config.n_words + 1, E), "spelling.embedding.weight": (config.vocab_size, S)}
     for direction in config.directions:

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "rnngen.errors": set(),
     "rnngen.checks": {"rnngen.errors"},
     "rnngen.config": {"rnngen.checks", "rnngen.errors", "rnngen.shapes"},
-    "rnngen.shapes": {"rnngen.config"},  # for its type alone
+    "rnngen.shapes": set(),
     "rnngen.cores": set(),
     "rnngen.native": {"rnngen.errors"},
     "rnngen.printable": set(),
