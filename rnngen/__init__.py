@@ -29,6 +29,7 @@ _MODULES = {
     "rnngen.counts.arpa": ("arpa_lines",),
     "rnngen.text.lmplz": ("lmplz_lines",),
     "rnngen.text.tokens": ("build_tokenizer", "load_tokenizer", "save_tokenizer"),
+    "rnngen.uses": ("fill", "tag"),
     "rnngen.config": ("ModelConfig", "ModelOptions", "SampleConfig", "TokenizerConfig", "TrainConfig"),
     "rnngen.engine.generation": ("Sample",),
     "rnngen.engine.stepping": ("Distribution", "Stepper"),
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from rnngen.text.lmplz import lmplz_lines
     from rnngen.text.tokens import build_tokenizer, load_tokenizer, save_tokenizer
     from rnngen.tokenizers.base import Tokenizer
+    from rnngen.uses import fill, tag
 
 __all__ = [
     "RNN",
@@ -92,11 +94,13 @@ __all__ = [
     "arpa_lines",
     "build_tokenizer",
     "checkpoints",
+    "fill",
     "lmplz_lines",
     "load",
     "load_tokenizer",
     "save_tokenizer",
     "softmax",
+    "tag",
     "train",
     "training_events",
 ]

@@ -28,7 +28,7 @@ CHECKPOINT = COUNTS | {"rnngen.checkpoint"}
 ENGINE = CHECKPOINT | {"rnngen.engine"}
 TRAINING = ENGINE | {"rnngen.training"}
 EVALUATE = TRAINING | {"rnngen.evaluate"}
-RUNS = EVALUATE | {"rnngen.runs", "rnngen.models", "rnngen.runners", "rnngen"}
+RUNS = EVALUATE | {"rnngen.runs", "rnngen.models", "rnngen.runners", "rnngen.uses", "rnngen"}
 MAY_IMPORT = {
     "rnngen": RUNS,
     "rnngen.errors": set(),
@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "rnngen.evaluate": TRAINING,
     "rnngen.models": RUNS,
     "rnngen.runners": EVALUATE,
+    "rnngen.uses": RUNS,
     "rnngen.runs": RUNS,
     "rnngen.cli": RUNS,
     "rnngen.__main__": {"rnngen.cli"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngen import models
+from rnngen import models, uses
 from rnngen.checks import check_whole
 from rnngen.cli import options
 from rnngen.cli.output import Console, end_with_the_pipe, for_stdout
@@ -56,11 +56,11 @@ def fill(
     """
     check_whole("top", top, 1)
     check_whole("seed", seed, 0)
-    from rnngen.evaluate.filling import fill_lines
     from rnngen.evaluate.gaps import GapLength
     from rnngen.text.streams import stream_lines
 
-    length = None if gap_length is None else GapLength.of(gap_length)
+    if gap_length is not None:
+        GapLength.of(gap_length)  # before the model is loaded
     end_with_the_pipe()
     console = Console(quiet)
     given = [line for line in lines or [] if line != "-"]
@@ -75,9 +75,7 @@ def fill(
     console.note(
         "fills from both sides" if from_both else "fills by beam search from the left, and weighs what follows"
     )
-    filled = fill_lines(
-        loaded.runner, loaded.tokenizer, arriving, mark=gap, length=length, top=top, seed=seed, on_unknown=on_unknown
-    )
+    filled = uses.fill(loaded, arriving, gap=gap, gap_length=gap_length, top=top, seed=seed, on_unknown=on_unknown)
     for number, one in enumerate(filled, 1):
         if header and not json and number == 1:
             sys.stdout.write("\t".join(COLUMNS) + "\n")
