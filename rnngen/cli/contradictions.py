@@ -266,7 +266,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
         *exclusive("--json", "--format"),
         *exclusive("--measure", "--format"),
         *exclusive("--measure", "--probabilities"),
-        Needs("--top", ("--measure",), "{option} is for the confusions: add --measure"),
         Excludes("--no-header", (*JSON, "--format slash", "--measure"), "{other} has no header: leave out --no-header"),
     ),
     "info": (Excludes("CHECKPOINT", ("--model",), "the checkpoint is named twice: leave out {other}"),),
