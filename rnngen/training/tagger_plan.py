@@ -10,7 +10,7 @@ from rnngen.text.tagged import TagVocabulary, sentences_of
 
 SENTENCES = 16  # of a batch
 EMBEDDING_DIM, HIDDEN_SIZE, SPELLING_DIM = 96, 128, 48
-DROPOUT = 0.4
+DROPOUT, WEIGHT_DROP = 0.5, 0.2
 TAGGER_RATE = 4e-3  # peak of AdamW
 
 
@@ -25,7 +25,7 @@ def tagger_config(options: ModelOptions, data: Dataset) -> ModelConfig:
         cell=options.cell,
         nonlinearity=options.nonlinearity,
         dropout=DROPOUT if options.dropout is None else options.dropout,
-        weight_drop=0.0 if options.weight_drop is None else options.weight_drop,
+        weight_drop=WEIGHT_DROP if options.weight_drop is None else options.weight_drop,
         bidirectional=True,
         n_words=len(known.words),
         n_tags=len(known.tags),

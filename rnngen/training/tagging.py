@@ -21,8 +21,9 @@ from rnngen.training.tagger import Spelled, TaggerNetwork, to_weights
 from rnngen.training.task import Loss, State
 
 POOL = 32  # batches of sentences that are sorted by length together
-# A word that was met n times is taken as unknown with the probability 1/4 : n (Kiperwasser and Goldberg 2016).
-UNKNOWN_SHARE = 0.25
+# A word that was met n times is taken as unknown with the probability 1 / (1 + n) (Kiperwasser and Goldberg 2016 have
+# 1/4 for the ones; docs/defaults.md compares them).
+UNKNOWN_SHARE = 1.0
 
 
 @dataclass(frozen=True)

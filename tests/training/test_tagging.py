@@ -72,7 +72,7 @@ def test_the_torch_network_is_that_of_the_engine(task):
 def test_rare_words_are_taken_as_unknown_now_and_then(task):
     batches = list(islice(task.windows(generator_of(), 0), 50))
     unknown = sum(int(((batch.words == 0) & (batch.targets >= 0)).sum()) for batch in batches)
-    assert 0.1 < unknown / sum(batch.n_tokens for batch in batches) < 0.3  # most words are met once: 0.2 of them
+    assert 0.4 < unknown / sum(batch.n_tokens for batch in batches) < 0.6  # most words are met once: half of them
 
 
 def test_an_epoch_has_every_sentence_once(task):
