@@ -27,13 +27,12 @@ def load_models(
         ConfigError: a model is bidirectional, and an option is for the others.
         CheckpointError: a model cannot be read.
     """
+    from rnngen.engine.runner import refuse_tagger
+
     loaded = [models.load(name, device=device, say=console.note) for name in names or (None,)]
     given = given_options(context)
     for model in loaded:
-        if model.config.is_tagger:
-            raise ConfigError(
-                f"{model.path} is a tagger, which gives no probabilities to texts: use it with rnngen tag"
-            )
+        refuse_tagger(model.runner, model.path)
         for option in FROM_THE_LEFT[context.command.name or ""] if model.config.bidirectional else ():
             if is_given(option, given):
                 raise ConfigError(

@@ -20,7 +20,7 @@ Runner = LanguageModel | BidirectionalModel | Tagger
 
 def from_the_left(runner: Runner, name: object = "the model") -> LanguageModel:
     """A runner that reads from the left to the right. Raises ConfigError for another, and names it."""
-    _refuse_tagger(runner, name)
+    refuse_tagger(runner, name)
     if runner.config.bidirectional:
         raise ConfigError(
             f"{name} is bidirectional: it predicts a token from both sides of it, and nothing from the left alone; "
@@ -31,7 +31,7 @@ def from_the_left(runner: Runner, name: object = "the model") -> LanguageModel:
 
 def from_both_sides(runner: Runner, name: object = "the model") -> BidirectionalModel:
     """A runner that predicts from both sides. Raises ConfigError for another, and names it."""
-    _refuse_tagger(runner, name)
+    refuse_tagger(runner, name)
     if not runner.config.bidirectional:
         raise ConfigError(f"{name} predicts a token from the left alone: train a model with --bidirectional for this")
     return runner  # type: ignore[return-value]
@@ -44,7 +44,8 @@ def tagger_of(runner: Runner, name: object = "the model") -> Tagger:
     return runner  # type: ignore[return-value]
 
 
-def _refuse_tagger(runner: Runner, name: object) -> None:
+def refuse_tagger(runner: Runner, name: object) -> None:
+    """Raise ConfigError for a tagger, and name it."""
     if runner.config.is_tagger:
         raise ConfigError(f"{name} is a tagger, which gives no probabilities to texts: use it with rnngen tag")
 

@@ -11,6 +11,7 @@ the model has not met has the embedding of unknown words, row 0, and its spellin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,10 @@ class Tagger:
         return found
 
     def _of_batch(self, sentences: list[Sequence[str]]) -> list[Array]:
-        lengths = np.array([len(words) for words in sentences])
-        distinct = {word: number for number, word in enumerate(dict.fromkeys(w for words in sentences for w in words))}
-        spellings = self._read_spellings(list(distinct))  # [distinct, 2 S]
+        numbers, lengths, distinct = number_words(sentences)
+        spellings = self._read_spellings(distinct)  # [distinct, 2 S]
         ids = [[self._id_of.get(word, 0) for word in words] for words in sentences]
-        numbers = [[distinct[word] for word in words] for words in sentences]
-        x = np.concatenate([self._words[padded(ids)], spellings[padded(numbers)]], axis=2)  # [T, B, E + 2 S]
+        x = np.concatenate([self._words[padded(ids)], spellings[numbers]], axis=2)  # [T, B, E + 2 S]
         for layer in self._layers:
             x = layer.run(x, lengths)
         logits = x @ self._w_output + self._b_output
@@ -80,9 +79,8 @@ class Tagger:
         return [logits[:length, row] for row, length in enumerate(lengths.tolist())]
 
     def _read_spellings(self, words: list[str]) -> Array:
-        spelled = [self._tokenizer.encode(word) for word in words]
-        lengths = np.array([len(ids) for ids in spelled])
-        outputs = self._spelling.run(self._characters[padded(spelled)], lengths)
+        characters, lengths = spell(self._tokenizer, words)
+        outputs = self._spelling.run(self._characters[characters], lengths)
         S = self._config.spelling_dim
         rows = np.arange(len(words))
         # Each direction has read the whole word at its own end.
@@ -114,6 +112,19 @@ class _Directions:
             # The order of a reversed row is its own inverse.
             outputs.append(found.reshape(T * B, H)[rows])
         return np.concatenate(outputs, axis=2)
+
+
+def number_words(sentences: Sequence[Sequence[str]]) -> tuple[Ids, Ids, list[str]]:
+    """The distinct words of sentences: their numbers, [T, B]; the lengths of the sentences, [B]; the words."""
+    distinct = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)))}
+    numbers = padded([[distinct[word] for word in words] for words in sentences])
+    return numbers, np.array([len(words) for words in sentences]), list(distinct)
+
+
+def spell(tokenizer: Tokenizer, words: Sequence[str]) -> tuple[Ids, Ids]:
+    """Words as the ids of their characters, [longest, words], and how many each has, [words]."""
+    spelled = [tokenizer.encode(word) for word in words]
+    return padded(spelled), np.array([len(ids) for ids in spelled])
 
 
 def reversed_rows(T: int, lengths: Ids) -> Ids:

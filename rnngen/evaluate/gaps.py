@@ -14,7 +14,7 @@ from rnngen.tokenizers.base import Ids, Tokenizer, encode_known
 
 GAP = "___"
 MOST_LENGTHS = 16  # that are tried for a line
-_LETTERS = "ꙮꙭꙬ"  # one of these stands for a gap while its line becomes tokens: no text has them all
+_LETTERS = "".join(map(chr, range(0xA66E, 0xA63F, -1)))  # one stands for a gap while its line becomes tokens
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,9 @@ def find_gaps(tokenizer: Tokenizer, line: str, mark: str, on_unknown: OnUnknown,
         raise DataError(
             f"{where} has no gap: write {mark} in the place of what is missing, or name another mark with --gap"
         )
-    letter = next(letter for letter in _LETTERS if letter not in line)
+    letter = next((letter for letter in _LETTERS if letter not in line), None)
+    if letter is None:
+        raise DataError(f"{where} has all of the letters {_LETTERS}, of which one must stand for a gap: leave one out")
     encode_known(tokenizer, "".join(texts), "error" if on_unknown == "error" else "unk", where)  # for its errors
     marked = letter.join(texts)
     encoded = encode_known(tokenizer, marked, "unk", where)

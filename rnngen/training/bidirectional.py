@@ -14,10 +14,9 @@ from rnngen.checkpoint import Weights
 from rnngen.config import Device, ModelConfig
 from rnngen.engine.cells import Array
 from rnngen.engine.sides import Sides
-from rnngen.training.bptt import IGNORED
 from rnngen.training.linear import in_blocks
 from rnngen.training.network import LARGE_VOCABULARY, check_device
-from rnngen.training.softmax import softmax_loss, target_logprobs
+from rnngen.training.softmax import cross_entropy, softmax_loss, target_logprobs
 from rnngen.training.stack import Stack, initial_state, initialize, make_rnn
 
 Ids = npt.NDArray[np.int64]
@@ -38,9 +37,8 @@ class BidirectionalNetwork(nn.Module):
         self.low = low
         H = config.hidden_size
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_dim)
-        self.rnn = (
-            nn.Module()
-        )  # torch.nn's own bidirectional layers would read both directions from the second layer on
+        # torch.nn's own bidirectional layers would read both directions from the second layer on.
+        self.rnn = nn.Module()
         for direction in config.directions:
             rnn = make_rnn(config)
             initialize(rnn)
@@ -75,15 +73,12 @@ class BidirectionalNetwork(nn.Module):
             The mean cross-entropy in nats over the targets that count, []; and that of each target, [T, B], without
             gradients, 0 where it does not count.
         """
-        flat = self._time_major(targets).flatten()
-        shape = targets.T.shape
-        if self.in_chunks:
-            x = self._joint(sides).flatten(0, 1)
-            loss, losses = softmax_loss(x, self.output.weight, self.output.bias, flat, self._softmax_low())
-            return loss, losses.view(shape)
-        logprobs = functional.log_softmax(self(sides).flatten(0, 1), -1)
-        losses = functional.nll_loss(logprobs.detach(), flat, ignore_index=IGNORED, reduction="none")
-        return functional.nll_loss(logprobs, flat, ignore_index=IGNORED), losses.view(shape)
+        wanted = self._time_major(targets)
+        if not self.in_chunks:
+            return cross_entropy(self(sides), wanted)
+        x = self._joint(sides).flatten(0, 1)
+        loss, losses = softmax_loss(x, self.output.weight, self.output.bias, wanted.flatten(), self._softmax_low())
+        return loss, losses.view_as(wanted)
 
     @torch.no_grad()
     def logprobs(self, sides: Sides, targets: Ids) -> Tensor:
@@ -148,12 +143,6 @@ class TorchBidirectional:
     def logprobs(self, sides: Sides, targets: Ids) -> Array:
         found: Array = self._network.eval().logprobs(sides, targets).t().cpu().numpy()
         return found
-
-
-def to_weights(network: BidirectionalNetwork) -> Weights:
-    """A copy of the weights as a checkpoint has them."""
-    values = network.state_dict()
-    return {name: values[name].cpu().numpy().copy() for name in network.config.weight_shapes()}
 
 
 def load_torch_bidirectional(config: ModelConfig, weights: Weights, device: Device) -> TorchBidirectional:

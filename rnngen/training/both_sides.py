@@ -20,12 +20,13 @@ from rnngen.engine.bidirectional import BidirectionalEngine, BidirectionalModel,
 from rnngen.engine.sides import Ids, Piece, Sides, sides_of
 from rnngen.text.dataset import Dataset
 from rnngen.text.ids_on_disk import release
-from rnngen.training.bidirectional import BidirectionalNetwork, TorchBidirectional, to_weights
+from rnngen.training.bidirectional import BidirectionalNetwork, TorchBidirectional
 from rnngen.training.bptt import IGNORED, RELEASE_EVERY, line_batches, line_bounds
 from rnngen.training.losses import NatsSum
 from rnngen.training.plan import Plan
+from rnngen.training.stack import copied_weights
 from rnngen.training.task import Loss, State
-from rnngen.training.validate import Scored, lines_of, nats_sum
+from rnngen.training.validate import Scored, beside, lines_of, nats_sum
 
 CONTEXT = 16  # tokens that are read beyond the places of an example, on each side
 
@@ -81,7 +82,7 @@ class BothSides:
         return pseudo_loss(TorchBidirectional(self.network), self._data)
 
     def weights(self) -> Weights:
-        return to_weights(self.network)
+        return copied_weights(self.network, self._plan.model)
 
     def exact(self, weights: Weights) -> NatsSum:
         with work.named("the exact pass"):
@@ -157,10 +158,7 @@ def pseudo_loss(model: BidirectionalModel, data: Dataset) -> NatsSum:
 
 
 def _as_one(model: BidirectionalModel, ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[Scored]:
-    place = 0
-    for logprobs in score_text(model, [ids], newline_id):
-        yield logprobs, ids[place : place + len(logprobs)]
-        place += len(logprobs)
+    return beside(score_text(model, [ids], newline_id), ids)
 
 
 def _by_lines(model: BidirectionalModel, ids: npt.NDArray[np.integer], newline_id: int) -> Iterator[Scored]:

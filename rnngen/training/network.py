@@ -17,10 +17,9 @@ from rnngen.counts.corrections import CountModel
 from rnngen.counts.storage import from_arrays, to_arrays
 from rnngen.errors import ConfigError
 from rnngen.shapes import MIX
-from rnngen.training.bptt import IGNORED
 from rnngen.training.linear import in_blocks
-from rnngen.training.softmax import Rows, softmax_loss, target_logprobs
-from rnngen.training.stack import Stack, initial_state, initialize, make_rnn
+from rnngen.training.softmax import Rows, cross_entropy, softmax_loss, target_logprobs
+from rnngen.training.stack import Stack, copied_weights, initial_state, initialize, make_rnn
 
 # From this vocabulary on, rounding the softmax's product to bfloat16 saves time.
 LARGE_VOCABULARY = 1024
@@ -114,17 +113,16 @@ class RNNLM(nn.Module):
             The mean cross-entropy in nats over the targets that count, [], NaN where none does; that of each target,
             [T, B], without gradients, 0 where it does not count; and the state after the window, detached.
         """
-        flat = targets.flatten()
         if self.in_chunks:
             outputs, after = self._stack.run(ids, state)
             x, bias = self._shares(outputs)
             add = None if self.counts is None else self._counts_adder(ids, before, own)
-            loss, losses = softmax_loss(x.flatten(0, 1), self.output.weight, bias, flat, self._softmax_low(), add)
+            loss, losses = softmax_loss(
+                x.flatten(0, 1), self.output.weight, bias, targets.flatten(), self._softmax_low(), add
+            )
             return loss, losses.view_as(targets), after
         logits, after = self(ids, state, before, own)
-        logprobs = functional.log_softmax(logits.flatten(0, 1), -1)
-        losses = functional.nll_loss(logprobs.detach(), flat, ignore_index=IGNORED, reduction="none")
-        return functional.nll_loss(logprobs, flat, ignore_index=IGNORED), losses.view_as(targets), after
+        return *cross_entropy(logits, targets), after
 
     def _shares(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """What the softmax multiplies, and its bias: with the share of the network, and the unigrams' of the counts."""
@@ -200,8 +198,7 @@ class RNNLM(nn.Module):
 
 def to_weights(network: RNNLM) -> Weights:
     """A copy of the weights as a checkpoint has them, and the counts."""
-    values = network.state_dict()
-    weights = {name: values[name].cpu().numpy().copy() for name in network.config.weight_shapes() if name != MIX}
+    weights = copied_weights(network, network.config)
     if network.counts is None:
         return weights
     return weights | {MIX: np.array(network.mix, np.float32)} | to_arrays(network.counts.trie)

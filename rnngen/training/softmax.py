@@ -25,6 +25,22 @@ Rows = slice | Any  # some rows: a slice, or an array of their numbers
 Add = Callable[[Rows, Tensor], None]  # adds constants to the logits of these rows
 
 
+def cross_entropy(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean cross-entropy in nats over the targets that count; as `softmax_loss`, of logits that all exist.
+
+    Args:
+        logits: [T, B, V].
+        targets: [T, B], int64; IGNORED where nothing is to be predicted.
+
+    Returns:
+        The mean, [], NaN where none counts; and that of each, [T, B], without gradients, 0 where it does not count.
+    """
+    flat = targets.flatten()
+    logprobs = functional.log_softmax(logits.flatten(0, 1), -1)
+    losses = functional.nll_loss(logprobs.detach(), flat, ignore_index=IGNORED, reduction="none")
+    return functional.nll_loss(logprobs, flat, ignore_index=IGNORED), losses.view_as(targets)
+
+
 def softmax_loss(
     x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, low: torch.dtype, add: Add | None = None
 ) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig
+from rnngen.shapes import MIX
 from rnngen.training.dropping import drop_units, drop_weights
 from rnngen.training.linear import in_blocks
 from rnngen.training.recurrent import run_layer
@@ -59,6 +61,12 @@ def initial_state(config: ModelConfig, batch_size: int, like: Tensor) -> State:
     """Zeros: h, and for lstm c, each [L, B, H]."""
     shape = (config.num_layers, batch_size, config.hidden_size)
     return tuple(like.new_zeros(shape) for _ in range(2 if config.cell == "lstm" else 1))
+
+
+def copied_weights(network: nn.Module, config: ModelConfig) -> Weights:
+    """A copy of the weights of a network, as a checkpoint has them."""
+    values = network.state_dict()
+    return {name: values[name].cpu().numpy().copy() for name in config.weight_shapes() if name != MIX}
 
 
 class Stack:

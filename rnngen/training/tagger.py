@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnngen.checkpoint import Weights
 from rnngen.config import ModelConfig
-from rnngen.training.bptt import IGNORED
 from rnngen.training.dropping import drop_units, drop_weights
 from rnngen.training.linear import in_blocks
 from rnngen.training.recurrent import run_layer
@@ -60,12 +58,6 @@ class TaggerNetwork(nn.Module):
         logits: Tensor = self.output(x)
         return logits
 
-    def loss(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean cross-entropy in nats over the tags that count, []; and that of each, [T, B]; 0 for others."""
-        logprobs = functional.log_softmax(logits.flatten(0, 1), -1)
-        losses = functional.nll_loss(logprobs.detach(), targets.flatten(), ignore_index=IGNORED, reduction="none")
-        return functional.nll_loss(logprobs, targets.flatten(), ignore_index=IGNORED), losses.view_as(targets)
-
     def _layer(self, rnn: nn.Module, layer: int, x: Tensor, backward: Tensor) -> Tensor:
         """One layer of both directions: [T, B, I] -> [T, B, 2 H]."""
         config, low = self.config, self.low if self.training else torch.float32
@@ -102,9 +94,3 @@ class Spelled:
 
     def __init__(self, ids: Tensor, lengths: Tensor, backward: Tensor) -> None:
         self.ids, self.lengths, self.backward = ids, lengths, backward
-
-
-def to_weights(network: TaggerNetwork) -> Weights:
-    """A copy of the weights as a checkpoint has them."""
-    values = network.state_dict()
-    return {name: values[name].cpu().numpy().copy() for name in network.config.weight_shapes()}

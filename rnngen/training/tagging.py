@@ -11,16 +11,17 @@ import numpy.typing as npt
 import torch
 
 from rnngen.checkpoint import Weights
-from rnngen.engine.tagger import Ids, Tagger, padded, reversed_rows
+from rnngen.engine.tagger import Ids, Tagger, number_words, padded, reversed_rows, spell
 from rnngen.text.dataset import Dataset
 from rnngen.text.tagged import Sentence, TagVocabulary, sentences_of, to_arrays
-from rnngen.training.bptt import IGNORED
+from rnngen.training.bptt import IGNORED, line_batches
 from rnngen.training.losses import NatsSum
 from rnngen.training.plan import Plan
-from rnngen.training.tagger import Spelled, TaggerNetwork, to_weights
+from rnngen.training.softmax import cross_entropy
+from rnngen.training.stack import copied_weights
+from rnngen.training.tagger import Spelled, TaggerNetwork
 from rnngen.training.task import Loss, State
 
-POOL = 32  # batches of sentences that are sorted by length together
 # A word that was met n times is taken as unknown with the probability 1 / (1 + n) (Kiperwasser and Goldberg 2016 have
 # 1/4 for the ones; docs/defaults.md compares them).
 UNKNOWN_SHARE = 1.0
@@ -69,9 +70,10 @@ class Tagging:
 
     def windows(self, generator: np.random.Generator, skip: int) -> Iterator[TaggedBatch]:
         lengths = np.array([len(sentence.words) for sentence in self._train])
+        bounds = np.append(0, lengths.cumsum())
         n_given = 0
         while True:
-            for batch in _batches(lengths, self._plan.batch_size, generator):
+            for batch in line_batches(bounds, self._plan.batch_size, generator):
                 n_given += 1
                 chance = generator.random((int(lengths[batch].max()), len(batch)))
                 if n_given > skip:
@@ -84,19 +86,14 @@ class Tagging:
         return TaggedBatch(some, words, targets, np.zeros(len(some), bool))
 
     def loss(self, window: TaggedBatch, state: State) -> Loss:
-        distinct = {word: n for n, word in enumerate(dict.fromkeys(w for one in window.sentences for w in one.words))}
-        numbers = padded([[distinct[word] for word in one.words] for one in window.sentences])
-        lengths = np.array([len(one.words) for one in window.sentences])
-        spelled = [self._tokenizer.encode(word) for word in distinct]
-        sizes = np.array(list(map(len, spelled)))
-        characters = padded(spelled)
+        numbers, lengths, distinct = number_words([sentence.words for sentence in window.sentences])
+        characters, sizes = spell(self._tokenizer, distinct)
         on_device = self._on_device
         logits = self.network(
             on_device(window.words), on_device(numbers), on_device(reversed_rows(len(numbers), lengths)),
             Spelled(on_device(characters), on_device(sizes), on_device(reversed_rows(len(characters), sizes))),
         )  # fmt: skip
-        loss, losses = self.network.loss(logits, on_device(window.targets))
-        return loss, losses, state
+        return *cross_entropy(logits, on_device(window.targets)), state
 
     def _on_device(self, ids: Ids) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(ids, np.int64)).to(self._device)
@@ -108,7 +105,7 @@ class Tagging:
         return self.exact(self.weights())
 
     def weights(self) -> Weights:
-        return to_weights(self.network) | to_arrays(self._known)
+        return copied_weights(self.network, self._plan.model) | to_arrays(self._known)
 
     def exact(self, weights: Weights) -> NatsSum:
         """The sums over the tags of the validation text; a tag that is unknown has no probability, and is left out."""
@@ -124,16 +121,3 @@ class Tagging:
 
     def exact_seconds(self) -> float:
         return 0.0  # it is a validation
-
-
-def _batches(
-    lengths: npt.NDArray[np.integer], batch_size: int, generator: np.random.Generator
-) -> Iterator[npt.NDArray[np.integer]]:
-    """The numbers of all sentences, shuffled, in batches of similar length."""
-    order = generator.permutation(len(lengths))
-    for start in range(0, len(order), POOL * batch_size):
-        pool = order[start : start + POOL * batch_size]
-        pool = pool[np.argsort(lengths[pool], kind="stable")]
-        batches = np.split(pool, range(batch_size, len(pool), batch_size))
-        for turn in generator.permutation(len(batches)):
-            yield batches[turn]

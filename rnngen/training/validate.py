@@ -39,8 +39,13 @@ def validation_loss(model: LanguageModel, data: Dataset) -> NatsSum:
 
 
 def _in_one_pass(model: LanguageModel, data: Dataset) -> Iterator[Scored]:
-    ids, place = data.valid.ids, 0
-    for logprobs in score_text(model, ids, data.tokenizer.newline_id):
+    return beside(score_text(model, data.valid.ids, data.tokenizer.newline_id), data.valid.ids)
+
+
+def beside(scored: Iterable[npt.NDArray[np.floating]], ids: npt.NDArray[np.integer]) -> Iterator[Scored]:
+    """The log-probabilities of a text, in arrays that may be cut anywhere, each with its ids."""
+    place = 0
+    for logprobs in scored:
         yield logprobs, ids[place : place + len(logprobs)]
         place += len(logprobs)
 
